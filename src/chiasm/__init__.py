@@ -46,6 +46,7 @@ _PUBLIC = {
     "fit": "chiasm.api",
     "from_sklearn": "chiasm.api",
     "inspect_model": "chiasm.api",
+    "interaction": "chiasm.api",
     "list_encoders": "chiasm.api",
     "list_recipes": "chiasm.api",
     "load_model": "chiasm.api",

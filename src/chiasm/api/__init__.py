@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chiasm.api.external import validate
     from chiasm.api.identifiers import screen_identifiers
     from chiasm.api.inspecting import Inspection, inspect_model
+    from chiasm.api.interacting import Interaction, interaction, require_states
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
@@ -92,6 +93,9 @@ _PLACES = {
     "Explanation": "chiasm.api.explaining",
     "Exported": "chiasm.api.exporting",
     "FindingWarning": "chiasm.errors",
+    "Interaction": "chiasm.api.interacting",
+    "interaction": "chiasm.api.interacting",
+    "require_states": "chiasm.api.interacting",
     "LeakageError": "chiasm.cohort",
     "Inspection": "chiasm.api.inspecting",
     "KeyPair": "chiasm.api.signing",
@@ -204,6 +208,7 @@ __all__ = [
     "Exported",
     "IdentifierScreen",
     "Inspection",
+    "Interaction",
     "KeyPair",
     "LeakageError",
     "Limits",
@@ -246,6 +251,7 @@ __all__ = [
     "from_sklearn",
     "hush_findings",
     "inspect_model",
+    "interaction",
     "invite",
     "is_locked",
     "list_encoders",
@@ -268,6 +274,7 @@ __all__ = [
     "require_device",
     "require_faults",
     "require_format",
+    "require_states",
     "require_worth",
     "sampled",
     "score_similar",

@@ -16,6 +16,7 @@ from chiasm.cli import (
     exporting,
     federate,
     inspecting,
+    interacting,
     models,
     predicting,
     seals,
@@ -45,6 +46,7 @@ for command in (
     exporting.export,
     *(inspecting.inspect, signing.keys, signing.sign),
     *(explaining.explain, collecting.collect, stressing.stress),
+    interacting.interaction,
     *(serving.serve, serving.audit),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -28,6 +28,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm explain model new.toml --tokens tokens.parquet --draw pictures",
     ),
     "collect": ("chiasm collect cohort.toml --worth 20000 --plot gain.png",),
+    "interaction": (
+        "chiasm interaction cohort.toml --plot parts.png",
+        "chiasm interaction cohort.toml --modalities clinical,rna --trial run",
+    ),
     "stress": ("chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",),
     "seal": ("chiasm seal cohort.toml --test 0.2",),
     "open-seal": ("chiasm open-seal run cohort.toml",),

@@ -24,6 +24,7 @@ from chiasm.metrics.weighted import Floats
 
 MOST_CELLS = 800  # of (x1, x2, y) that may be above zero: a Newton step solves a system of about as many unknowns
 _SUMS_TO_ONE = 1e-9
+EXACT = 0.0  # nats: to the end of the barriers
 _BARRIERS = 0.5 * 0.2 ** np.arange(17)  # over n cells: to 3e-12 nat
 _NEWTON_STEPS = 60
 _SETTLED = 1e-9  # half the Newton decrement, over the barrier's weight
@@ -45,19 +46,20 @@ class Known:
     excess: float
 
 
-def unique_information(first: Floats, second: Floats) -> Known:
+def unique_information(first: Floats, second: Floats, within: float = EXACT) -> Known:
     """Redundant and unique information of two sources of one target.
 
     Args:
         first: p(x1, y), (a, c), sums to one.
         second: p(x2, y), (b, c), with the same p(y).
+        within: how far from the minimum it may stop, in nats.
 
     Raises:
         ValueError: a table that is no distribution, or two of unlike p(y).
         Unsupported: more than 800 cells (x1, x2, y) that may be above zero.
     """
     _same_target(first, second)
-    least, excess = _least_information(first, second)
+    least, excess = _least_information(first, second, within)
     one, two = mutual_information(first), mutual_information(second)
     least = max(least, one, two)  # no joint distribution tells less than one of its sources
     return Known(one + two - least, (least - two, least - one), excess)
@@ -88,7 +90,7 @@ def _same_target(first: Floats, second: Floats) -> None:
         raise ValueError("the two pairs are of unlike targets: p(y) is to be the same in both")
 
 
-def _least_information(first: Floats, second: Floats) -> tuple[float, float]:
+def _least_information(first: Floats, second: Floats, within: float) -> tuple[float, float]:
     """The least I_q(X1 X2; Y) of all joint distributions with these pairs, in bits, and how far too large at most."""
     cells = np.nonzero((first > 0)[:, None, :] & (second > 0)[None])  # elsewhere q is zero
     if len(cells[0]) > MOST_CELLS:
@@ -103,7 +105,7 @@ def _least_information(first: Floats, second: Floats) -> tuple[float, float]:
     moves = _moves(cells, first > 0, second > 0)
     used = rest = 0.0
     if moves.shape[1]:
-        for barrier in _BARRIERS:
+        for barrier in _BARRIERS[: 1 + int((within < _BARRIERS).sum())]:
             used = barrier / len(q)
             q, rest = _centred(q, pair, moves, used)
     excess = (len(q) * used + rest) / np.log(2)
