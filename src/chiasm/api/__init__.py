@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         explain_tokens,
     )
     from chiasm.api.exporting import Exported, export_onnx
+    from chiasm.api.extending import LEAK, ExtendedModel, extend
     from chiasm.api.external import validate
     from chiasm.api.identifiers import screen_identifiers
     from chiasm.api.inspecting import Inspection, inspect_model
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from chiasm.api.stressing import STRESSED, Stress, stress
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.api.tuning import Paused, drawn_from, searched, tune, tuned, tuning_of, with_budget
+    from chiasm.api.updating import Updated, undo, update
     from chiasm.artifact import ArtifactError
+    from chiasm.artifact import identity as identity
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
     from chiasm.cohort.demo import demo_cohort
     from chiasm.cohort.seal import read_seal
@@ -74,6 +77,13 @@ if TYPE_CHECKING:
     from chiasm.store import TokenStore
 
 _PLACES = {
+    "Updated": "chiasm.api.updating",
+    "extend": "chiasm.api.extending",
+    "ExtendedModel": "chiasm.api.extending",
+    "LEAK": "chiasm.api.extending",
+    "undo": "chiasm.api.updating",
+    "update": "chiasm.api.updating",
+    "identity": "chiasm.artifact",
     "Advice": "chiasm.api.collecting",
     "without_unseen": "chiasm.api.certainty",
     "unseen_noted": "chiasm.api.certainty",
@@ -192,6 +202,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "LEAK",
     "SCREEN_SENTENCE",
     "STRESSED",
     "Advice",
@@ -206,6 +217,7 @@ __all__ = [
     "Encoded",
     "Explanation",
     "Exported",
+    "ExtendedModel",
     "IdentifierScreen",
     "Inspection",
     "Interaction",
@@ -226,6 +238,7 @@ __all__ = [
     "TrialError",
     "Trials",
     "Unsupported",
+    "Updated",
     "Validation",
     "at_prevalence",
     "check_cohort",
@@ -243,6 +256,7 @@ __all__ = [
     "explain_columns",
     "explain_tokens",
     "export_onnx",
+    "extend",
     "federation_client",
     "federation_server",
     "few_told",
@@ -250,6 +264,7 @@ __all__ = [
     "folder_of",
     "from_sklearn",
     "hush_findings",
+    "identity",
     "inspect_model",
     "interaction",
     "invite",
@@ -294,8 +309,10 @@ __all__ = [
     "tune",
     "tuned",
     "tuning_of",
+    "undo",
     "unseen_noted",
     "unseen_told",
+    "update",
     "validate",
     "verify_audit",
     "with_budget",

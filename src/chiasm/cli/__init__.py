@@ -27,6 +27,7 @@ from chiasm.cli import (
     tokens,
     trials,
     tuning,
+    upkeep,
     validation,
 )
 from chiasm.cli.help import PlainCommand
@@ -45,6 +46,7 @@ for command in (
     *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     exporting.export,
     *(inspecting.inspect, signing.keys, signing.sign),
+    *(upkeep.extend, upkeep.update),
     *(explaining.explain, collecting.collect, stressing.stress),
     interacting.interaction,
     *(serving.serve, serving.audit),

@@ -11,6 +11,7 @@ from chiasm.cohort import Encoding
 from chiasm.encoders.knowledge import Entities
 from chiasm.errors import count
 from chiasm.fitting.card_patients import USE, training_told
+from chiasm.fitting.history import history_told
 from chiasm.protocols import search_of
 from chiasm.shown import visible
 
@@ -121,6 +122,8 @@ def card_of(model: Described) -> str:
             lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
     if learned_of := training_told(model):
         lines += ["", "## Who it learned from", "", "\n\n".join(map(_plain, learned_of))]
+    if steps := history_told(getattr(model, "history", ())):
+        lines += ["", "## What was done since", "", *(_plain(step) for step in steps)]
     said = held_of_training(model).items()
     held = [f"- {number} x {phrase}" if number > 1 else f"- {phrase}" for phrase, number in said]
     lines += [

@@ -1,0 +1,156 @@
+"""`update`, `extend` and `monitor`: what a fitted model needs after it went to work."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.models import require_place
+from chiasm.cli.options import CohortPath, Force, Json, Seed, for_json, show_notes
+
+if TYPE_CHECKING:
+    from chiasm.api import Updated
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")]
+Strict = Annotated[bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")]
+
+
+def extend(
+    model: ModelPath,
+    cohort: CohortPath,
+    modality: Annotated[str, typer.Option(metavar="NAME", help="The modality of the cohort that is added.")],
+    out: Annotated[Path, typer.Option(help="The folder of the newer model.")],
+    strict: Strict = True,
+    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
+    seed: Seed = 0,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Add a modality to a model.
+
+    Patients without it are predicted as before, to the bit. The new block learns what the model leaves, and is kept as
+    far as it pays on inner folds.
+    """
+    from chiasm import api
+
+    require_place(out, force)
+    require_apart(model, out)
+    api.hush_findings()
+    start = time.monotonic()
+    with screen.Progressing("sources") as progress:
+        found = api.extend(
+            model, api.open_cohort(cohort), modality, seed=seed, strict=strict, draws=draws, progress=progress.named
+        )
+    found.model.save(out)
+    if json:
+        told = found.as_json()
+        (gain,) = for_json([told["gain"]])
+        screen.show_json(
+            {"model": str(out), "parent": str(model), **told, "gain": gain, "scores": for_json(told["scores"])}
+        )
+        return
+    events = "" if found.scores.events is None else f" with {found.scores.events:,} events"
+    screen.show(f"{found.scores.patients:,} patients{events}, in {screen.duration(time.monotonic() - start)}\n")
+    rows = [
+        [row["recipe"], row["label"], screen.interval(*(row[key] for key in ("mean", "low", "high")))]
+        for row in found.table().to_dict("records")
+    ]
+    screen.show_table(["model", "metric", "value (95 % interval, out of fold)"], rows)
+    screen.show(f"\n{found.sentence}")
+    show_notes([*found.notes, api.LEAK])
+    screen.show(f"\nModel: {out}" + ("" if found.is_extended else ", equal to the one of before"))
+    if found.is_extended:
+        screen.show(f"Back:  chiasm update {out} --undo --out older")
+
+
+def require_apart(model: Path, out: Path) -> None:
+    """The newer model does not replace the one of before."""
+    if out.absolute() == model.absolute():
+        raise ValueError("--out is the model itself: name another folder, so that the one of before stays")
+
+
+def update(
+    model: ModelPath,
+    out: Annotated[Path, typer.Option(help="The folder of the newer model.")],
+    cohort: Annotated[
+        Path | None, typer.Argument(metavar="COHORT", help="The manifest of patients with later outcomes.")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last step back: the model of before.")] = False,
+    level: Annotated[float, typer.Option(help="Size of the test that something is changed.")] = 0.05,
+    by_pattern: Annotated[bool, typer.Option(help="Levels of patterns.")] = True,
+    strict: Strict = True,
+    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
+    seed: Seed = 0,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Recalibrate a model on later outcomes.
+
+    No change, intercept, intercept and slope, or a level for each pattern: chosen by a closed test. The model of before
+    stays where it is, and the newer one knows it.
+    """
+    from chiasm import api
+
+    require_place(out, force)
+    require_apart(model, out)
+    if undo == (cohort is not None):
+        raise ValueError("update takes either a cohort with later outcomes, or --undo")
+    if cohort is None:
+        taken = api.undo(model)
+        taken.save(out)
+        same = api.identity(out)
+        if json:
+            screen.show_json({"model": str(out), "identity": same, "steps": len(taken.history)})
+            return
+        screen.show(f"Took the last step back: {out}, which is model {same[:12]}.")
+        return
+    api.hush_findings()
+    start = time.monotonic()
+    with screen.Progressing("sources") as progress:
+        found = api.update(
+            model, api.open_cohort(cohort), level=level, by_pattern=by_pattern, strict=strict, draws=draws, seed=seed,
+            progress=progress.named,
+        )  # fmt: skip
+    found.model.save(out)
+    if json:
+        told = found.as_json()
+        shown = {
+            key: for_json(own) if key in ("candidates", "calibration_before") else own for key, own in told.items()
+        }
+        screen.show_json({"model": str(out), "parent": str(model), **shown})
+        return
+    show_update(found, time.monotonic() - start)
+    screen.show(f"\nModel: {out}" + ("" if found.is_changed else ", equal to the one of before"))
+    if found.is_changed:
+        screen.show(f"Back:  chiasm update {out} --undo --out older")
+
+
+def show_update(found: Updated, seconds: float) -> None:
+    """The calibration before, the candidates with their tests, and what was chosen."""
+    before = found.before
+    events = "" if before.events is None else f" with {before.events:,} events"
+    screen.show(f"Calibration of the model among {before.patients:,} patients{events}, in {screen.duration(seconds)}\n")
+    rows = [
+        [row["label"], screen.interval(*(row[key] for key in ("mean", "low", "high")))]
+        for row in found.calibration().to_dict("records")
+    ]
+    screen.show_table(["before", "value (95 % interval)"], rows)
+    screen.show("")
+    table = found.table()
+    rows = [
+        [
+            row["change"], f"{row['slope']:.3f}", f"{row['log_likelihood'] - table['log_likelihood'][0]:+.2f}",
+            "-" if row["p"] != row["p"] else f"{row['p']:.3g}", "kept" if row["chosen"] else "",
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    columns = ["change", "slope", "log likelihood", "p of the fullest against it", ""]
+    screen.show_table(columns, rows, right=columns[1:4])
+    screen.show(f"\n{found.sentence}")
+    for why, number in found.left_out.items():
+        screen.show(f"Left out {number:,}: {why}.")
+    show_notes(found.notes)
