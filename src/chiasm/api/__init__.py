@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
+    from chiasm.api.sensitivity import DELTAS, not_at_random
     from chiasm.api.serving import serve, service_of, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.signing import KeyPair, is_locked, new_keys, sign_model
@@ -169,6 +170,8 @@ _PLACES = {
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api.sealing",
     "open_store": "chiasm.encoding.prune",
+    "DELTAS": "chiasm.api.sensitivity",
+    "not_at_random": "chiasm.api.sensitivity",
     "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
     "read_inputs": "chiasm.recipes.registry",
@@ -202,6 +205,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "DELTAS",
     "LEAK",
     "SCREEN_SENTENCE",
     "STRESSED",
@@ -277,6 +281,7 @@ __all__ = [
     "names_in_trial",
     "new_federation",
     "new_keys",
+    "not_at_random",
     "open_cohort",
     "open_seal",
     "open_store",

@@ -20,6 +20,7 @@ from chiasm.cli import (
     models,
     predicting,
     seals,
+    sensitivity,
     serving,
     signing,
     store,
@@ -47,8 +48,8 @@ for command in (
     exporting.export,
     *(inspecting.inspect, signing.keys, signing.sign),
     *(upkeep.extend, upkeep.update),
-    *(explaining.explain, collecting.collect, stressing.stress),
     interacting.interaction,
+    *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -32,7 +32,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm interaction cohort.toml --plot parts.png",
         "chiasm interaction cohort.toml --modalities clinical,rna --trial run",
     ),
-    "stress": ("chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",),
+    "stress": (
+        "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
+        "chiasm stress cohort.toml --recipes healnet --faults attack",
+    ),
+    "not-at-random": ("chiasm not-at-random run", "chiasm not-at-random run --deltas -1,-0.5,0.5,1 --out deltas.csv"),
     "seal": ("chiasm seal cohort.toml --test 0.2",),
     "open-seal": ("chiasm open-seal run cohort.toml",),
     "validate": ("chiasm validate model other.toml --out validation",),
