@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.evaluation.stress.faults import DRIFT, LOST, MIXED, Fault, faults_of, mislabelled, struck
+from chiasm.evaluation.stress.attacks import NO_GRADIENT, attack_table
+from chiasm.evaluation.stress.faults import ATTACKS, DRIFT, LOST, MIXED, Fault, faults_of, mislabelled, struck
+from chiasm.evaluation.stress.sites import site_splits
 from lighter_trials import only_ridges
 
 N = 160
@@ -141,6 +144,72 @@ def test_values_that_are_no_numbers_do_not_drift() -> None:
         faults_of(cohort, ["drift"])
     with pytest.raises(chiasm.Unsupported, match="'lost' needs two modalities"):
         faults_of(cohort, ["lost"])
+
+
+def at_sites(cohort: chiasm.Cohort, names: list[str]) -> chiasm.Cohort:
+    return replace(cohort, site=np.array([names[k % len(names)] for k in range(len(cohort))]))
+
+
+def test_a_site_is_left_out_whole_and_of_many_the_small_ones_together() -> None:
+    cohort = made()
+    assert not site_splits(cohort) and not site_splits(at_sites(cohort, ["", "a"]))
+    own = at_sites(cohort, ["a", "b", "", "a"])
+    assert own.site is not None
+    splits = site_splits(own)
+    assert [set(own.site[split.test]) for split in splits] == [{"a"}, {"b"}]
+    assert all(len(split.test) + len(split.train) == N for split in splits)
+    first, _ = site_splits(replace(own, group=np.where(np.arange(N) < 4, "one person", "")))
+    assert not set(range(4)) & set(first.train.tolist())
+    many = site_splits(at_sites(cohort, [f"s{k}" for k in range(23)]))
+    assert len(many) == 10 and sum(len(split.test) for split in many) == N
+
+
+def test_a_site_whose_measure_is_turned_is_predicted_worse_by_who_never_saw_it() -> None:
+    rng = np.random.default_rng(0)
+    x, ids = rng.normal(size=(N, 2)), [f"p{k:03d}" for k in range(N)]
+    turned = np.arange(N) % 4 == 0
+    y = x[:, 0] * np.where(turned, -1.0, 1.0) + 0.3 * rng.normal(size=N)
+    patients = pd.DataFrame({"y": y, "ward": np.where(turned, "b", "a")}, ids)
+    turning = pd.DataFrame({"x": x[:, 0] * turned, "same": x[:, 0] * ~turned}, ids)
+    for frame, low, high in ((turning, -3.0, -0.2), (pd.DataFrame({"x": y + rng.normal(size=N)}, ids), -0.1, 0.1)):
+        cohort = chiasm.cohort_from_frames(
+            patients, {"m": frame, "noise": frame * 0 + x[:, [1]]}, chiasm.Regression("y"), site="ward"
+        )
+        found = chiasm.stress(cohort, "single:m", faults="sites", protocol=PLAIN, jobs=1)
+        row = found.table.set_index("fault").loc["sites"]
+        assert low < row["change"] < high and row["level"] == 2
+    with pytest.raises(chiasm.Unsupported, match="nothing to draw"):
+        found.plot(Path("never.svg"))
+    with pytest.raises(chiasm.Unsupported, match=r"'sites' needs site in \[patients\]"):
+        faults_of(made(), ["sites"])
+
+
+def test_attacks_stand_beside_noise_and_what_has_no_gradient_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("fgsm", "noise"):
+        monkeypatch.setitem(ATTACKS, kind, (0.05, 0.25))
+    network, cohort = "healnet:epochs=1,latents=4,latent_width=8", made().with_modalities(["m1", "m2"])
+    found = chiasm.stress(cohort, ["late-fusion", network], faults="fgsm,noise", protocol=PLAIN, jobs=1)
+    assert found.not_attacked == {"late-fusion": NO_GRADIENT}
+    table = found.attacks
+    (recipe,) = table["recipe"].unique()
+    assert recipe.startswith("healnet") and list(table["modality"].unique()) == ["m1", "m2", "(all)"]
+    whole = table[table["modality"] == "(all)"].set_index("radius")
+    assert whole.loc[0.25, "attacked"] < whole.loc[0.05, "attacked"] < whole.loc[0.05, "clean"]
+    assert whole.loc[0.25, "attacked"] < whole.loc[0.25, "noise"]
+    assert "fgsm" in found.plot(tmp_path / "stress.svg").read_text()
+
+
+def test_what_is_lost_is_a_share_of_what_lies_above_chance() -> None:
+    rows = [("r", "none", "", 0.0, 0.8, 0.7, 0.9), ("r", "noise", "m", 0.1, 0.77, 0.6, 0.9)]
+    rows += [("r", "fgsm", "m", 0.1, 0.6, 0.5, 0.7), ("s", "none", "", 0.0, 0.6, 0.4, 0.8)]
+    rows += [("s", "fgsm", "m", 0.1, 0.5, 0.4, 0.7)]
+    table = pd.DataFrame(rows, columns=["recipe", "fault", "modality", "level", "metric", "low", "high"])
+    table = table.assign(change=table["metric"] - [0.8, 0.8, 0.8, 0.6, 0.6], change_low=0.0, change_high=0.0)
+    first, second = attack_table(table, 0.5).to_dict("records")
+    assert first["lost"] == pytest.approx(2 / 3) and first["lost_to_noise"] == pytest.approx(0.1)
+    assert np.isnan(second["lost"]) and np.isnan(second["noise"])  # its interval holds chance
 
 
 def test_a_fault_that_there_is_not_is_refused() -> None:

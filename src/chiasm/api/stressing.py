@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from chiasm.compute.pool import default_jobs
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.evaluation import Protocol
 from chiasm.evaluation.run import usable
-from chiasm.evaluation.stress.faults import faults_of, require_faults
+from chiasm.evaluation.stress.attacks import attack_table, not_attacked
+from chiasm.evaluation.stress.faults import SITES, faults_of, require_faults
 from chiasm.evaluation.stress.stress import NONE, stressed
-from chiasm.metrics.table import primary_label
+from chiasm.metrics.table import METRICS, primary_label
 from chiasm.progress import followed
 from chiasm.recipes import registry
 from chiasm.report.drawing import require_format
@@ -37,12 +38,24 @@ class Stress:
         metric: label of the primary metric.
         findings: what the check found.
         leaks: those that may give the outcome away.
+        chance: the primary metric where nothing is known.
+        not_attacked: recipes that were to be attacked and could not be, with why.
     """
 
     table: pd.DataFrame
     metric: str
     findings: tuple[str, ...]
     leaks: tuple[str, ...] = ()
+    chance: float = 0.0
+    not_attacked: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attacks(self) -> pd.DataFrame:
+        """One row a recipe, attack, modality and radius, beside noise of the same size; empty without attacks.
+
+        The columns stand in `chiasm.evaluation.stress.attacks`.
+        """
+        return attack_table(self.table, self.chance)
 
     def __repr__(self) -> str:
         return f"Stress of {self.table['recipe'].nunique():,} recipes"
@@ -58,7 +71,7 @@ class Stress:
 
         out = Path(path)
         kind = require_format(out)
-        if (self.table["fault"] == NONE.kind).all():
+        if self.table["fault"].isin((NONE.kind, SITES)).all():
             raise Unsupported("no fault was put in: there is nothing to draw")
         out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
         return out
@@ -84,7 +97,8 @@ def stress(
         cohort: a cohort with a target, or the path of a manifest, which is checked and encoded first, or what `prepare`
             made of one.
         recipes: names with their options, or recipe objects.
-        faults: kinds of fault, "drift", "lost", "mixed" or "labels"; None takes those that can be put into the cohort.
+        faults: kinds of fault, "drift", "lost", "mixed", "labels" or "sites"; None takes those that can be put into
+            the cohort. "attack" (or "fgsm", "pgd", "noise") moves the tokens of networks, where it is asked for.
         protocol: folds and repeats, as in `evaluate`.
         seed: of the folds, the fits, the faults and the bootstrap.
         jobs, engine, device, progress: as in `evaluate`.
@@ -112,6 +126,8 @@ def stress(
         primary_label(used.target.kind),
         _words(ready.findings),
         _words(own for own in ready.findings if own.leak),
+        METRICS[used.target.kind][0].chance,
+        not_attacked(table, [fault.kind for fault in wanted]),
     )
 
 

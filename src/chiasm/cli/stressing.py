@@ -27,6 +27,11 @@ from chiasm.cli.options import (
     told_how_to_go_on,
 )
 
+TOLD = """
+The widest radius, in standard deviations of the training tokens, by who knows network and outcome; --out has all.
+Noise: random moves of that size. Lost: share of what the metric has above chance. (all): every modality at once, the
+attack to judge a recipe by."""
+
 
 def stress(
     cohort: CohortPath,
@@ -34,7 +39,11 @@ def stress(
         list[str] | None, typer.Option(help="Names with options. Default: late-fusion, stacked-fusion, early-fusion.")
     ] = None,
     faults: Annotated[
-        str | None, typer.Option(help="drift, lost, mixed, labels, by commas. Default: those that can be put in.")
+        str | None,
+        typer.Option(
+            help="drift, lost, mixed, labels, sites, by commas. Default: those that can be put in. "
+            "attack (noise, fgsm, pgd) moves the tokens of networks."
+        ),
     ] = None,
     folds: Folds = 5,
     repeats: Repeats = None,
@@ -74,11 +83,16 @@ def stress(
         found.plot(plot)
     rows = found.table.to_dict("records")
     if json:
-        screen.show_json({"metric": found.metric, "findings": list(found.findings), "rows": for_json(rows)})
+        attacks = for_json(found.attacks.to_dict("records"))
+        told = {"metric": found.metric, "findings": list(found.findings), "rows": for_json(rows)}
+        screen.show_json({**told, "attacks": attacks, "not_attacked": dict(found.not_attacked)})
         return
     for leak in found.leaks:
         screen.hint(f"a leak was found: {leak}")
-    last = {(row["recipe"], row["fault"], row["modality"]): row for row in rows}  # the highest level of each fault
+    attacked = {*found.attacks["attack"], "noise"} if len(found.attacks) else set()
+    last = {  # the highest level of each fault
+        (row["recipe"], row["fault"], row["modality"]): row for row in rows if row["fault"] not in attacked
+    }
     headings = ["recipe", "fault", "modality", "level", "struck", f"{found.metric} (95 %)", "change (95 %)"]
     screen.show_table(
         [*headings, "explained", "change"], [_row(row) for row in last.values()], right=["level", "struck"]
@@ -86,7 +100,31 @@ def stress(
     screen.show(
         "\nThe highest level of each fault; --out has all. Struck: patients a fold. Explained: share of the outcome."
     )
+    if any(row["fault"] == "sites" for row in rows):
+        screen.show("Sites: predicted by models that never saw the site, within sites; level: parts left out in turn.")
+    _show_attacks(found)
     show_written(out, plot)
+
+
+def _show_attacks(found: Any) -> None:
+    """Print what attacks take, at the widest radius, and who was not attacked."""
+    rows = found.attacks.to_dict("records")
+    if rows:
+        last = {(row["recipe"], row["attack"], row["modality"]): row for row in rows}
+        screen.show("")
+        headings = ["recipe", "attack", "modality", "radius", "clean", "noise", f"{found.metric} (95 %)", "lost"]
+        screen.show_table(headings, [_attack(row) for row in last.values()], right=["radius", "clean", "noise", "lost"])
+        screen.show(TOLD)
+    for recipe, why in found.not_attacked.items():
+        screen.show(f"{recipe}: {why}")
+
+
+def _attack(row: Mapping[Any, Any]) -> list[str]:
+    """A line of the attacks; nothing is lost where nothing is known."""
+    lost = "not estimable" if row["lost"] != row["lost"] else f"{100 * row['lost']:.0f} %"
+    metric = screen.interval(row["attacked"], row["low"], row["high"])
+    shown = [row["recipe"], row["attack"], row["modality"], f"{row['radius']:g}"]
+    return [*shown, f"{row['clean']:.3f}", f"{row['noise']:.3f}", metric, lost]
 
 
 def _row(row: Mapping[Any, Any]) -> list[str]:

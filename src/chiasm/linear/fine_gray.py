@@ -126,7 +126,7 @@ def subdistribution_incidence(link: Array, baseline: tuple[Array, Array], times:
         F_k(t) = 1 - exp(-H_k(t) exp(link_k))
 
     The first cause's equals `predict.crr`. Each cause has a model of its own, and nothing holds their sum below one
-    (Austin et al. 2022, doi:10.1002/sim.9023): where it is above, the first cause keeps its incidence, the others share
+    (Austin et al. 2021, doi:10.1002/sim.9023): where it is above, the first cause keeps its incidence, the others share
     what it leaves, in their proportion, and none is above what it is at a later of the times.
 
     Args:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ACROSS = {
     "drift": "standard deviations", "lost": "share of patients", "mixed": "share of patients",
-    "labels": "share given another's",
+    "labels": "share given another's", **dict.fromkeys(("noise", "fgsm", "pgd"), "standard deviations of tokens"),
 }  # fmt: skip
 COLUMNS = 4
 
@@ -25,7 +25,8 @@ def draw_stress(table: pd.DataFrame, metric: str, *, new: NewSheet = own_sheet) 
         table: what `evaluation.stress.stress.stressed` returns, with one fault or more.
         metric: label of the primary metric.
     """
-    panels = list(dict.fromkeys(zip(table["fault"], table["modality"], strict=True)))[1:]
+    drawn = table[table["fault"].isin(list(ACROSS))]
+    panels = list(dict.fromkeys(zip(drawn["fault"], drawn["modality"], strict=True)))
     across = min(COLUMNS, len(panels))
     down = -(-len(panels) // across)
     with style():

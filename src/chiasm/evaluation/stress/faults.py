@@ -6,6 +6,15 @@
     lost    the modality is taken from a share `level` of those who have it and another one beside it
     mixed   a share `level` of those who have it get the values of another one of them, as when samples are mixed up
     labels  a share `level` of the training patients get the outcome of another one of them, which may be the same
+    fgsm    the tokens of a modality, or of all at once, move by `level` standard deviations of the training tokens
+            along the signs of the loss's gradient: an attacker who knows network and outcome (`fusion.attack`)
+    pgd     the same in ten steps
+    noise   the same with random signs, the control of both
+
+    sites   a site's patients are predicted by models that never saw the site (`stress.sites`); put in where the cohort
+            names two sites or more
+
+Three of them, noise, fgsm and pgd, together `attack`, are put in where they are asked for, and only into networks.
 
 Who is struck, and in which direction, is drawn anew in each fold, and not for each level: a higher one strikes the same
 patients and more.
@@ -23,18 +32,31 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.digests import DIGEST
 from chiasm.compute.isolation import seeded
+from chiasm.evaluation.stress.sites import site_splits
 
-DRIFT, LOST, MIXED, LABELS = "drift", "lost", "mixed", "labels"
+DRIFT, LOST, MIXED, LABELS, SITES = "drift", "lost", "mixed", "labels", "sites"
 LEVELS: dict[str, tuple[float, ...]] = {
     DRIFT: (0.5, 1.0, 2.0), LOST: (0.25, 0.5, 1.0), MIXED: (0.1, 0.25, 0.5), LABELS: (0.1, 0.2, 0.4)
 }  # fmt: skip
+NOISE, FGSM, PGD = "noise", "fgsm", "pgd"
+RADII = (0.05, 0.1, 0.25)
+ATTACKS: dict[str, tuple[float, ...]] = dict.fromkeys((NOISE, FGSM, PGD), RADII)
+WHOLE = (LABELS, SITES)
+"""Kinds that strike no modality."""
+ATTACK, EVERY = "attack", "(all)"
+"""All three attacks, and where one is on every modality at once."""
+NEEDED = {
+    LOST: "two modalities",
+    DRIFT: "a modality of numbers, of kind table or omics",
+    SITES: "site in [patients], of two sites or more",
+}
 FLAG = 2  # values of a column that says yes or no
 NUMBERS = ("table", "omics")  # kinds whose values can drift
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of one kind, in one modality (empty for `labels`), at one level."""
+    """A fault of one kind, in one modality (empty for `WHOLE`, `EVERY` for an attack on all), at one level."""
 
     kind: str
     modality: str
@@ -55,26 +77,41 @@ def faults_of(cohort: Cohort, kinds: Sequence[str] | None = None) -> list[Fault]
     """
     require_faults(kinds or ())
     found: list[Fault] = []
-    for kind in dict.fromkeys(LEVELS if kinds is None else kinds):
+    apart = float(len(site_splits(cohort)))
+    levels = LEVELS | ATTACKS | {SITES: (apart,) if apart else ()}
+    for kind in dict.fromkeys((*LEVELS, SITES) if kinds is None else _each(kinds)):
         before = len(found)
-        for name in ("",) if kind == LABELS else cohort.modalities:
+        for name in _places(kind, cohort):
             if (kind == DRIFT and cohort.kinds[name] not in NUMBERS) or (kind == LOST and len(cohort.modalities) < 2):
                 continue
-            found += [Fault(kind, name, level) for level in LEVELS[kind]]
+            found += [Fault(kind, name, level) for level in levels[kind]]
         if kinds is not None and len(found) == before:
-            lacking = "two modalities" if kind == LOST else "a modality of numbers, of kind table or omics"
-            raise Unsupported(f"the fault '{kind}' needs {lacking}, and the cohort has none: leave it out")
+            raise Unsupported(f"the fault '{kind}' needs {NEEDED[kind]}, and the cohort has none: leave it out")
     return found
+
+
+def _each(kinds: Sequence[str]) -> list[str]:
+    """The kinds asked for, `attack` as its three."""
+    return [own for kind in kinds for own in (ATTACKS if kind == ATTACK else (kind,))]
+
+
+def _places(kind: str, cohort: Cohort) -> tuple[str, ...]:
+    """Modalities that a kind of fault is put into."""
+    if kind in WHOLE:
+        return ("",)
+    together = kind in ATTACKS and len(cohort.modalities) > 1
+    return (*cohort.modalities, *((EVERY,) if together else ()))
 
 
 def require_faults(kinds: Sequence[str]) -> None:
     """Refuse a kind of fault that there is not, with `ValueError`; asked before any work."""
-    if unknown := [kind for kind in kinds if kind not in LEVELS]:
-        raise ValueError(f"there is no fault '{unknown[0]}': there are {', '.join(LEVELS)}")
+    known = (*LEVELS, SITES, ATTACK, *ATTACKS)
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise ValueError(f"there is no fault '{unknown[0]}': there are {', '.join(known)}")
 
 
 def struck(fault: Fault, test: Cohort, train: Cohort, seed: int) -> tuple[Cohort, int]:
-    """Put a fault into tested patients, and count those who are struck; `labels` strikes none of them."""
+    """Put a fault that is no attack into tested patients, and count those who are struck; `labels` strikes none."""
     rng = np.random.default_rng(seeded(seed, f"{fault.kind}:{fault.modality}"))
     if fault.kind == DRIFT:
         return _drifted(test, train, fault, rng)

@@ -21,13 +21,15 @@ import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
-from chiasm.evaluation.contrasts import Contrast, contrast, whole_values
+from chiasm.evaluation.contrasts import UNKNOWN, Contrast, contrast, whole_values
 from chiasm.evaluation.estimates import estimate, estimate_of_labels
 from chiasm.evaluation.explained import Compared, more_explained
 from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
 from chiasm.evaluation.folded import folded
 from chiasm.evaluation.protocol import Protocol, Split
-from chiasm.evaluation.stress.faults import LABELS, Fault, mislabelled, struck
+from chiasm.evaluation.stress.faults import ATTACKS, EVERY, LABELS, SITES, Fault, mislabelled, struck
+from chiasm.evaluation.stress.sites import held_out_frames, site_splits, within_sites
+from chiasm.fitting.attacked import attacked, can_be_attacked, spread_of
 from chiasm.targets import kind_of
 
 NONE = Fault("none", "", 0.0)
@@ -50,27 +52,48 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Task:
-    """One recipe on one outer fold."""
+    """One recipe on one outer fold, with every fault or `plain`."""
 
     split: Split
     recipe: int
+    plain: bool = False
 
 
-def _predict(asked: _Asked, task: _Task) -> tuple[_Task, list[pd.DataFrame], list[int]]:
-    """Predict the tested patients of a fold without a fault, and with each; and how many each fault strikes."""
+def _attacks(faults: Sequence[Fault]) -> bool:
+    return any(fault.kind in ATTACKS for fault in faults)
+
+
+def _predict(asked: _Asked, task: _Task) -> tuple[_Task, list[pd.DataFrame], list[float]]:
+    """Predict the tested patients of a fold without a fault, and with each; and how many each fault strikes.
+
+    NaN where a model cannot be attacked.
+    """
     cohort, recipe = asked.cohort, asked.recipes[task.recipe]
     train, test = with_horizons(cohort.subset(task.split.train)), cohort.subset(task.split.test)
-    test = test.with_target(None, None)
+    outcome, test = test.outcome, test.with_target(None, None)
+    assert outcome is not None
     seed = seeded(asked.seed, task.split.key)
 
     def fitted(on: Cohort) -> Any:
         return recipe.fit(on, seed=seed, checkpoint=None, device=asked.device)
 
-    frames, numbers = [], []
+    faults = () if task.plain else asked.faults
+    frames: list[pd.DataFrame] = []
+    numbers: list[float] = []
     with without_values(recipe, task.split):
         model = fitted(train)
-        for fault in (NONE, *asked.faults):
-            if fault.kind == LABELS:
+        spread = spread_of(model, train) if _attacks(faults) and can_be_attacked(model) else {}
+        for fault in (NONE, *faults):
+            number: float
+            if fault.kind in ATTACKS:
+                aimed = test.modalities if fault.modality == EVERY else (fault.modality,)
+                own_seed, strike = seeded(seed, f"{fault.kind}:{fault.modality}"), fault.level
+                found, number = (
+                    attacked(model, test, outcome, fault.kind, aimed, strike, spread, own_seed)
+                    if spread
+                    else (frames[0], np.nan)
+                )
+            elif fault.kind == LABELS:
                 wrong, number = mislabelled(train, fault.level, seed)
                 found = said_of(fitted(wrong), test)
             else:
@@ -103,7 +126,9 @@ def stressed(
     Returns:
         One row a recipe and fault with the columns `COLUMNS`, the first of each recipe without a fault. `struck` is how
         many patients are struck, in the mean of the folds: of those tested, or for `labels` of those trained on, who
-        have another outcome. `metric` is the primary one, `explained` the share explained.
+        have another outcome. `metric` is the primary one, `explained` the share explained. A recipe whose models have
+        no gradient has no row of an attack. `metric` and `change` of `sites` are within sites, `level` is the number of
+        parts that were left out; of times nothing is explained there, because horizons differ.
 
     Raises:
         Unsupported: no target.
@@ -111,8 +136,11 @@ def stressed(
     known = folded(cohort, protocol, seed)
     used, target, splits, folds = known.cohort, known.target, known.splits, known.folds
     tasks = [_Task(split, number) for split in splits for number in range(len(recipes))]
+    apart = site_splits(used) if any(fault.kind == SITES for fault in faults) else []
+    tasks += [_Task(split, number, plain=True) for split in apart for number in range(len(recipes))]
+    of_sites, faults = [fault for fault in faults if fault.kind == SITES], [f for f in faults if f.kind != SITES]
     asked = _Asked(used, tuple(recipes), tuple(faults), seed, device)
-    found: dict[tuple[int, str], tuple[list[pd.DataFrame], list[int]]] = {}
+    found: dict[tuple[int, str], tuple[list[pd.DataFrame], list[float]]] = {}
     progress(0, len(tasks))
     for done, (task, frames, numbers) in enumerate(execute(_predict, asked, tasks, jobs), start=1):
         found[task.recipe, task.split.key] = frames, numbers
@@ -133,12 +161,28 @@ def stressed(
         plain = [frames[0] for frames, _ in own]
         plain_values = whole_values(kind, folds, plain, names, known.draws)
         for place, fault in enumerate((NONE, *faults)):
+            many = float(np.mean([counted[place] for _, counted in own]))
+            if np.isnan(many):  # an attack on what has no gradient, in one fold or more
+                continue
             frames = [of_fold[place] for of_fold, _ in own]
             values = whole_values(kind, folds, frames, names, known.draws)
             level = estimate_of_labels(values) if kind_of(kind).has_labels else estimate(*values[0])
-            many = float(np.mean([counted[place] for _, counted in own]))
             told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
             changes = contrast(values, plain_values, **sizes), explained(frames, None), explained(frames, plain)
+            rows.append((*told, *(end for change in changes for end in _ends(change))))
+        for fault in of_sites:
+            ours, theirs = held_out_frames(known, plain, [found[number, split.key][0][0] for split in apart])
+            known_there, left_out = within_sites(known, ours), within_sites(known, theirs)
+            level = estimate_of_labels(left_out) if kind_of(kind).has_labels else estimate(*left_out[0])
+            many = (
+                float(np.mean([(used.site[split.test] != "").sum() for split in splits]))
+                if used.site is not None
+                else 0
+            )
+            scaled = UNKNOWN if kind_of(kind).has_times else explained(theirs, None)
+            more = UNKNOWN if kind_of(kind).has_times else explained(theirs, ours)
+            changes = contrast(left_out, known_there, **sizes), scaled, more
+            told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
             rows.append((*told, *(end for change in changes for end in _ends(change))))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

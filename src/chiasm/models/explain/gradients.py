@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders import pack
+from chiasm.fitting.attacked import network_within
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import NetworkPredictor
-from chiasm.fitting.one_modality import OneModality
-from chiasm.protocols import Model, Predictor
+from chiasm.protocols import Model
 from chiasm.readers.registry import missing
 from chiasm.targets import kind_of
 from chiasm.tokens import Packed, Tokens
@@ -74,18 +74,15 @@ def network_of(model: Model) -> tuple[NetworkPredictor, float]:
     Raises:
         Unsupported: the model is not one network.
     """
-    found: tuple[Predictor, float] | None = None
-    if isinstance(model, FittedModel):
-        found = model.predictor, model.response.slope
-        if isinstance(model.predictor, OneModality):
-            found = model.predictor.predictor, model.response.slope * model.predictor.slope
-    if found is None or not isinstance(found[0], NetworkPredictor):
+    found = network_within(model)
+    if found is None:
         name = f"'{model.recipe}'" if isinstance(model, FittedModel) else "the model"
         raise Unsupported(
             f"tokens are told of one network by its gradients, and {name} is none: ask what columns are worth to it, "
             "or fit a network such as healnet or lego-fuse"
         )
-    return found[0], found[1]
+    assert isinstance(model, FittedModel)
+    return found[0], model.response.slope * (1.0 if found[1] is None else found[1].slope)
 
 
 def token_shares(
