@@ -106,12 +106,8 @@ def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Recor
     """
     check_size(path, limits)
     resources = read_resources(path)
-    patients = _check_patient(resources)
-    drugs = {
-        name: item["code"] for where, item in resources if item["resourceType"] == "Medication" and "code" in item
-        for name in (where, f"Medication/{item['id']}" if "id" in item else "") if name
-    }  # fmt: skip
-    birth = next((_span(item["birthDate"]) for item in patients if "birthDate" in item), None)
+    patients, drugs = patients_of_one(resources), drugs_of(resources)
+    birth = next((span_of(item["birthDate"]) for item in patients if "birthDate" in item), None)
     events, left_out = list[Event](), Counter[str]()
     for item in patients:
         events += [Event(f"GENDER//{item['gender']}", np.nan, None)] if "gender" in item else []
@@ -121,7 +117,7 @@ def read_fhir(path: Path, limits: Limits = LIMITS, subject_id: int = 0) -> Recor
         if kind.startswith(UNREAD):
             left_out[f"of a type that is not read ({kind.removeprefix(UNREAD)})"] += 1
         if kind in TIMES:
-            found = _events(item, drugs)
+            found = events_of(item, drugs)
             if isinstance(found, str):
                 left_out[found] += 1
             else:
@@ -164,8 +160,20 @@ def _rows(events: list[Event], birth: tuple[datetime, datetime] | None, subject_
     )
 
 
-def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the Patient, if there is one; refuse resources about anybody else."""
+def drugs_of(resources: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Map the address, and type and id, of each Medication to its code."""
+    return {
+        name: item["code"] for where, item in resources if item["resourceType"] == "Medication" and "code" in item
+        for name in (where, f"Medication/{item['id']}" if "id" in item else "") if name
+    }  # fmt: skip
+
+
+def patients_of_one(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the Patient, if there is one; refuse resources about anybody else.
+
+    Raises:
+        ReadError: there are several patients, or a resource is about another one.
+    """
     own = [(where, item) for where, item in resources if item["resourceType"] == "Patient"]
     if len(own) > 1:
         raise ReadError("the file holds several patients", "write a file a patient")
@@ -186,8 +194,12 @@ def _check_patient(resources: list[tuple[str, dict[str, Any]]]) -> list[dict[str
     return [item for _, item in own]
 
 
-def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | str:
-    """Extract the events of a resource, or the reason why it is left out."""
+def events_of(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | str:
+    """Extract the events of a resource of `TIMES`, or the reason why it is left out; `drugs` as `drugs_of` gives them.
+
+    Raises:
+        ReadError: it has no code, or a date is not one of FHIR.
+    """
     kind = item["resourceType"]
     prefix, times = TIMES[kind]
     status = {item.get("status")} | {code.get("code") for code in item.get("verificationStatus", {}).get("coding", [])}
@@ -201,7 +213,7 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
             ("ADMISSION//", item.get("period", {}).get("start")),
             ("DISCHARGE//", item.get("period", {}).get("end")),
         ]
-        found = [Event(end + name, np.nan, _span(moment)) for end, moment in ends if name and moment is not None]
+        found = [Event(end + name, np.nan, span_of(moment)) for end, moment in ends if name and moment is not None]
         return found or "without a code or a time"
     moment = next((item[name] for name in times if name in item), None)
     moment = moment.get("start", moment.get("end")) if isinstance(moment, dict) else moment
@@ -214,7 +226,7 @@ def _events(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] | 
         raise ReadError(f"a resource of type {kind} has no code", "code it, or leave it out")
     if concept is None or moment is None:
         return "without a code or a time"
-    span = _span(moment)
+    span = span_of(moment)
     parts = [item] if kind != "Observation" or "component" not in item or _answer(item) else []
     found = []
     for part in [*parts, *item.get("component", [])]:
@@ -266,8 +278,12 @@ def _code(coding: Mapping[str, Any]) -> str:
     return f"{SYSTEMS.get(system, system)}//{coding['code']}" if coding.get("code") else ""
 
 
-def _span(moment: object) -> tuple[datetime, datetime]:
-    """Return the first and the last moment that a validated FHIR date can mean; a time with an offset is both."""
+def span_of(moment: object) -> tuple[datetime, datetime]:
+    """Return the first and the last moment that a validated FHIR date can mean; a time with an offset is both.
+
+    Raises:
+        ReadError: it is no date of FHIR.
+    """
     try:
         if not isinstance(moment, str):
             raise TypeError("a number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -74,13 +74,19 @@ def read_resources(path: Path) -> list[tuple[str, dict[str, Any]]]:
         ReadError: not JSON, not FHIR R4, nested too deeply, one page of a search, two resources of one id.
         Unsupported: the package fhir.resources is missing.
     """
-    return list(_unique(_lines(path) if path.suffix.lower() == NDJSON else _bundle(path)))
-
-
-def _bundle(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if path.suffix.lower() == NDJSON:
+        return list(_unique(_lines(path)))
     if path.stat().st_size > BUNDLE_BYTES:
         raise ReadError(f"the Bundle is over {BUNDLE_BYTES >> 20} MB", f"write it as {NDJSON}, a resource a line")
-    bundle = _json(path.read_bytes())
+    return resources_of(json_object(path.read_bytes()))
+
+
+def resources_of(bundle: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """As `read_resources`, of a parsed Bundle."""
+    return list(_unique(_bundle(bundle)))
+
+
+def _bundle(bundle: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     if bundle.get("resourceType") != "Bundle" or not isinstance(bundle.get("entry", []), list):
         raise ReadError("the file is not a FHIR Bundle", f"bring a Bundle of one patient, or {NDJSON}")
     if bundle.get("type") == "history":
@@ -105,12 +111,17 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise ReadError(f"line {number} is over {LINE_BYTES >> 20} MB", "leave attachments out")
             if line.strip():
                 try:
-                    yield "", _kept(_json(line))
+                    yield "", _kept(json_object(line))
                 except ReadError as error:
                     raise ReadError(f"line {number}: {error.what}", error.fix) from None
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object; NaN and infinities, which JSON does not have, are refused.
+
+    Raises:
+        ReadError: it is no JSON, is nested too deeply, or is no object.
+    """
     try:
         found = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError):  # not UTF-8, NaN, a number of thousands of digits, thousands of brackets
