@@ -37,7 +37,7 @@ def serving_app(models: Iterable[Path | str], **options: Any) -> Any:
     """
     from chiasm.serving.application import application
 
-    extensions = options.pop("extensions", ())
+    extensions = _with_hospital(options.pop("extensions", ()), options.pop("hospital", None))
     return application(service_of(models, **options), extensions)
 
 
@@ -49,6 +49,7 @@ def serve(
     key: Path | None = None,
     behind_proxy: bool = False,
     watch_seconds: float = 0.0,
+    hospital: Path | None = None,
     extensions: Sequence[Any] = (),
     **options: Any,
 ) -> None:
@@ -60,6 +61,7 @@ def serve(
         certificate, key: of TLS, PEM.
         behind_proxy: a proxy encrypts, and is believed on who asks.
         watch_seconds: how often to look for new and replaced models; 0: at SIGHUP and /admin/reload alone.
+        hospital: a mapping file: FHIR, CDS Hooks, DICOMweb or HL7 v2 beside it (docs/hospital.md).
         extensions: each is called with the FastAPI application and the service, and adds routes.
         options: of `service_of`.
 
@@ -69,6 +71,7 @@ def serve(
         OSError: the address or the audit trail cannot be opened.
     """
     address = address_of(listen)
+    joined = _with_hospital(extensions, hospital)
     service = service_of(
         models,
         address=address,
@@ -79,7 +82,16 @@ def serve(
     from chiasm.serving.server import Listening, run
 
     listening = Listening(address, certificate, key, behind_proxy, watch_seconds)
-    run(application(service, extensions), service, listening)
+    run(application(service, joined), service, listening)
+
+
+def _with_hospital(extensions: Sequence[Any], hospital: Path | str | None) -> Sequence[Any]:
+    """Add what a mapping file asks for, read before a model is loaded."""
+    if hospital is None:
+        return extensions
+    from chiasm.serving.hospital.joined import Hospital
+
+    return [*extensions, Hospital(Path(hospital))]
 
 
 def service_of(

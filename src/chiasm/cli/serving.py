@@ -43,6 +43,7 @@ def serve(
     audit_full: Annotated[
         str, typer.Option(metavar="refuse|serve", help="When the audit trail cannot be written.")
     ] = "refuse",
+    hospital: Annotated[Path | None, typer.Option(help="A mapping file: FHIR, CDS Hooks, DICOMweb, HL7 v2.")] = None,
     watch: Annotated[float, typer.Option(min=0, help="Seconds between looks for new models; 0: never.")] = 0.0,
     patients: Annotated[int, typer.Option(min=1, help="Of one request, at most.")] = 256,
     body_mb: Annotated[float, typer.Option(min=0.001, help="MB of a request of JSON.")] = 16.0,
@@ -70,6 +71,7 @@ def serve(
         models, listen=listen, default=default, tokens=tokens, certificate=certificate, key=key,
         behind_proxy=behind_proxy, allow_hosts=allow_host or (), policy=api.Policy(unseen, unfamiliar),
         calibrate=calibrate, coverage=coverage, audit=audit, audit_full=audit_full, watch_seconds=watch, limits=limits,
+        hospital=hospital,
         told=_as_json if json else _as_words,
     )  # fmt: skip
 
@@ -123,5 +125,7 @@ def _as_words(event: str, **facts: Any) -> None:
         screen.hint(f"error: {facts['reason']}: {does}")
     elif event == "stopping":
         screen.hint(f"Stopping: what was begun is finished, within {facts['seconds']:g} s.")
+    elif event == "hl7":
+        screen.hint(f"HL7 v2 messages are taken on port {facts['port']}.")
     elif event == "late":
         screen.hint("warning: what was begun did not finish in time.")
