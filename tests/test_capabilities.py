@@ -47,6 +47,9 @@ FOREIGN = {
     "artifact/register.py": {"__wrapped__"},  # dataclasses
     "readers/image/image.py": {"n_frames"},  # PIL
     "readers/record/events.py": {"tz"},  # pandas
+    "artifact/opening.py": {"O_NOFOLLOW"},  # of some systems alone
+    "identifiers/headers/container.py": {"dtype", "extensions"},  # h5py, nibabel
+    "identifiers/headers/picture.py": {"tags"},  # tifffile
     "room.py": {"MADV_DONTNEED", "posix_fallocate"},  # of some systems alone
     "readers/record/fhir_files.py": {"errors"},  # pydantic
     "serving/audit.py": {"O_NOFOLLOW"},  # of some systems alone

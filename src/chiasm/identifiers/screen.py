@@ -8,6 +8,7 @@ from functools import partial
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.places import manifest_file
+from chiasm.cohort.tables import Table
 from chiasm.errors import count
 from chiasm.identifiers.columns import Field, Seen, kinds_in
 from chiasm.identifiers.files import explained, headers_of, names_of
@@ -77,7 +78,7 @@ class _Screen:
 
     def properties(self, named: NamedTable) -> None:
         """Look at what the file of a table says beside its cells: who made it, names of sheets, metadata."""
-        file = getattr(named.table, "path", None)
+        file = named.table.path if isinstance(named.table, Table) else None
         if file is None or not file.is_file() or file.suffix.lower() in (".csv", ".tsv", ".gz"):
             return
         try:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.artifact import parts_within
 from chiasm.cohort import Cohort
 from chiasm.cohort.digests import as_digests, digest_of
 from chiasm.cohort.items import ValueSource
@@ -130,9 +131,8 @@ def _patterns(modalities: int, draw: np.random.Generator) -> NDArray[np.bool_]:
 
 def _scalers(model: FittedModel, modality: str) -> Iterator[Scaler]:
     for name, encoder in encoders_of(model):
-        scaler = getattr(encoder, "scaler", None)
-        if name == modality and isinstance(scaler, Scaler):
-            yield scaler
+        if name == modality:
+            yield from (part for part in parts_within(encoder) if isinstance(part, Scaler))
 
 
 def _made(form: Form, scalers: Sequence[Scaler], n: int, draw: np.random.Generator) -> tuple[Any, dict[str, Array]]:

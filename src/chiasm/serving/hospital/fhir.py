@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from chiasm import __version__
 from chiasm.serving.application import answered, require
 from chiasm.serving.documents import document_of
 from chiasm.serving.faults import Refused, refused
@@ -114,7 +114,7 @@ def capabilities(writes: bool, since: datetime) -> dict[str, Any]:
         "status": "active",
         "date": since.isoformat(timespec="seconds"),
         "kind": "instance",
-        "software": {"name": "chiasm", "version": __version__},
+        "software": {"name": "chiasm", "version": version("chiasm")},
         "implementation": {"description": words},
         "fhirVersion": "4.0.1",
         "format": [FHIR_JSON],

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from chiasm import __version__
 from chiasm.serving.application import require
 from chiasm.serving.documents import document_of
 from chiasm.serving.faults import refused
@@ -74,7 +74,7 @@ async def assessed(mapped: Mapped, server: DicomServer, document: Any, asking: A
         now = datetime.now(UTC)
         resource = await answer_one(mapped.service, loaded, Asked(given, "", (), now), asking, sources)
         if keep:
-            report = await asyncio.to_thread(report_of, files, resource, __version__)
+            report = await asyncio.to_thread(report_of, files, resource, version("chiasm"))
             async with server.client() as client:
                 await store(client, report)
     return resource
