@@ -11,7 +11,7 @@ from chiasm.cohort import Encoding
 from chiasm.encoders.knowledge import Entities
 from chiasm.errors import count
 from chiasm.fitting.card_patients import USE, training_told
-from chiasm.fitting.history import history_told
+from chiasm.fitting.history import Step, history_told
 from chiasm.protocols import search_of
 from chiasm.shown import visible
 
@@ -35,6 +35,14 @@ LIMITS = """\
 - A claim of how good it is. The model itself has no score: `chiasm evaluate` measures its recipe, on patients that
   the models of a trial have not learned from.
 """
+
+
+@runtime_checkable
+class Revised(Protocol):
+    """A model that may have been recalibrated or extended; `history` has the steps."""
+
+    @property
+    def history(self) -> tuple[Step, ...]: ...
 
 
 @runtime_checkable
@@ -122,7 +130,7 @@ def card_of(model: Described) -> str:
             lines += ["", f"Columns of {_plain(name)}: {', '.join(map(_plain, columns))}."]
     if learned_of := training_told(model):
         lines += ["", "## Who it learned from", "", "\n\n".join(map(_plain, learned_of))]
-    if steps := history_told(getattr(model, "history", ())):
+    if steps := history_told(model.history if isinstance(model, Revised) else ()):
         lines += ["", "## What was done since", "", *(_plain(step) for step in steps)]
     said = held_of_training(model).items()
     held = [f"- {number} x {phrase}" if number > 1 else f"- {phrase}" for phrase, number in said]
