@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,8 @@ class DynamicPrompt:
     Source: He et al., DVPT, arXiv 2307.09787.
     Deviation: the paper does not specify how prompts are returned to the tokens; this is the simplest way.
     """
+
+    keeps_rows: ClassVar[bool] = True
 
     prompts: int = 10
     width: int = 20

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -132,6 +132,8 @@ class Prompt:
     Source: Lester et al., EMNLP 2021, arXiv 2104.08691; peft.
     """
 
+    keeps_rows: ClassVar[bool] = True
+
     tokens: int = 8
     task: Task = "features"
     groups: Literal[1] = 1
@@ -151,6 +153,8 @@ class Prefix:
 
     Source: Li and Liang, ACL 2021, arXiv 2101.00190, without its reparametrisation; peft.
     """
+
+    keeps_rows: ClassVar[bool] = True
 
     tokens: int = 8
     task: Task = "causal"

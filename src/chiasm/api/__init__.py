@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chiasm.api.exporting import Exported, export_onnx
     from chiasm.api.extending import LEAK, ExtendedModel, extend
     from chiasm.api.external import validate
+    from chiasm.api.hub import Pulled, Pushed, pull, push
     from chiasm.api.identifiers import screen_identifiers
     from chiasm.api.inspecting import Inspection, inspect_model
     from chiasm.api.interacting import Interaction, interaction, require_states
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from chiasm.api.signing import KeyPair, is_locked, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
+    from chiasm.api.tracking import Tracked, autolog, mlflow_flavour, track
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.api.tuning import Paused, drawn_from, searched, tune, tuned, tuning_of, with_budget
     from chiasm.api.updating import Updated, undo, update
@@ -69,11 +71,13 @@ if TYPE_CHECKING:
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
     from chiasm.identifiers.findings import SCREEN_SENTENCE, IdentifierScreen, sampled
+    from chiasm.mlflow_flavour import log_model
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
     from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
     from chiasm.report.drawing import require_format
     from chiasm.serving.settings import Limits, Policy
+    from chiasm.sharing.tracking_place import TrackingError, tracking_place
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
 
@@ -202,6 +206,17 @@ _PLACES = {
     "tuned": "chiasm.api.tuning",
     "tuning_of": "chiasm.api.tuning",
     "with_budget": "chiasm.api.tuning",
+    "autolog": "chiasm.api.tracking",
+    "Pulled": "chiasm.api.hub",
+    "Pushed": "chiasm.api.hub",
+    "mlflow_flavour": "chiasm.api.tracking",
+    "log_model": "chiasm.mlflow_flavour",
+    "pull": "chiasm.api.hub",
+    "push": "chiasm.api.hub",
+    "track": "chiasm.api.tracking",
+    "Tracked": "chiasm.api.tracking",
+    "tracking_place": "chiasm.sharing.tracking_place",
+    "TrackingError": "chiasm.sharing.tracking_place",
 }
 
 __all__ = [
@@ -235,9 +250,13 @@ __all__ = [
     "Problem",
     "Protocol",
     "Pruned",
+    "Pulled",
+    "Pushed",
     "Stress",
     "TokenExplanation",
     "TokenStore",
+    "Tracked",
+    "TrackingError",
     "Trial",
     "TrialError",
     "Trials",
@@ -245,6 +264,7 @@ __all__ = [
     "Updated",
     "Validation",
     "at_prevalence",
+    "autolog",
     "check_cohort",
     "collect",
     "conformal",
@@ -277,7 +297,9 @@ __all__ = [
     "list_recipes",
     "load_model",
     "load_trial",
+    "log_model",
     "merge",
+    "mlflow_flavour",
     "names_in_trial",
     "new_federation",
     "new_keys",
@@ -288,6 +310,8 @@ __all__ = [
     "opened_sources",
     "prepare",
     "prune_store",
+    "pull",
+    "push",
     "read_inputs",
     "read_seal",
     "recipe_class",
@@ -311,6 +335,8 @@ __all__ = [
     "stopping",
     "stress",
     "told_openings",
+    "track",
+    "tracking_place",
     "tune",
     "tuned",
     "tuning_of",

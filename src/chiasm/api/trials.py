@@ -10,6 +10,7 @@ from typing import Any
 
 from chiasm.api.encoding import engine_of, prepare
 from chiasm.api.external_trial import add_external, require_comparable
+from chiasm.api.following import tell
 from chiasm.api.identifiers import screen_identifiers
 from chiasm.api.reporting import keep_guidelines, left_as_it_is
 from chiasm.api.sources import Source, lent, opened_sources, with_sources
@@ -134,6 +135,7 @@ def evaluate(
         if folder is not None:  # also where a run was stopped after the scores and before the page
             _guidelines(trial, folder, before)
             trial.report(folder / "report.html")
+    tell(trial, used)
     return trial
 
 

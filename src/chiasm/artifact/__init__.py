@@ -6,7 +6,7 @@ from chiasm.artifact.keys import Given, is_locked, new_keys, private_key
 from chiasm.artifact.loading import LookedInto, identity, load, looked_into, outline
 from chiasm.artifact.register import ArtifactError, storable
 from chiasm.artifact.trees import ArrayOutline, Outline, content_of, outline_of, parts_within
-from chiasm.artifact.whole import whole_file
+from chiasm.artifact.whole import whole_file, whole_folder
 
 __all__ = [
     "CARD",
@@ -36,5 +36,6 @@ __all__ = [
     "sign",
     "storable",
     "whole_file",
+    "whole_folder",
     "write_text",
 ]

@@ -45,6 +45,32 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, mode 700, that takes this name once the block has ended well.
+
+    Raises:
+        FileExistsError: something of this name is there, and is no empty folder.
+        OSError: it cannot be written; `errno.ENOSPC` where the disk is full.
+    """
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise FileExistsError(errno.EEXIST, "exists already: choose another --out", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(path)
+    staging = staging_of(path)
+    shutil.rmtree(staging, ignore_errors=True)  # of a process of the same number that was killed
+    staging.mkdir(mode=0o700)
+    try:
+        with full_disk_named(path):
+            yield staging
+            for file in staging.rglob("*"):
+                if file.is_file():
+                    fsync(file)
+            staging.rename(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Wait until no other process is in this block with this folder; where files cannot be locked, do not wait."""
     if sys.platform == "win32":

@@ -15,6 +15,7 @@ from chiasm.cli import (
     explaining,
     exporting,
     federate,
+    hub,
     inspecting,
     interacting,
     models,
@@ -26,6 +27,7 @@ from chiasm.cli import (
     store,
     stressing,
     tokens,
+    tracking,
     trials,
     tuning,
     upkeep,
@@ -51,6 +53,7 @@ for command in (
     interacting.interaction,
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),
+    *(tracking.track, hub.push, hub.pull),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):
     app.command(cls=PlainCommand)(command)

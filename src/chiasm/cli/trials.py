@@ -31,6 +31,7 @@ from chiasm.cli.options import (
     told_spaces,
 )
 from chiasm.cli.subgroups import show_division, show_subgroups, summary_of
+from chiasm.cli.tracking import show_tracked
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial, Trials
@@ -140,6 +141,10 @@ def evaluate(
     engine: Engine = "local",
     device: Device = "cpu",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the trial that --out holds.")] = False,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER|URI", help="Write the trial to MLflow too: a folder, or a server."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Every recipe on the same folds, and whether combining pays.
@@ -162,6 +167,7 @@ def evaluate(
         raise ValueError("--contrast is judged within one cohort: evaluate it alone")
     if len(cohorts) > 1 and external is not None:
         raise ValueError("--external is scored by the picks of one cohort: evaluate it alone")
+    place = None if track is None else api.tracking_place(track)  # before anything is computed
     other = None if external is None else api.open_cohort(external)
     for path in cohorts if source else ():  # before anything is encoded
         api.opened_sources(api.open_cohort(path), source or ())
@@ -180,6 +186,10 @@ def evaluate(
             )
     seconds = time.monotonic() - start
     show_trials(trials, out, seconds, json) if len(ready) > 1 else show_trial(trial, out, seconds, json)
+    if place is not None:
+        done = trials.trials.values() if len(ready) > 1 else [trial]
+        for own, prepared_cohort in zip(done, ready, strict=True):
+            show_tracked(api.track(own, place, cohort=prepared_cohort.cohort))
 
 
 def report(

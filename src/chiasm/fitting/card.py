@@ -26,6 +26,7 @@ TOLD_PATIENTS, TOLD_SHARE = "text error patients", "text owed to the others"
 """Notes of a network that tells a text: its errors, on how many patients, and the share of what is told, if any."""
 NOT_ADAPTED = "not adapted"
 """Note of a network: 1 where too few patients have the modality whose encoder is to be adapted."""
+SOFT = "soft prompts, vectors that can keep what training patients had"
 LISTED = 40  # columns of a modality that are named
 SHARING = "Who may read the folder may read these: share it as you would share such figures of your patients."
 LIMITS = """\
@@ -52,6 +53,14 @@ class HoldsTraining(Protocol):
     def of_training(self) -> str:
         """Say in a phrase what a model folder holds of training patients by this part; empty: nothing."""
         ...
+
+
+@runtime_checkable
+class KeepsRows(Protocol):
+    """Protocol of a stored part that can keep rows of training patients: landmarks of a kernel, soft prompts."""
+
+    @property
+    def keeps_rows(self) -> bool: ...
 
 
 class Named(Protocol):
@@ -153,6 +162,13 @@ def held_of_training(part: Any) -> Mapping[str, int]:
     """Collect what every part of a model says that it keeps of training patients, and how often the same is said."""
     said = (own.of_training() for own in parts_within(part) if isinstance(own, HoldsTraining))
     return Counter(phrase for phrase in said if phrase)
+
+
+def rows_kept(part: Any) -> list[str]:
+    """Collect what the parts of a model that can keep rows of training patients say of it; empty: there are none."""
+    parts = [own for own in parts_within(part) if isinstance(own, KeepsRows) and own.keeps_rows]
+    said = [own.of_training() if isinstance(own, HoldsTraining) else SOFT for own in parts]
+    return list(dict.fromkeys(phrase for phrase in said if phrase))
 
 
 def notes_of(part: Any, name: str) -> list[Mapping[str, float]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class GaussianMap:
         mean: `(Z,)` mean of the kernel's columns over the training patients.
         axes: `(Z, k)` projection to principal components, of which the first has unit variance.
     """
+
+    keeps_rows: ClassVar[bool] = True
 
     landmarks: np.ndarray
     scale: float

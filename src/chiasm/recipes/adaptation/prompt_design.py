@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,8 @@ class WordScores(nn.Module):
 @dataclass(frozen=True)
 class PromptDesign:
     """Storable description of the network: encoders of the texts, their templates and words, and the sizes."""
+
+    keeps_rows: ClassVar[bool] = True
 
     texts: dict[str, InputsAsTheyAre]
     templates: dict[str, Template]

@@ -43,6 +43,8 @@ KERNEL_AT_ONCE = 1 << 25  # entries of a kernel that is formed to predict: 256 M
 class ItemKernel:
     """Distinct training items of one modality: fitted features, values `(U, F)`, and the scale of their distances."""
 
+    keeps_rows: ClassVar[bool] = True
+
     features: object
     values: np.ndarray
     scale: float
@@ -68,6 +70,8 @@ class KronRLSPredictor:
         offset: constant added to each kernel.
         slope, level: calibration, from inner out-of-fold links.
     """
+
+    keeps_rows: ClassVar[bool] = True
 
     modalities: tuple[str, ...]
     items: dict[str, ItemKernel]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from chiasm.artifact import storable
 from chiasm.fitting.base import Training, choice
@@ -29,6 +30,8 @@ class StandInDesign:
         latents, latent_width, depth, heads, missing, pool, completion, typed, outputs: as in `Completed`.
         standing: the modalities for which something stands.
     """
+
+    keeps_rows: ClassVar[bool] = True
 
     latents: int
     latent_width: int
