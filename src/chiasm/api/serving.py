@@ -8,6 +8,7 @@ from typing import Any
 
 from chiasm.api.certainty import conformal
 from chiasm.api.models import load_model
+from chiasm.cohort.opened import Given
 from chiasm.errors import Unsupported
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
 from chiasm.protocols import Model
@@ -104,7 +105,7 @@ def service_of(
     policy: Policy | None = None,
     audit: Path | None = None,
     audit_full: str = REFUSE,
-    calibrate: Path | None = None,
+    calibrate: Given | None = None,
     coverage: float = 0.95,
     within: str = PATTERN,
     load: Callable[[Path], Model] = load_model,

@@ -302,7 +302,10 @@ def _of_the_target(
 
 def _repeated(frame: pd.DataFrame, modality: str | None) -> list[Problem]:
     """Report the first column name that a frame holds twice, since which of the two counts is ambiguous."""
-    names = pd.Series([str(name) for name in frame.columns], dtype=object)
+    texts = [str(name) for name in frame.columns]
+    if len(set(texts)) == len(texts):
+        return []
+    names = pd.Series(texts, dtype=object)
     twice = names[names.duplicated()].unique().tolist()
     path = "patients" if modality is None else None
     return [

@@ -114,7 +114,8 @@ class Worker:
             self._jobs.append(job)
             self._changed.notify_all()
         try:
-            return await asyncio.wait_for(job.future, self._limits.answer_seconds)
+            async with asyncio.timeout(self._limits.answer_seconds):
+                return await job.future
         except TimeoutError:
             what = f"there was no answer within {self._limits.answer_seconds:g} seconds: ask again"
             raise refused(503, "too-slow", what, retry_after=5) from None

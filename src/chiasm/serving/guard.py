@@ -180,7 +180,8 @@ class _Body:
             return await self._receive()
         self._until = self._until or time.monotonic() + self._seconds
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.001, self._until - time.monotonic()))
+            async with asyncio.timeout(max(0.001, self._until - time.monotonic())):
+                message = await self._receive()
         except TimeoutError:
             raise refused(408, "too-slow", f"the body did not come within {self._seconds:g} seconds") from None
         if message["type"] == "http.disconnect":
@@ -224,7 +225,8 @@ class _Answer:
         if message is None:
             return
         try:
-            await asyncio.wait_for(self._send(message), self._service.limits.send_seconds)
+            async with asyncio.timeout(self._service.limits.send_seconds):
+                await self._send(message)
         except TimeoutError:
             raise ClientGone from None
 

@@ -129,7 +129,7 @@ def _item(value: Any, own: ReadsItem, place: str, uploads: frozenset[str], fault
         elif own.kind == "bag" and isinstance(value, list):
             return _bag(value, place, faults)
         else:
-            what = f'a {own.kind} is {{"upload": "<name of the parts that hold it>"}}'
+            what = f'what is {own.kind} is sent as {{"upload": "<name of the parts that hold it>"}}'
             faults.append(Fault(place, "not-an-upload", what))
     return None
 
