@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import chiasm
@@ -115,3 +117,19 @@ def test_a_failure_tells_its_place_and_none_of_its_words(served_folder: Path, mo
         assert found.status_code == 500 and "4.567" not in found.text
     (failure,) = (own for own in said if own["event"] == "failed")
     assert failure["error"] == "KeyError" and "Schmidt" not in str(said)
+
+
+def test_one_patient_whom_the_model_cannot_read_is_named_and_others_have_answers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"case-{number}" for number in range(40)]
+    y = pd.DataFrame({"y": rng.normal(size=40)}, index=ids)
+    bags = {name: rng.normal(size=(1 + k % 3, 4)).astype(np.float32) for k, name in enumerate(ids)}
+    chiasm.fit(chiasm.cohort_from_frames(y, {"bag": bags}, target=chiasm.Regression("y")), "single:bag").save(
+        tmp_path / "bags"
+    )
+    good, narrow = {"bag": [[0.1, 0.2, 0.3, 0.4]]}, {"bag": [[0.1, 0.2, 0.3]]}
+    with asked([tmp_path / "bags"]) as own:
+        found = own.post("/predict", json={"patients": [good, narrow]})
+        assert found.status_code == 422 and found.json()["error"]["field"] == "patients[1]"
+        assert "at fit" in found.json()["error"]["message"] and "0.3" not in found.text
+        assert own.post("/predict", json={"patients": [good]}).status_code == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort
+from chiasm.errors import raised_at
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
 from chiasm.models.unseen import NOTHING, REFUSED, UNSEEN, patterns_of, unseen_rows
 from chiasm.serving.cohorts import cohort_of, encoded
@@ -57,8 +58,27 @@ def ready(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Pat
             return Ready(cohort.subset([]), there, faults)
 
 
+def each_apart(does: Callable[[Sequence[Patient]], list[Answer]], patients: Sequence[Patient]) -> list[Answer]:
+    """Return what is done of all patients, or where that is refused, of each by himself: the others have their answers.
+
+    What chiasm refuses names no value. An error of another package may, and is raised.
+    """
+    try:
+        return does(patients)
+    except ValueError as error:
+        if not raised_at(error)[0].startswith("chiasm."):
+            raise
+        if len(patients) == 1:
+            return [(Fault("", "not-predicted", str(error).partition("\n")[0]),)]
+    return [answer for own in patients for answer in each_apart(does, [own])]
+
+
 def answers_of(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     """Answer each patient, or say why not, in their order."""
+    return each_apart(lambda own: _answers(loaded, own, sources, scratch), patients)
+
+
+def _answers(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say of values is said above, by field
         own = ready(loaded, patients, sources, Path(folder))

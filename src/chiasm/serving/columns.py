@@ -43,7 +43,7 @@ def cells_of(value: Any, own: ReadsColumns, place: str, policy: Policy, faults: 
     if not isinstance(value, dict):
         faults.append(Fault(place, "not-an-object", f"a {own.kind} is an object of columns"))
         return None
-    if value.keys() != own.columns and not _named(value, own, place, faults):
+    if own.columns and value.keys() != own.columns and not _named(value, own, place, faults):
         return None
     before = len(faults)
     numbers = _numbers(value, own, place, faults)

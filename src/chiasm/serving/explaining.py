@@ -15,7 +15,7 @@ from chiasm.errors import hush_findings
 from chiasm.fitting.model import FittedModel
 from chiasm.models.explain.reference import reference_of
 from chiasm.models.explain.shares import MOST_MODALITIES, modality_shares
-from chiasm.serving.answers import Answer, plain, ready
+from chiasm.serving.answers import Answer, each_apart, plain, ready
 from chiasm.serving.faults import refused
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
@@ -58,6 +58,10 @@ def require_explains(loaded: Loaded) -> None:
 
 def explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     """Split each patient's prediction among the modalities that he has, or say why not."""
+    return each_apart(lambda own: _explained(loaded, own, sources, scratch), patients)
+
+
+def _explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     reference = reference_of(loaded.model)
     assert reference is not None  # `require_explains` refused otherwise
     base, words = reference

@@ -13,6 +13,7 @@ import pandas as pd
 
 from chiasm.artifact import DESCRIPTION, ArtifactError, identity, parts_within
 from chiasm.cohort import cohort_from_frames
+from chiasm.encoders.choice import choose, same_identity
 from chiasm.encoders.knowledge import Entities
 from chiasm.errors import Unsupported
 from chiasm.fitting.expected import expected_of
@@ -79,7 +80,13 @@ def open_model(
     digest = identity(path)
     if stamp_of(path) != stamp:
         raise ArtifactError(f"'{path.name}' was replaced while it was read: it is read again")
-    knowing = any(isinstance(own, Entities) for own in parts_within(model.predictor))
+    for modality, own in model.encodings.items():
+        if not same_identity(own.kind, choose(own.kind, own.encoder).identity, own.identity):
+            raise Unsupported(
+                f"modality '{modality}' of '{path.name}' was encoded by '{own.encoder}' at fit, and its encoder or the "
+                "encoder's weights differ now: bring the same weights, or fit again"
+            )
+    knowing = any(isinstance(part, Entities) for part in parts_within(model.predictor))
     notes = (NO_KNOWLEDGE,) if knowing else ()
     thresholds = calibrate(model) if calibrate else None
     loaded = Loaded(

@@ -112,9 +112,8 @@ def _item(value: Any, own: ReadsItem, place: str, uploads: frozenset[str], fault
     if own.form == CELL:
         if isinstance(value, str) and value.strip() and not SURROGATE.search(value):
             return value
-        faults.append(
-            Fault(place, "not-a-text", f"a {own.kind} is a text that is not empty; leave it out where there is none")
-        )
+        what = f"the kind '{own.kind}' is one text; leave it out where there is none"
+        faults.append(Fault(place, "not-a-text", what))
     elif own.form == EVENTS:
         before = len(faults)
         records = list(_records(value, place, faults))
@@ -129,7 +128,7 @@ def _item(value: Any, own: ReadsItem, place: str, uploads: frozenset[str], fault
         elif own.kind == "bag" and isinstance(value, list):
             return _bag(value, place, faults)
         else:
-            what = f'what is {own.kind} is sent as {{"upload": "<name of the parts that hold it>"}}'
+            what = f'the kind \'{own.kind}\' is {{"upload": "<name of the parts that hold it>"}}'
             faults.append(Fault(place, "not-an-upload", what))
     return None
 

@@ -81,7 +81,7 @@ def _of_columns(own: ReadsColumns, policy: Policy) -> dict[str, Any]:
         "type": ["object", "null"],
         "properties": columns,
         "required": sorted(columns),
-        "additionalProperties": False,
+        "additionalProperties": not columns,  # of a table of which nothing is read but that it is there
     }
 
 
