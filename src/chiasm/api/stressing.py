@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from chiasm.api.encoding import engine_of, made_ready
+from chiasm.artifact import write_text
 from chiasm.cohort import Unsupported
 from chiasm.cohort.accepted import Finding
 from chiasm.cohort.opened import Given
@@ -74,6 +75,23 @@ class Stress:
         if self.table["fault"].isin((NONE.kind, SITES)).all():
             raise Unsupported("no fault was put in: there is nothing to draw")
         out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
+        return out
+
+    def page(self, path: Path | str) -> Path:
+        """Write the page, one HTML file: the picture, every level of each fault, sites and attacks.
+
+        Raises:
+            ValueError: another ending than .html.
+        """
+        from chiasm.report.stress_page import render_stress
+
+        out = Path(path)
+        if out.suffix not in (".html", ".htm"):
+            raise ValueError(f"'{out}' must end in .html: the page is a web page")
+        page = render_stress(
+            self.table, self.attacks, self.metric, not_attacked=self.not_attacked, leaks=self.leaks
+        )  # fmt: skip
+        write_text(out, page)
         return out
 
 

@@ -23,6 +23,7 @@ from chiasm.cli.options import (
     prepared,
     require_picture,
     require_table,
+    require_writable,
     show_written,
     told_how_to_go_on,
 )
@@ -49,6 +50,7 @@ def stress(
     repeats: Repeats = None,
     out: Annotated[Path | None, typer.Option(help="stress.csv or stress.parquet: every level.")] = None,
     plot: Annotated[Path | None, typer.Option(help="stress.png, .svg or .pdf: metric against level.")] = None,
+    page: Annotated[Path | None, typer.Option(help="stress.html: the picture and every level, as one file.")] = None,
     seed: Seed = 0,
     jobs: Jobs = None,
     engine: Engine = "local",
@@ -66,6 +68,8 @@ def stress(
         require_table(out, "levels", force)
     if plot is not None:
         require_picture(plot, force)
+    if page is not None:
+        _require_page(page, force)
     api.require_faults([] if faults is None else [kind.strip() for kind in faults.split(",")])
     if engine == "local":
         api.require_device(device)
@@ -81,6 +85,8 @@ def stress(
         api.write_predictions(found.table.set_index("recipe"), out)
     if plot is not None:
         found.plot(plot)
+    if page is not None:
+        found.page(page)
     rows = found.table.to_dict("records")
     if json:
         attacks = for_json(found.attacks.to_dict("records"))
@@ -100,10 +106,23 @@ def stress(
     screen.show(
         "\nThe highest level of each fault; --out has all. Struck: patients a fold. Explained: share of the outcome."
     )
-    if any(row["fault"] == "sites" for row in rows):
-        screen.show("Sites: predicted by models that never saw the site, within sites; level: parts left out in turn.")
+    for row in rows:
+        if row["fault"] == "sites":
+            known, left_out = _figure(row["metric"] - row["change"]), _figure(row["metric"])
+            screen.show(
+                f"Sites: within sites, '{row['recipe']}' reaches {known} where the site was known and "
+                f"{left_out} where it was left out, in {row['level']:g} parts."
+            )
     _show_attacks(found)
-    show_written(out, plot)
+    show_written(out, plot, page)
+
+
+def _require_page(path: Path, force: bool) -> None:
+    if path.suffix not in (".html", ".htm"):
+        raise ValueError(f"'{path}' must end in .html: the page is a web page")
+    if path.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --page, or add --force to replace it", str(path))
+    require_writable(path)
 
 
 def _show_attacks(found: Any) -> None:
@@ -124,7 +143,11 @@ def _attack(row: Mapping[Any, Any]) -> list[str]:
     lost = "not estimable" if row["lost"] != row["lost"] else f"{100 * row['lost']:.0f} %"
     metric = screen.interval(row["attacked"], row["low"], row["high"])
     shown = [row["recipe"], row["attack"], row["modality"], f"{row['radius']:g}"]
-    return [*shown, f"{row['clean']:.3f}", f"{row['noise']:.3f}", metric, lost]
+    return [*shown, _figure(row["clean"]), _figure(row["noise"]), metric, lost]
+
+
+def _figure(value: float) -> str:
+    return "not estimable" if value != value else f"{value:.3f}"
 
 
 def _row(row: Mapping[Any, Any]) -> list[str]:
