@@ -64,5 +64,5 @@ def _row(row: Mapping[Any, Any]) -> list[str]:
     contrasts = [
         screen.interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("difference", "combining")
     ]
-    shown = [f"{row['delta']:+g}", f"{row['ratio']:.2g}", f"{row['events']:.0f}"]
+    shown = [f"{row['delta']:+g}" if row["delta"] else "0", f"{row['ratio']:.2g}", f"{row['events']:.0f}"]
     return [*shown, f"{row['combined']:.3f}", f"{row['single']:.3f}", *contrasts, row["outcome"]]
