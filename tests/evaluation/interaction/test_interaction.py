@@ -94,7 +94,7 @@ def test_parts_sum_to_the_whole_and_none_is_below_zero() -> None:
     parts = decomposed(repeats, joint.shape, draws, 0).parts
     assert sum(parts[name].value for name in TOLD[:4]) == pytest.approx(parts["together"].value, abs=1e-12)
     assert all(0 <= own.low <= own.value <= own.high for own in parts.values())
-    truth = dict(zip(TOLD, parts_of(joint), strict=True))
+    truth = dict(zip(TOLD, parts_of(joint[None])[0], strict=True))
     assert parts["together"].low < truth["together"] < parts["together"].high
     np.testing.assert_allclose(summing(np.array([0.5, -0.1, 0.2, 0.0]), 0.6), [0.45, 0, 0.15, 0], atol=1e-12)
     np.testing.assert_array_equal(summing(np.array([0.5, -0.6, 0.0, 0.0]), -0.1), np.zeros(4))

@@ -4,9 +4,12 @@ The table p(x1, x2, y) is the weighted share of patients in each cell, in the me
 `unique_information` of its pairs; the synergy is what is left of I(X1 X2; Y). Few patients make every information too
 large (Miller 1955; Panzeri et al. 2007), so that of each part the bias is estimated and taken away:
 
-    part = of the patients - (mean over the draws - of the patients),    interval = quantiles of the draws - 2 bias
+    bias = mean over the draws - of the patients,    part = of the patients - bias
 
-over bootstrap draws of patients (groups as a whole) in whose tables the shares of the patients are the truth. Parts
+over bootstrap draws of patients (groups as a whole), in whose tables the shares of the patients are the truth. The
+interval has the lower of the lower ends, and the higher of the higher ones, of two: the quantiles of the draws less
+twice the bias, and twice the part of the patients less the quantiles of the draws (the basic bootstrap; Davison and
+Hinkley 1997): an information near zero is skewed to the right, and varies the more the larger it is. Parts
 below zero are set to zero and the others made smaller by as much, so that they still sum to what both tell together.
 Intervals are conditional on the states. Beside it stands the control: what both tell of outcomes that are shuffled
 among the patients, of which nothing can be told.
@@ -21,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.evaluation.estimates import percentile_interval
-from chiasm.evaluation.interaction.unique_information import EXACT, entropy, mutual_information, unique_information
+from chiasm.evaluation.interaction.unique_information import EXACT, entropy, mutual_information, unique_informations
 from chiasm.evaluation.intervals import Counts
 from chiasm.metrics.weighted import Floats
 
@@ -68,13 +71,15 @@ class Decomposed:
         return self.plain > self.chance[1] and self.parts["together"].low > 0
 
 
-def parts_of(joint: Floats, within: float = EXACT) -> Floats:
-    """The information `TOLD` of a table p(x1, x2, y), (7,), in bits, to `within` nats."""
-    known = unique_information(joint.sum(axis=1), joint.sum(axis=0), within)
-    both = mutual_information(joint.reshape(-1, joint.shape[2]))
-    first, second = known.unique
-    synergy = max(0.0, both - known.redundancy - first - second)
-    return np.array([known.redundancy, first, second, synergy, both, first + synergy, second + synergy])
+def parts_of(joints: Floats, within: float = EXACT) -> Floats:
+    """The information `TOLD` of tables p(x1, x2, y), (R, a, b, c), in bits, to `within` nats: (R, 7)."""
+    found = []
+    for joint, known in zip(joints, unique_informations(joints.sum(axis=2), joints.sum(axis=1), within), strict=True):
+        both = mutual_information(joint.reshape(-1, joint.shape[2]))
+        first, second = known.unique
+        synergy = max(0.0, both - known.redundancy - first - second)
+        found.append([known.redundancy, first, second, synergy, both, first + synergy, second + synergy])
+    return np.asarray(found)
 
 
 @dataclass(frozen=True)
@@ -116,15 +121,17 @@ def decomposed(repeats: Sequence[Labelled], shape: tuple[int, int, int], draws: 
         Unsupported: too many states, as `unique_information` says.
     """
     joint = tables(repeats, shape, None)[0]
-    own = parts_of(joint)
-    drawn = np.stack([parts_of(table, _OF_DRAWS) for table in tables(repeats, shape, draws)])
+    own = parts_of(joint[None])[0]
+    drawn = parts_of(tables(repeats, shape, draws), _OF_DRAWS)
     bias = drawn.mean(axis=0) - own
     corrected = own - bias
     corrected[:4] = summing(corrected[:4], corrected[4])
     corrected[4:] = [corrected[:4].sum(), corrected[1] + corrected[3], corrected[2] + corrected[3]]
     parts, most = {}, entropy(joint.sum(axis=(0, 1)))
     for k, name in enumerate(TOLD):
-        low, high = np.clip(np.array(percentile_interval(drawn[:, k])) - 2 * bias[k], 0.0, most)
+        ends = np.array(percentile_interval(drawn[:, k]))
+        turned = 2 * own[k] - ends[::-1]
+        low, high = np.clip([min(ends[0] - 2 * bias[k], turned[0]), max(ends[1] - 2 * bias[k], turned[1])], 0.0, most)
         value = float(corrected[k])
         parts[name] = Estimated(value, float(min(low, value)), float(max(high, value)))
     shuffled = _shuffled(repeats, shape, seed)

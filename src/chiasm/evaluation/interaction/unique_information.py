@@ -29,6 +29,8 @@ _BARRIERS = 0.5 * 0.2 ** np.arange(17)  # over n cells: to 3e-12 nat
 _NEWTON_STEPS = 60
 _SETTLED = 1e-9  # half the Newton decrement, over the barrier's weight
 _TO_THE_EDGE = 0.95
+_SHORTEST = 1e-12
+_SMALL = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -46,23 +48,40 @@ class Known:
     excess: float
 
 
-def unique_information(first: Floats, second: Floats, within: float = EXACT) -> Known:
+def unique_information(first: Floats, second: Floats) -> Known:
     """Redundant and unique information of two sources of one target.
 
     Args:
         first: p(x1, y), (a, c), sums to one.
         second: p(x2, y), (b, c), with the same p(y).
-        within: how far from the minimum it may stop, in nats.
 
     Raises:
         ValueError: a table that is no distribution, or two of unlike p(y).
         Unsupported: more than 800 cells (x1, x2, y) that may be above zero.
     """
-    _same_target(first, second)
-    least, excess = _least_information(first, second, within)
-    one, two = mutual_information(first), mutual_information(second)
-    least = max(least, one, two)  # no joint distribution tells less than one of its sources
-    return Known(one + two - least, (least - two, least - one), excess)
+    return unique_informations(first[None], second[None])[0]
+
+
+def unique_informations(firsts: Floats, seconds: Floats, within: float = EXACT) -> list[Known]:
+    """`unique_information` of R pairs of tables, (R, a, c) and (R, b, c), those with the same cells solved together.
+
+    Args:
+        within: how far from the minimum it may stop, in nats.
+    """
+    for first, second in zip(firsts, seconds, strict=True):
+        _same_target(first, second)
+    support = np.concatenate([(own > 0).reshape(len(own), -1) for own in (firsts, seconds)], axis=1)
+    _, kind = np.unique(support, axis=0, return_inverse=True)
+    least, excess = np.empty(len(firsts)), np.empty(len(firsts))
+    for own in range(int(kind.max(initial=-1)) + 1):
+        rows = np.flatnonzero(kind.ravel() == own)
+        least[rows], excess[rows] = _least_information(firsts[rows], seconds[rows], within)
+    found = []
+    for first, second, value, over in zip(firsts, seconds, least.tolist(), excess.tolist(), strict=True):
+        one, two = mutual_information(first), mutual_information(second)
+        value = max(value, one, two)  # no joint distribution tells less than one of its sources
+        found.append(Known(one + two - value, (value - two, value - one), over))
+    return found
 
 
 def mutual_information(joint: Floats) -> float:
@@ -90,26 +109,32 @@ def _same_target(first: Floats, second: Floats) -> None:
         raise ValueError("the two pairs are of unlike targets: p(y) is to be the same in both")
 
 
-def _least_information(first: Floats, second: Floats, within: float) -> tuple[float, float]:
-    """The least I_q(X1 X2; Y) of all joint distributions with these pairs, in bits, and how far too large at most."""
-    cells = np.nonzero((first > 0)[:, None, :] & (second > 0)[None])  # elsewhere q is zero
+def _least_information(firsts: Floats, seconds: Floats, within: float) -> tuple[Floats, Floats]:
+    """The least I_q(X1 X2; Y) of all joint distributions with each pair, in bits, and how far too large at most, (R,).
+
+    The R pairs are above zero in the same cells.
+    """
+    cells = np.nonzero((firsts[0] > 0)[:, None, :] & (seconds[0] > 0)[None])  # elsewhere q is zero
     if len(cells[0]) > MOST_CELLS:
         raise Unsupported(
             f"{len(cells[0]):,} cells of two sources and a target may be above zero, of which {MOST_CELLS:,} can be "
             "solved: give fewer states to each source"
         )
-    target = first.sum(axis=0)
+    targets = firsts.sum(axis=1)
     x1, x2, y = cells
-    q = first[x1, y] * second[x2, y] / target[y]  # the sources independent given y: inside, and with both pairs
-    pair = np.unique(x1 * second.shape[0] + x2, return_inverse=True)[1]
-    moves = _moves(cells, first > 0, second > 0)
-    used = rest = 0.0
+    q = firsts[:, x1, y] * seconds[:, x2, y] / targets[:, y]  # independent given y: inside, and with both pairs
+    pair = np.unique(x1 * seconds.shape[1] + x2, return_inverse=True)[1]
+    together = np.zeros((pair.max() + 1, len(pair)))
+    together[pair, np.arange(len(pair))] = 1.0
+    moves = _moves(cells, firsts[0] > 0, seconds[0] > 0)
+    used, rest = 0.0, np.zeros(len(q))
     if moves.shape[1]:
         for barrier in _BARRIERS[: 1 + int((within < _BARRIERS).sum())]:
-            used = barrier / len(q)
-            q, rest = _centred(q, pair, moves, used)
-    excess = (len(q) * used + rest) / np.log(2)
-    return entropy(target) - entropy(q) + entropy(np.asarray(np.bincount(pair, weights=q), dtype=np.float64)), excess
+            used = barrier / q.shape[1]
+            q, rest = _centred(q, pair, together, moves, used)
+    excess = (q.shape[1] * used + rest) / np.log(2)
+    told = [entropy(own) - entropy(cell) + entropy(together @ cell) for own, cell in zip(targets, q, strict=True)]
+    return np.asarray(told), np.asarray(excess, dtype=np.float64)
 
 
 def _moves(cells: tuple[NDArray[np.int_], ...], first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Floats:
@@ -127,31 +152,41 @@ def _moves(cells: tuple[NDArray[np.int_], ...], first: NDArray[np.bool_], second
     return np.stack(columns, axis=1) if columns else np.empty((len(place), 0))
 
 
-def _centred(q: Floats, pair: NDArray[np.int_], moves: Floats, barrier: float) -> tuple[Floats, float]:
-    """The least of sum q log q(y | x1, x2) - barrier sum log q along the moves, from q; what is left, in nats."""
-    together = np.zeros((pair.max() + 1, len(q)))
-    together[pair, np.arange(len(q))] = 1.0
+def _centred(
+    q: Floats, pair: NDArray[np.int_], together: Floats, moves: Floats, barrier: float
+) -> tuple[Floats, Floats]:
+    """The least of sum q log q(y | x1, x2) - barrier sum log q along the moves, from q (R, n); and what is left."""
+    q, summed = q.copy(), together @ moves
 
-    def value(q: Floats) -> float:
-        return float((q * (np.log(q) - np.log((together @ q)[pair]))).sum() - barrier * np.log(q).sum())
+    def slope(q: Floats) -> Floats:
+        return np.log(q) - np.log((q @ together.T)[:, pair])
 
-    now, fall = value(q), np.inf
+    def value(q: Floats) -> Floats:
+        return np.asarray((q * slope(q)).sum(axis=1) - barrier * np.log(q).sum(axis=1))
+
+    now, rest, going = value(q), np.full(len(q), np.inf), np.arange(len(q))
     for _ in range(_NEWTON_STEPS):
-        both = together @ q
-        gradient = moves.T @ (np.log(q) - np.log(both[pair]) - barrier / q)
-        curve = moves.T @ (moves * (1 / q + barrier / q**2)[:, None])
-        summed = together @ moves
-        curve -= summed.T @ (summed / both[:, None])
-        size = np.sqrt(np.diag(curve))  # cells of very unlike probability: no direction is cut off for being small
-        step = moves @ (np.linalg.lstsq(curve / np.outer(size, size), -gradient / size, rcond=None)[0] / size)
-        fall = -float((np.log(q) - np.log(both[pair]) - barrier / q) @ step)
-        if fall / 2 <= _SETTLED * barrier:
+        own = q[going]
+        both = own @ together.T
+        gradient = slope(own) - barrier / own
+        curve = moves.T @ ((1 / own + barrier / own**2)[:, :, None] * moves)
+        curve -= summed.T @ ((1 / both)[:, :, None] * summed)
+        size = np.sqrt(np.einsum("rdd->rd", curve))  # cells of very unlike probability: no small direction is cut off
+        scaled = np.linalg.pinv(
+            curve / (size[:, :, None] * size[:, None]), rcond=_SMALL * moves.shape[1], hermitian=True
+        )
+        step = (np.einsum("rde,re->rd", scaled, -(gradient @ moves) / size) / size) @ moves.T
+        fall = -(gradient * step).sum(axis=1)
+        rest[going] = fall / 2
+        edge = np.where(step < 0, -own / np.where(step < 0, step, -1.0), np.inf).min(axis=1)
+        length = np.minimum(1.0, _TO_THE_EDGE * edge)
+        then = value(own + length[:, None] * step)
+        while (short := (then > now[going] - 0.25 * length * fall) & (length > _SHORTEST)).any():
+            length = np.where(short, length / 2, length)
+            then = value(own + length[:, None] * step)
+        moved = (fall / 2 > _SETTLED * barrier) & (then < now[going])
+        going = going[moved]
+        if not len(going):
             break
-        down = step < 0
-        length = min(1.0, _TO_THE_EDGE * float((-q[down] / step[down]).min()) if down.any() else 1.0)
-        while (then := value(q + length * step)) > now - 0.25 * length * fall and length > 1e-12:
-            length /= 2
-        if then >= now:
-            break
-        q, now = q + length * step, then
-    return q, fall / 2
+        q[going], now[going] = (own + length[:, None] * step)[moved], then[moved]
+    return q, rest
