@@ -22,6 +22,7 @@ from chiasm.serving.faults import Refused, refused
 from chiasm.serving.guard import ASKED, Asked, Guard, fault_of, refusal
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.openapi import BODY, RESPONSES, TAGS
+from chiasm.serving.page import page_routes
 from chiasm.serving.patients import Patient, patients_of
 from chiasm.serving.service import Service, facts_of
 from chiasm.serving.uploads import written
@@ -54,6 +55,7 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
     )  # fmt: skip
     app.include_router(asking(service))
     app.include_router(keeping(service))
+    app.include_router(page_routes())
     for extend in extensions:
         extend(app, service)
 

@@ -15,12 +15,13 @@ from starlette.routing import Route
 from chiasm.serving.access import Caller
 from chiasm.serving.audit import AuditFull
 from chiasm.serving.faults import Fault, Refused, refused
+from chiasm.serving.page import FILES
 from chiasm.serving.service import Service
 from chiasm.serving.settings import REFUSE
 
 Scope = dict[str, Any]
 ASKED = "chiasm.asked"
-OPEN = "/health"  # what is asked without a token
+OPEN = "/health"  # what is asked without a token, as the page is
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -77,7 +78,7 @@ class Guard:
         try:
             headers = _headers(scope)
             self._admit(scope, headers, asked)
-            if not scope["path"].startswith(OPEN):
+            if not _open(scope["path"]):
                 client = self._enter(scope, asked)
             body = _Body(receive, self._most(headers), self.service.limits.body_seconds)
             await self.app(scope, body, answer)
@@ -106,7 +107,7 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin not in {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}:
             raise refused(403, "other-origin", "a page of another origin may not ask")
-        if scope["path"].startswith(OPEN):
+        if _open(scope["path"]):
             asked.caller = Caller("-", frozenset())
             return
         asked.caller = service.access.caller(headers.get(b"authorization", b"").decode("latin-1") or None)
@@ -152,6 +153,11 @@ class Guard:
         self._strangers[code] += 1
         times = self._strangers[code]
         return times if times == 10 ** (len(str(times)) - 1) else None
+
+
+def _open(path: str) -> bool:
+    """Tell whether an address is told without a token."""
+    return path.startswith(OPEN) or path in FILES
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

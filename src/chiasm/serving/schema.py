@@ -57,6 +57,8 @@ def schema_of(model: FittedModel, reads: Mapping[str, Reads], policy: Policy, li
         "x-target": dict(model.target),
         "x-patterns": list(model.patterns),
         "x-unseen": policy.unseen,
+        "x-body-bytes": limits.body_bytes,
+        "x-upload-bytes": limits.upload_bytes,
         "x-unfamiliar": policy.unfamiliar,
     }
 

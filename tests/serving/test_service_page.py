@@ -1,0 +1,216 @@
+"""The page of the service in a real browser: what is entered, what is told, and what happens where all is not well."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from served_models import as_json, frames
+
+playwright = pytest.importorskip("playwright.sync_api")
+uvicorn = pytest.importorskip("uvicorn")
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: make services brings it")
+TOKEN = "a-token-of-the-ward-1234"
+Page = Any
+Open = Callable[..., Page]
+
+
+@contextlib.contextmanager
+def running(folder: Path, **options: Any) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A service on a free port; and what ends it."""
+    from chiasm.api.serving import serving_app
+
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        app = serving_app([f"risk={folder}"], **options)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [own]}, daemon=True)
+        thread.start()
+        until = time.monotonic() + 60
+        while not server.started and thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert server.started
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join(20)
+
+        yield f"http://127.0.0.1:{own.getsockname()[1]}", stop
+        stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as own:
+        started = own.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def service(served_folder: Path) -> Iterator[str]:
+    with running(served_folder) as (base, _):
+        yield base
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Open]:
+    """Open the page of a service; afterwards nothing was said on the console, and nobody else was asked."""
+    contexts, said, asked = [], list[str](), set[str]()
+
+    def open_page(base: str, width: int = 800, scheme: str = "light", ready: str = "#patient:not([hidden])") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.add("/".join(request.url.split("/")[:3])))
+        page.goto(base)
+        page.wait_for_selector(ready)
+        page.base = base
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    unexpected = [line for line in said if "Failed to load resource" not in line]  # told on the page
+    assert unexpected == [] and len(asked) <= 1
+
+
+def fill(page: Page, **values: str) -> None:
+    for name, value in values.items():
+        control = page.get_by_label(name, exact=True)
+        control.select_option(label=value) if control.evaluate("e => e.tagName") == "SELECT" else control.fill(value)
+
+
+def predict(page: Page) -> None:
+    page.click("#predict")
+    page.wait_for_selector("#answer:not([hidden])")
+
+
+def test_one_modality_is_predicted_as_offline_and_the_rest_is_told_absent(opened: Open, service: str) -> None:
+    import httpx
+
+    page = opened(service)
+    fill(page, age="64", stage="IV")
+    predict(page)
+    body = {"patients": [{"clinical": {"age": 64, "bmi": None, "code": None, "stage": "IV"}}]}
+    (offline,) = httpx.post(f"{service}/predict", json=body).json()["patients"]
+    told = page.inner_text("#classes")
+    for name, value in offline["prediction"].items():
+        assert f"{100 * value:.1f} %" in told and name.removeprefix("p_") in told
+    assert page.inner_text("#absent").startswith("Absent, and not guessed: lab, rna")
+    assert "bmi, code" in page.inner_text("#told") and "bf" not in page.url
+    assert page.evaluate("document.activeElement.id") == "answer"  # a screen reader goes on there
+    page.wait_for_selector("#shares")
+    assert "clinical" in page.inner_text("#shares") and "lab" not in page.inner_text("#shares")
+
+
+def test_all_of_it_and_then_nothing_is_left(opened: Open, service: str) -> None:
+    patients, blocks = frames(7)
+    key = patients.index[6]
+    (patient,) = as_json(blocks, [key])["patients"]
+    page = opened(service)
+    fill(page, **{name: str(value) for own in patient.values() for name, value in own.items() if value is not None})
+    predict(page)
+    assert page.inner_text("#absent") == "Every part is there."
+    page.click("#forget")
+    assert page.is_hidden("#answer") and page.inner_text("#told") == ""
+    assert page.get_by_label("age", exact=True).input_value() == ""
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+    assert page.url.rstrip("/") == service
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("age", "64,5", "a point and no comma"), ("age", "old", "Write a number"), ("crp", "95000", "far outside")],
+)
+def test_what_is_wrong_is_told_at_its_field_and_kept(
+    opened: Open, service: str, name: str, value: str, words: str
+) -> None:
+    page = opened(service)
+    fill(page, **{name: value})
+    page.click("#predict")
+    page.wait_for_selector('[aria-invalid="true"]')
+    control = page.get_by_label(name, exact=True)
+    described = control.get_attribute("aria-describedby").split()[-1]
+    assert words in page.inner_text(f"#{described}") and control.input_value() == value
+    assert page.evaluate("document.activeElement.id") == control.get_attribute("id") and page.is_hidden("#answer")
+
+
+def test_a_lost_connection_is_told_and_what_was_entered_is_kept(opened: Open, served_folder: Path) -> None:
+    with running(served_folder) as (base, stop):
+        page = opened(base)
+        fill(page, age="64")
+        stop()
+        page.click("#predict")
+        page.wait_for_selector("#trouble:not([hidden])")
+        assert "cannot be reached" in page.inner_text("#trouble") and "kept" in page.inner_text("#trouble")
+        assert page.get_by_label("age", exact=True).input_value() == "64"
+
+
+def test_a_token_is_asked_for_and_kept_in_the_page_alone(opened: Open, served_folder: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "token"
+    tokens.write_text(TOKEN)
+    tokens.chmod(0o600)
+    with running(served_folder, tokens=tokens) as (base, _):
+        page = opened(base, ready="#access:not([hidden])")
+        assert page.is_hidden("#patient")
+        page.fill("#token", "another")
+        page.click("#access button")
+        page.wait_for_selector("#trouble:not([hidden])")
+        page.fill("#token", TOKEN)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#patient:not([hidden])")
+        fill(page, crp="9.5")
+        predict(page)
+        assert TOKEN not in page.content() + page.url
+        page.reload()
+        page.wait_for_selector("#access:not([hidden])")
+
+
+def test_a_combination_that_training_never_had_is_told(opened: Open, tmp_path: Path) -> None:
+    import chiasm
+    from lighter_trials import only_ridges
+
+    patients, blocks = frames(90)
+    both = blocks["clinical"].index.intersection(blocks["rna"].index)
+    own = {"clinical": blocks["clinical"].loc[both], "rna": blocks["rna"].loc[both]}
+    target = chiasm.Classification("sick")
+    with only_ridges():
+        cohort = chiasm.cohort_from_frames(patients.loc[both], own, target=target, kinds={"rna": "omics"})
+        chiasm.fit(cohort, "late-fusion", seed=0).save(tmp_path / "model")
+    with running(tmp_path / "model") as (base, _):
+        page = opened(base)
+        fill(page, age="64")
+        predict(page)
+        assert "No training patient had this combination" in page.inner_text("#told")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        *(pytest.param(w, s, marks=pytest.mark.nightly) for w in (390, 800, 1400) for s in ("light", "dark")),
+    ],
+)
+def test_it_fits_the_screen_and_axe_finds_nothing(opened: Open, service: str, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = opened(service, width, scheme)
+    for filled in (False, True):
+        if filled:
+            fill(page, age="64", crp="9.5")
+            predict(page)
+            page.wait_for_selector("#shares")
+        found = axe.Axe().run(page).response["violations"]
+        assert [(own["id"], own["impact"]) for own in found] == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
