@@ -133,3 +133,23 @@ def test_one_patient_whom_the_model_cannot_read_is_named_and_others_have_answers
         assert found.status_code == 422 and found.json()["error"]["field"] == "patients[1]"
         assert "at fit" in found.json()["error"]["message"] and "0.3" not in found.text
         assert own.post("/predict", json={"patients": [good]}).status_code == 200
+
+
+def test_only_models_that_a_trusted_key_signed_are_served(served_folder: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = Ed25519PrivateKey.generate().public_key()
+    key = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(chiasm.ArtifactError):
+        service_of([served_folder], trusted=[key])
+
+
+def test_a_client_that_has_its_share_is_told_to_wait(served_folder: Path) -> None:
+    with asked([served_folder], limits=Limits(wait_seconds=0.0, per_client=1)) as own:
+        guard: Any = own.app
+        guard._in_work["at testclient"] = 1
+        found = own.post("/predict", json=LAB)
+        assert (found.status_code, found.headers["retry-after"]) == (429, "1")
+        guard._in_work["at testclient"] = 0
+        assert own.post("/predict", json=LAB).status_code == 200

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from chiasm import artifact
 from chiasm.api.certainty import conformal
 from chiasm.api.models import load_model
 from chiasm.cohort.opened import Given
@@ -109,6 +111,7 @@ def service_of(
     coverage: float = 0.95,
     within: str = PATTERN,
     load: Callable[[Path], Model] = load_model,
+    trusted: Sequence[artifact.Given] | None = None,
     told: Told = silent,
     address: Address | None = None,
     _safe: Callable[[int], None] | None = None,
@@ -124,7 +127,8 @@ def service_of(
         audit_full: "refuse" what cannot be written down, or "serve".
         calibrate: a cohort of held-out patients, from which each model's sets are taken.
         coverage, within: share of outcomes that a set holds, within each "pattern" or for "everyone" alike.
-        load: opens a model folder.
+        load: opens a model folder, where no key is asked for.
+        trusted: public keys, as of `load_model`, one of which has to have signed each model, also those loaded later.
         told: is called with (event, **facts): listening, loaded, kept, failed, ...
 
     Raises:
@@ -146,8 +150,10 @@ def service_of(
     def sure(model: Model) -> Thresholds | None:
         return None if calibrate is None else conformal(model, calibrate, coverage=coverage, within=[within]).thresholds
 
+    read = load if trusted is None else partial(load_model, trusted=trusted)
+
     def opened(path: Path, name: str, version: str) -> Loaded:
-        return open_model(path, name, version, load, ways, bounds, sure)
+        return open_model(path, name, version, read, ways, bounds, sure)
 
     shelf = Shelf(places_of(models), opened, told, default)
     shelf.refresh(first=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Json
+from chiasm.cli.options import Json, Trust
 
 MEGABYTE = 1 << 20
 
@@ -53,6 +53,7 @@ def serve(
     seconds: Annotated[float, typer.Option(min=0.1, help="That an answer may take.")] = 30.0,
     wait_ms: Annotated[float, typer.Option(min=0, help="That a request waits for others.")] = 2.0,
     grace: Annotated[float, typer.Option(min=0, help="Seconds to finish what was begun.")] = 20.0,
+    trust: Trust = None,
     json: Json = False,
 ) -> None:
     """Serve models over HTTP: /predict, /explain, /schema.
@@ -71,6 +72,7 @@ def serve(
         models, listen=listen, default=default, tokens=tokens, certificate=certificate, key=key,
         behind_proxy=behind_proxy, allow_hosts=allow_host or (), policy=api.Policy(unseen, unfamiliar),
         calibrate=calibrate, coverage=coverage, audit=audit, audit_full=audit_full, watch_seconds=watch, limits=limits,
+        trusted=trust,
         hospital=hospital,
         told=_as_json if json else _as_words,
     )  # fmt: skip
