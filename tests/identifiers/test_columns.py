@@ -65,6 +65,7 @@ def test_a_column_holds_a_kind(name: str, values: list[str], kind: str) -> None:
         ("smoker", ["yes", "no"] * 10), ("fingerprint", [str(k / 7) for k in range(N)]),
         ("score", [f"{k}.25" for k in range(N)]), ("ip", ["1.2", "1.3"] * 10), ("plate", ["A01", "B02"] * 10),
         ("name", ["1", "2"] * 10), ("email", ["yes", "no"] * 10), ("date_known", ["yes", "no"] * 10),
+        ("name", ["kidney", "liver", "spleen", "lung", "heart"] * 4), ("age", ["34", "90"] * 10),
     ],
 )  # fmt: skip
 def test_a_column_holds_nothing(name: str, values: list[str]) -> None:

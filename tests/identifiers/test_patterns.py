@@ -70,6 +70,9 @@ NOTHING = [
     "serial measurements of 12 patients",
     "std::vector<int> a::b",
     "a telomere, a faxed copy, a license agreement",
+    "He lives in Wyoming, under the Attribution License v1.0 and License 3.0",
+    "enzyme EC 3.1.1.11, pub. aged 18-100 years of age, 8 - 90 years",
+    "between January 1, 1992, and August 31, 1994",
     "8.2 mmol/l, 140-160 mg, days 1-28",
 ]
 

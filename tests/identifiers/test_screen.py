@@ -96,8 +96,8 @@ def without_a_model() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def found(ward: Path, without_a_model: None) -> IdentifierScreen:
-    """Its screen."""
-    return chiasm.screen_identifiers(ward)
+    """Its screen, however busy the machine is."""
+    return chiasm.screen_identifiers(ward, seconds=600)
 
 
 def test_all_kinds_are_found_in_texts_columns_headers_and_workbooks(found: IdentifierScreen) -> None:
@@ -190,6 +190,16 @@ def checked(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     assert not stopped.value.code
     said = capsys.readouterr()
     return said.out if "--json" in words else said.out + said.err
+
+
+def test_a_table_without_a_header_tells_no_row_of_it(cohort_folder: CohortFolder) -> None:
+    frame = pd.read_csv(cohort_folder.path / "clinical.csv", dtype={"case_id": str})
+    note = f"A long remark on somebody who was seen again and of whom nothing else is known {VALUES['date']}"
+    for name in (note, VALUES["name"] + ", seen by Dr. Fell", VALUES["other"]):
+        frame[name] = VALUES["email"]
+    frame.to_csv(cohort_folder.path / "clinical.csv", index=False)
+    fields = {own.field for own in chiasm.screen_identifiers(cohort_folder.path).findings}
+    assert fields == {"column 7", "column 8", "column 9"}
 
 
 def test_check_prints_it_by_kind_and_answers_machines(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chiasm.identifiers import checksums
-from chiasm.identifiers.field_names import announced, years_of_age
+from chiasm.identifiers.field_names import announced, is_bare, years_of_age
 from chiasm.identifiers.patterns import found_in
 
 FEW = 5  # different values below which nothing is said of a column as a whole
@@ -94,9 +94,14 @@ def kinds_in(own: Field, names: Callable[[Sequence[str]], list[bool]] | None = N
     kind = announced(own.name) if own.place in NAMED_PLACES else None
     if kind is not None and kind != own.known and not (own.own and kind in ("record", "other", "name")):
         fit = values_fit(kind, [own.values[at] for at in filled], alone=own.place != "column")
+        if is_bare(own.name):  # what is called a name and nothing more may be anything's: two words are somebody's
+            fit = [
+                holds and re.search(r"\w[ ,^=]+\w", own.values[at]) is not None
+                for at, holds in zip(filled, fit, strict=True)
+            ]
         note(kind, "its name and its values", [at for at, holds in zip(filled, fit, strict=True) if holds])
     if own.place == "column":
-        note("date", "an age over 89", [at for at in filled if _is_old(own.name, own.values[at])])
+        note("date", "an age over 89", _too_old(own, filled))
     for kind, why, those in _as_a_whole(own, filled):
         if kind not in seen:
             note(kind, why, those)
@@ -219,12 +224,17 @@ def _is_word(text: str) -> bool:
     )
 
 
-def _is_old(name: str, value: str) -> bool:
-    units = years_of_age(name)
+def _too_old(own: Field, filled: Sequence[int]) -> list[int]:
+    """Return where an age is 90 or more; where none is more than 90 years, 90 is the one group that the rule allows."""
+    units = years_of_age(own.name)
     if units is None:
-        return False
-    try:
-        age = float(value) / units
-    except ValueError:
-        return False
-    return math.isfinite(age) and 90 <= math.floor(age) <= OLDEST
+        return []
+    ages = {}
+    for at in filled:
+        try:
+            age = float(own.values[at]) / units
+        except ValueError:
+            continue
+        if math.isfinite(age) and 90 <= math.floor(age) <= OLDEST:
+            ages[at] = age
+    return list(ages) if any(age >= 90 + 1 / units for age in ages.values()) else []

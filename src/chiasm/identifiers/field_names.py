@@ -85,6 +85,11 @@ def announced(name: str) -> str | None:
     return None
 
 
+def is_bare(name: str) -> bool:
+    """Tell whether a field is called a name, and does not say whose."""
+    return words_of(name).split(" ")[-1] in ("name", "names") and len(words_of(name).split(" ")) == 1
+
+
 def years_of_age(name: str) -> float | None:
     """Return how many of a column's units make a year, where it is an age by its name; else None."""
     words = words_of(name)

@@ -96,6 +96,13 @@ def _is_old(found: re.Match[str]) -> bool:
     return not re.search(r"\d(?: years?)? ?(?:-|\u2013|to|and) ?$", before)  # 18 to 100 years: whom a study takes
 
 
+STATE_NAMES = (
+    "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii Idaho Illinois "
+    "Indiana Iowa Kansas Kentucky Louisiana Maine Maryland Massachusetts Michigan Minnesota Mississippi Missouri "
+    "Montana Nebraska Nevada Ohio Oklahoma Oregon Pennsylvania Tennessee Texas Utah Vermont Virginia Washington "
+    "Wisconsin Wyoming"
+)
+STATES = frozenset(STATE_NAMES.split())  # a state is no smaller place
 PATTERNS = (
     _pattern("email", "its shape", r"[\w.+-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b"),
     _pattern(
@@ -186,7 +193,11 @@ PATTERNS = (
         "(?:licen[cs]e|number|registration) plate|vin|kennzeichen",
         r"(?=[A-Z -]{0,6}\d)[A-Z0-9][A-Z0-9 -]{3,}",
     ),
-    _beside("licence", r"(?:medical |driver'?s? |driving )?(?:licen[cs]e|certificate|permit)|lic|passport|npi|dea|gmc"),
+    _beside(
+        "licence",
+        r"(?:medical |driver'?s? |driving )?(?:licen[cs]e|certificate|permit)|lic|passport|npi|dea|gmc",
+        rf"(?!v?\d+(?:\.\d+)+\b){TOKEN}",  # a licence of software has a version
+    ),
     _beside(
         "record",
         "mrn|medical record|hospital number|patient (?:number|no|id)|record (?:number|no)|nhs|chart|fallnummer|"
@@ -272,6 +283,7 @@ PATTERNS = (
         "place",
         "a word before it",
         r"\b(?:lives? in|resident of|residing (?:in|at)|address|wohnhaft in)\b[:\s]+(?:\d+ )?[A-Z][\w'-]+",
+        lambda found: found[0].split()[-1] not in STATES,
     ),
 )
 

@@ -48,7 +48,7 @@ class _Screen:
     def look(self, own: Field, looked: int, read: bool | None = None) -> None:
         """Look at one field, and note what it holds."""
         for kind, seen in kinds_in(own, self.names).items():
-            self.result.findings.append(_finding(own, kind, seen, looked, read))
+            self.result.findings.append(finding(own, kind, seen, looked, read))
 
     def count(self, place: str, looked: int, everything: int) -> None:
         """Add to how much of a kind of place was looked at."""
@@ -143,7 +143,7 @@ class _Screen:
             self.look(own, found.looked[own.modality or ""])
             if len(self.result.findings) == before:
                 seen = Seen("recognised letters", list(range(len(own.values))))
-                self.result.findings.append(_finding(own, "other", seen, found.looked[own.modality or ""], None))
+                self.result.findings.append(finding(own, "other", seen, found.looked[own.modality or ""], None))
         self.count("pictures", sum(found.looked.values()), found.everything)
         self.result.not_looked += found.not_looked
 
@@ -182,7 +182,8 @@ def screen(
     return own.result
 
 
-def _finding(own: Field, kind: str, seen: Seen, looked: int, read: bool | None) -> Identifying:
+def finding(own: Field, kind: str, seen: Seen, looked: int, read: bool | None) -> Identifying:
+    """Return what was seen of one kind in a field as a finding."""
     rows = sorted({own.rows[at] for at in seen.at})
     found = len(rows) if rows != [0] else len({own.values[at] for at in seen.at})
     if own.place == "properties":

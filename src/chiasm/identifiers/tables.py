@@ -22,11 +22,13 @@ from chiasm.cohort.sources import ColumnSource
 from chiasm.cohort.tables import Table
 from chiasm.identifiers.columns import Field
 from chiasm.identifiers.field_names import announced, years_of_age
+from chiasm.identifiers.names import labelled
 from chiasm.identifiers.patterns import found_in
 
 ROWS = 10_000  # of a column that are looked at, evenly spread
 LONG = 40  # mean length of a free text
 COLUMNS_AT_ONCE = 32
+LONGEST_NAME = 60  # of a column that is shown
 DIGITS = 7  # of a number that may be a code or a day
 
 
@@ -147,8 +149,9 @@ def _field(named: NamedTable, name: str, cells: NDArray[np.object_], at: int) ->
 
 
 def shown(name: str, at: int) -> str:
-    """Return the name of a column, or only its number where the name itself may be an identifier."""
-    return f"column {at + 1}" if any(kind != "other" for kind, *_ in found_in(name)) else name
+    """Return the name of a column, or its number where the name may be a value, as in a table without a header."""
+    is_value = len(name) > LONGEST_NAME or labelled(name) or any(True for _ in found_in(name))
+    return f"column {at + 1}" if is_value else name
 
 
 def spread(number: int, most: int) -> Sequence[int]:

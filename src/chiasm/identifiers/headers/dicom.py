@@ -21,31 +21,31 @@ BY_KEYWORD = {
         "RegionOfResidence "
         "PatientInstitutionResidence CurrentPatientLocation ReferringPhysicianAddress PersonAddress PerformedLocation "
         "RequestedProcedureLocation ScheduledProcedureStepLocation OrderEntererLocation ScheduledStudyLocation "
-        "ScheduledPatientInstitutionResidence IssueDateOfImagingServiceRequest ResponsibleOrganization "
+        "ScheduledPatientInstitutionResidence ResponsibleOrganization "
         "VerifyingOrganization "
         "HumanPerformerOrganization RequestingService ClinicalTrialSiteName ClinicalTrialSiteID GPSLatitude "
         "GPSLongitude "
-        "DistributionAddress ConsultingPhysicianAddress"
+        "DistributionAddress "
     ),
     "phone": (
         "PatientTelephoneNumbers ReferringPhysicianTelephoneNumbers PersonTelephoneNumbers PersonTelecomInformation "
         "OrderCallbackPhoneNumber OrderCallbackTelecomInformation PatientTelecomInformation"
     ),
     "record": (
-        "PatientID OtherPatientIDs MedicalRecordLocator AdmissionID AccessionNumber StudyID ServiceEpisodeID VisitID "
+        "PatientID OtherPatientIDs MedicalRecordLocator AdmissionID AccessionNumber StudyID ServiceEpisodeID "
         "RequestedProcedureID PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest "
         "PerformedProcedureStepID ScheduledProcedureStepID"
     ),
     "plan": "InsurancePlanIdentification",
     "device": (
-        "DeviceSerialNumber DetectorID GantryID GeneratorID PlateID CassetteID StationName DeviceUID ScannerID "
+        "DeviceSerialNumber DetectorID GantryID GeneratorID PlateID CassetteID StationName DeviceUID "
         "ModifyingDeviceID PerformedStationName ScheduledStationName UniqueDeviceIdentifier DeviceLabel XRaySourceID "
-        "XRayDetectorID SourceSerialNumber LensSerialNumber DetectorElementID"
+        "XRayDetectorID SourceSerialNumber LensSerialNumber"
     ),
     "ip": "PerformedStationAETitle ScheduledStationAETitle RetrieveAETitle SourceApplicationEntityTitle",
-    "url": "RetrieveURL RetrieveURI PixelDataProviderURL InformationSourceURL",
+    "url": "RetrieveURL RetrieveURI PixelDataProviderURL",
     "other": (
-        "MilitaryRank BranchOfService Occupation PatientReligiousPreference IconImageSequence OverlayComments "
+        "MilitaryRank BranchOfService Occupation PatientReligiousPreference IconImageSequence "
         "ClinicalTrialSubjectID ClinicalTrialSubjectReadingID"
     ),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.identifiers.headers.label import TEXT_BYTES, Label
+from chiasm.readers.reading import ReadError
 
 EXIF_KINDS = {
     "Artist": "name", "CameraOwnerName": "name", "XPAuthor": "name", "HostComputer": "ip", "BodySerialNumber": "device",
@@ -64,6 +65,7 @@ def picture_labels(path: Path) -> Iterator[Label]:
             file.seek(0)
             yield from _labels(factory(file, str(path)))
             return
+    raise ReadError("the file is no picture", "write it again")
 
 
 def _labels(image: Any) -> Iterator[Label]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chiasm.identifiers.headers.label import TEXT_BYTES, Label
+from chiasm.readers.reading import ReadError
 
 EDF_PATIENT = ("code", None), ("sex", None), ("birth date", "date"), ("name", "name")
 DAY = re.compile(r"\d{1,2}-[A-Za-z]{3}-\d{4}")
@@ -29,6 +30,8 @@ def edf_labels(path: Path) -> Iterator[Label]:
     """Yield the labels of an EDF or BDF header, and of the annotations in its first megabyte; inside `guarded`."""
     with path.open("rb") as file:
         head = file.read(256)
+        if len(head) < 256:
+            raise ReadError("the header is truncated", "copy the file again")
         leads = min(int(_plain(head[LEADS]) or 0), 1000)
         of_leads = file.read(256 * leads)
         file.seek(int(_plain(head[HEADER_SIZE]) or 256 * (leads + 1)))

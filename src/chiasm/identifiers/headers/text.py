@@ -64,7 +64,9 @@ def _below(value: Any, name: str, depth: int) -> Iterator[Label]:
             yield Label(f"{name}.value", str(value.get("value", "")), TELECOM[value["system"]])
             return
         for key, below in value.items():
-            plain = start and re.fullmatch(r"[A-Za-z]{1,40}", str(key))  # elsewhere a key may be anything, a name too
+            plain = start not in ("", "JSON") and re.fullmatch(
+                r"[A-Za-z]{1,40}", str(key)
+            )  # elsewhere a key may be anything, a name too
             yield from _below(below, f"{start}.{key}" if plain else start or "JSON", depth + 1)
     elif isinstance(value, str) and value.strip() and not STANDARD.search(name):
         name = name or "JSON"
