@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
+from chiasm.compute.cluster import gpus_for
 from chiasm.fitting.tuning import search
 from chiasm.fitting.tuning.identity import told_of
 from chiasm.fitting.tuning.record import FAILED, FINISHED, STOPPED, Tried, Tuning, pick
@@ -121,6 +124,49 @@ def test_a_search_that_is_stopped_goes_on_as_if_it_had_not_been(cohort: Cohort, 
     assert tuning_of(model) == whole and len(FITS) == fits - 7
     FITS.clear()
     assert tuning_of(recipe.fit(cohort, seed=2, checkpoint=tmp_path)) != whole and len(FITS) > 7
+
+
+def backwards(function: Any, context: Any, tasks: Any, jobs: int) -> Iterator[Any]:
+    """As a cluster, to which everything is sent, and whose results come in any order."""
+    function, context = pickle.loads(pickle.dumps((function, context)))
+    yield from [function(context, task) for task in tasks][::-1]
+
+
+@pytest.mark.parametrize("space", [COLUMNS, {"column": "0..5", "power": "0.2..3 log"}], ids=["list", "ranges"])
+def test_fits_side_by_side_pick_what_fits_one_after_another_do(
+    cohort: Cohort, space: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = chiasm.tune(OneColumn(), space, cohort, budget=8, seed=1)
+    monkeypatch.setattr("chiasm.api.encoding.ENGINES", {"local": None, "ray": backwards})
+    assert chiasm.tune(OneColumn(), space, cohort, budget=8, seed=1, engine="ray") == expected
+    stopped = tmp_path / "stopped"
+
+    def lost(function: Any, context: Any, tasks: Any, jobs: int) -> Iterator[Any]:
+        yield from [function(context, task) for task in tasks[:4]][::-1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chiasm.api.encoding.ENGINES", {"local": None, "ray": lost})
+    with pytest.raises(KeyboardInterrupt):
+        chiasm.tune(OneColumn(), space, cohort, budget=8, seed=1, engine="ray", out=stopped)
+    FITS.clear()
+    assert chiasm.tune(OneColumn(), space, cohort, budget=8, seed=1, out=stopped) == expected
+    assert 0 < len(FITS) < sum(len(own.scores) for own in expected.tried)
+
+
+def test_gpus_are_handed_out_by_a_cluster_and_for_a_gpu_alone(cohort: Cohort) -> None:
+    with pytest.raises(ValueError, match="say the engine 'ray' too"):
+        chiasm.tune(OneColumn(), COLUMNS, cohort, gpus_per_trial=0.5)
+    asks = SimpleNamespace(device="cuda")
+    assert [gpus_for(asks), gpus_for(asks, 0.5), gpus_for(asks, 2), gpus_for(SimpleNamespace(device="cpu"))] == [
+        1,
+        0.5,
+        2,
+        0,
+    ]
+    with pytest.raises(ValueError, match="say the device 'cuda' too"):
+        gpus_for(SimpleNamespace(device="cpu"), 0.5)
+    with pytest.raises(ValueError, match="a share of a GPU below 1 or a whole number"):
+        gpus_for(asks, 1.5)
 
 
 def test_seconds_stop_a_search_and_decide_nothing(cohort: Cohort, tmp_path: Path) -> None:

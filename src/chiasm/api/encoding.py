@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,16 @@ def made_ready(
     return ready
 
 
-def engine_of(name: str) -> Any:
-    """Return the function of an engine that executes tasks.
+def engine_of(name: str, gpus_per_trial: float | None = None) -> Any:
+    """Return the function of an engine that executes tasks, on a cluster with so many GPUs for each.
 
     Raises:
-        ValueError: there is no such engine.
+        ValueError: there is no such engine, or GPUs are asked for each task and no cluster hands them out.
     """
     if name not in ENGINES:
         raise ValueError(f"engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
-    return ENGINES[name]
+    if gpus_per_trial is None:
+        return ENGINES[name]
+    if name != "ray":
+        raise ValueError("GPUs for each trial are handed out by a cluster: say the engine 'ray' too")
+    return partial(on_cluster, gpus=gpus_per_trial)

@@ -38,6 +38,7 @@ def evaluate(
     jobs: int | None = None,
     engine: str = "local",
     device: str = "cpu",
+    gpus_per_trial: float | None = None,
     contrasts: Iterable[tuple[str, str]] = (),
     external: Given | None = None,
     sources: Iterable[Source] = (),
@@ -60,6 +61,8 @@ def evaluate(
         jobs: number of processes; None takes the available cores, but one where processes cannot be forked (macOS,
             Windows), since a script without a `__main__` guard would be run again in each.
         engine: "local", or "ray" to run encoding and training sets on the cluster that `RAY_ADDRESS` names.
+        gpus_per_trial: with the engine "ray" and the device "cuda", how many GPUs each training set has: a share below
+            1, by which several fit on one, or a whole number; None: one.
         contrasts: prespecified pairs `(recipe, against)` of the trial, each judged by its own interval.
         external: another cohort, on which the two picks, fitted on all of this one, are scored when the trial is done;
             the verdict does not change. Where that fails, the trial is stored with its page all the same.
@@ -119,7 +122,7 @@ def evaluate(
             resume=resume,
             jobs=jobs or default_jobs(),
             device=device,
-            execute=engine_of(engine),
+            execute=engine_of(engine, gpus_per_trial),
             clock=work_clock,
             progress=told,
             forms=forms,

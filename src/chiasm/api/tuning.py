@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chiasm.api.encoding import prepare
+from chiasm.api.encoding import engine_of, prepare
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.compute.pool import default_jobs
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
 from chiasm.fitting.tuning.recipe import BUDGET, INNER, Tuned
 from chiasm.fitting.tuning.record import Tuning
@@ -58,6 +59,9 @@ def tune(
     stops: bool | None = None,
     seed: int = 0,
     device: str = "cpu",
+    engine: str = "local",
+    gpus_per_trial: float | None = None,
+    jobs: int | None = None,
     out: Path | str | None = None,
     seconds: float | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -72,6 +76,12 @@ def tune(
         recipe, space: as for `tuned`; an empty space takes that of a recipe that is tuned.
         budget, inner, stops: as for `tuned`; None takes what a recipe that is tuned has, else 20, 3 and True.
         cohort: a cohort with a target, or the path of a manifest, or what `prepare` made of one.
+        engine: "local", where settings are fitted one after another, or "ray": all settings of a list and all inner
+            folds side by side on the cluster that `RAY_ADDRESS` names, also settings that would have been stopped; of
+            ranges the inner folds of one setting. The pick is the same. `out` must be reachable from there.
+        gpus_per_trial: with the engine "ray" and the device "cuda", how many GPUs each training set has: a share below
+            1, by which several fit on one, or a whole number; None: one.
+        jobs: cores of the cluster that is started here where none is named.
         out: a folder in which scores are kept, so that a search that was stopped goes on; None keeps nothing.
         seconds: stop after the setting during which so many seconds have passed, without a pick. It decides no figure:
             the search goes on from `out`, and ends as one that was not stopped.
@@ -86,9 +96,10 @@ def tune(
     made = searched(recipe, space, budget=budget, inner=inner, stops=stops)
     if seconds is not None and out is None:
         raise ValueError("a search that is stopped by `seconds` goes on from `out`: name a folder")
+    execute = engine_of(engine, gpus_per_trial)
     ready = cohort
     if not isinstance(ready, PreparedCohort):
-        ready = prepare(as_cohort(ready), [made])
+        ready = prepare(as_cohort(ready), [made], engine=engine)
         warn_of_findings(ready.checked)
     registry.resolve([made], ready.cohort)
     folder = None if out is None else Path(out)
@@ -105,7 +116,11 @@ def tune(
             if seconds is not None and done < everything and time.monotonic() - start > seconds:
                 raise Paused(f"{done} of {everything} settings are tried and none is picked: the same call goes on")
 
-        return made.search(ready.cohort, seed=seed, checkpoint=folder, device=device, told=counted)
+        side_by_side = None if engine == "local" else execute
+        return made.search(
+            ready.cohort, seed=seed, checkpoint=folder, device=device, told=counted, execute=side_by_side,
+            jobs=jobs or default_jobs(),
+        )  # fmt: skip
 
 
 def searched(

@@ -22,6 +22,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Of the splits, the fits and the 
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]
 Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1.")]
 Engine = Annotated[str, typer.Option(help="local, or ray: the cluster that RAY_ADDRESS names.")]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.001, help="With --engine ray --device cuda: GPUs of each training set, as 0.5.")
+]
 Store = Annotated[Path | None, typer.Option(help="The token store; default: $CHIASM_STORE, or the cache folder.")]
 Sources = Annotated[
     list[Path] | None,

@@ -18,6 +18,7 @@ from chiasm.cli.options import (
     Device,
     Engine,
     Folds,
+    GpusPerTrial,
     Jobs,
     Json,
     Repeats,
@@ -140,6 +141,7 @@ def evaluate(
     jobs: Jobs = None,
     engine: Engine = "local",
     device: Device = "cpu",
+    gpus_per_trial: GpusPerTrial = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the trial that --out holds.")] = False,
     track: Annotated[
         str | None,
@@ -177,6 +179,7 @@ def evaluate(
     with screen.Progressing("training sets") as progress, told_how_to_go_on("add --resume to go on"):
         settings: dict[str, Any] = {
             "seed": seed, "out": out, "resume": resume, "jobs": jobs, "engine": engine, "device": device,
+            "gpus_per_trial": gpus_per_trial,
         }  # fmt: skip
         if len(ready) > 1:
             trials = api.evaluate_cohorts(ready, names, protocol, progress=progress.named, **settings)

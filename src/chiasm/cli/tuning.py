@@ -12,6 +12,9 @@ from chiasm.cli.options import (
     Budget,
     CohortPath,
     Device,
+    Engine,
+    GpusPerTrial,
+    Jobs,
     Json,
     Seed,
     prepared,
@@ -37,7 +40,10 @@ def tune(
         float | None, typer.Option(min=0, help="Stop then, without a pick; the same command goes on from --out.")
     ] = None,
     seed: Seed = 0,
+    engine: Engine = "local",
     device: Device = "cpu",
+    gpus_per_trial: GpusPerTrial = None,
+    jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Search the options of one recipe.
@@ -54,17 +60,28 @@ def tune(
         if option in asked:
             raise ValueError(f"--space names the option '{option}' twice: give all its values at once")
         asked[option] = values
-    api.require_device(device)
+    if engine == "local":
+        api.require_device(device)  # a cluster's machines have their own
     if out is not None:
         require_writable(out)
     made = api.searched(recipe, asked, budget=budget, inner=inner)
     told_spaces([made.name])
-    ready = prepared(cohort, [made.name])
+    ready = prepared(cohort, [made.name], engine=engine, jobs=jobs)
     advice = "nothing is kept: name a folder by --out" if out is None else "the same command goes on"
     with screen.Progressing("settings") as progress, told_how_to_go_on(advice):
         try:
             found = api.tune(
-                made, {}, ready, seed=seed, device=device, out=out, seconds=tune_seconds, progress=progress
+                made,
+                {},
+                ready,
+                seed=seed,
+                device=device,
+                engine=engine,
+                gpus_per_trial=gpus_per_trial,
+                jobs=jobs,
+                out=out,
+                seconds=tune_seconds,
+                progress=progress,
             )
         except api.Paused as paused:
             screen.hint(f"stopped: {paused}")

@@ -26,14 +26,17 @@ class OnDevice(Protocol):
     device: str
 
 
-def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int) -> Iterator[Any]:
+def on_cluster(
+    function: Callable[[Any, Any], Any], context: Any, tasks: Sequence[Any], jobs: int, *, gpus: float | None = None
+) -> Iterator[Any]:
     """Run `function(context, task)` for each task on the cluster at `RAY_ADDRESS`, or a local one of `jobs` cores.
 
     Results are yielded as they finish, each in memory of its own: what Ray hands out are views of memory that it uses
     again for other results once the connection is closed. The context is sent once to each machine; every task runs on
     one core and one thread, as in the process pool, so results are equal. Where the context's device is "cuda", every
-    task has a GPU of its own. A task whose worker dies is run again. Files that the context names (of the cohort and
-    the token store) must be reachable under the same path on every machine.
+    task has a GPU of its own, or the share `gpus` of one, by which several fit on it side by side: their memory is not
+    kept apart. A task whose worker dies is run again. Files that the context names (of the cohort and the token store)
+    must be reachable under the same path on every machine.
 
     Raises:
         Unsupported: ray is not installed, or no machine of the cluster has the GPU that is asked for.
@@ -46,7 +49,7 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
         raise Unsupported('a cluster needs ray: pip install "chiasm[scale]"')
     import ray
 
-    gpus = gpus_for(context)
+    gpus = gpus_for(context, gpus)
     with _connected(ray, jobs):
         there = ray.cluster_resources()
         if gpus and there.get("GPU", 0) < gpus:
@@ -55,7 +58,7 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
             )
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_one_thread)
         shared = ray.put((function, context))
-        side_by_side = max(1, int(there.get("GPU" if gpus else "CPU", 1)))
+        side_by_side = max(1, int(there.get("GPU", 1) / gpus if gpus else there.get("CPU", 1)))
         waiting = list(tasks)[::-1]
         flying: list[Any] = []
         try:
@@ -74,16 +77,23 @@ def on_cluster(function: Callable[[Any, Any], Any], context: Any, tasks: Sequenc
                 ray.cancel(reference, force=True)
 
 
-def gpus_for(context: Any) -> int:
-    """Number of GPUs that a task of this context needs.
+def gpus_for(context: Any, asked: float | None = None) -> float:
+    """Number of GPUs that a task of this context needs, or the share of one that was asked for.
 
     Raises:
-        ValueError: it names one GPU by its number, which Ray, that hands them out, cannot promise.
+        ValueError: it names one GPU by its number, which Ray, that hands them out, cannot promise; or GPUs are asked
+            for and nothing is computed on one, or a number that Ray does not hand out.
     """
     device = str(context.device) if isinstance(context, OnDevice) else "cpu"
     if device.startswith("cuda:"):
         raise ValueError(f"on a cluster the device is 'cuda', not '{device}': Ray chooses a GPU for each task")
-    return int(device == "cuda")
+    if asked is None:
+        return int(device == "cuda")
+    if device != "cuda":
+        raise ValueError("GPUs are asked for each task, and nothing is computed on one: say the device 'cuda' too")
+    if not (0 < asked < 1 or (asked >= 1 and asked == int(asked))):
+        raise ValueError(f"a task has a share of a GPU below 1 or a whole number of them, not {asked:g}")
+    return asked
 
 
 def _one_thread(shared: tuple[Callable[[Any, Any], Any], Any], task: Any) -> bytes:

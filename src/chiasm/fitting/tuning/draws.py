@@ -30,13 +30,18 @@ class Draws(Protocol):
         """Take the scores of the setting that was asked for last."""
         ...
 
+    @property
+    def known(self) -> Sequence[Values]:
+        """All settings, where they are known beforehand; else none."""
+        ...
+
 
 class InTurn:
     """Settings that are known beforehand, one after another."""
 
     def __init__(self, settings: Sequence[Values]) -> None:
         """Take the settings in their order."""
-        self.left = iter(settings)
+        self.known, self.left = tuple(settings), iter(settings)
 
     def ask(self) -> Values | None:
         """Return the next setting."""
@@ -54,6 +59,8 @@ class ByScore:
     Numbers are rounded to four digits. A setting that was tried, or that the recipe refuses, is not returned: another
     is drawn. So the budget is used up unless the space has fewer settings that are allowed.
     """
+
+    known: Sequence[Values] = ()
 
     def __init__(self, space: Space, own: Values, budget: int, seed: int, allowed: Callable[[Values], bool]) -> None:
         """Begin a search of `budget` settings."""

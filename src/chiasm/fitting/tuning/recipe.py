@@ -18,7 +18,7 @@ from chiasm.fitting.tuning.draws import ByScore, Draws, InTurn, sampler_package
 from chiasm.fitting.tuning.identity import digest_of
 from chiasm.fitting.tuning.model import TunedModel
 from chiasm.fitting.tuning.record import FINISHED, Tried, Tuning, pick
-from chiasm.fitting.tuning.search import Search, Told, is_of_another, rungs_of, unseen
+from chiasm.fitting.tuning.search import Execute, Search, Told, is_of_another, rungs_of, unseen
 from chiasm.fitting.tuning.space import Space, Values
 from chiasm.metrics.scores import PRIMARY
 from chiasm.protocols import (
@@ -235,7 +235,15 @@ class Tuned:
         return replace(model, tuning=tuning) if isinstance(model, FittedModel) else TunedModel(model, tuning)
 
     def search(
-        self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu", told: Told = unseen
+        self,
+        cohort: Cohort,
+        *,
+        seed: int,
+        checkpoint: Path | None = None,
+        device: str = "cpu",
+        told: Told = unseen,
+        execute: Execute | None = None,
+        jobs: int = 1,
     ) -> Tuning:
         """Try the settings on inner folds and pick the one with the best mean of the primary metric.
 
@@ -243,6 +251,7 @@ class Tuned:
 
         Args:
             told: called with (tried, all) settings.
+            execute, jobs: run the fits side by side, as on a cluster; the picked setting is the same.
 
         Raises:
             ArithmeticError: the training of every setting diverged.
@@ -253,7 +262,8 @@ class Tuned:
             only = Tried(settings[0], (), FINISHED)
             return Tuning(self.name, PRIMARY.get(kind, ""), 0, (only,), 0, self.possible, self.make(settings[0]).name)
         rungs = rungs_of(cohort, seed, self.inner)
-        search = Search(self.make, rungs, seed, device, folder, self.identity(cohort, seed, device), self.stops)
+        identity = self.identity(cohort, seed, device)
+        search = Search(self.make, rungs, seed, device, folder, identity, self.stops, execute, jobs)
         tried = search.run(self._draws(seed), told, self.tries)
         at = pick(tried)
         name = self.make(tried[at].options).name

@@ -12,8 +12,8 @@ import json
 import shutil
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ STATE = "tuning.json"
 UNKNOWN = "not estimable"  # stands for a score in the file
 DIVERGED = (ArithmeticError, ImpossiblePrediction)
 Told = Callable[[int, int], None]
+Execute = Callable[[Callable[[Any, Any], Any], Any, Sequence[Any], int], Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Search:
         folder: where scores and checkpoints are kept, so that a search that was stopped goes on; None keeps nothing.
         identity: what the scores depend on; scores kept of another search are not used.
         stops: False fits each setting for every inner fold.
+        execute: runs fits side by side, as on a cluster; None: one after another. What is picked does not depend on it.
+        jobs: handed to `execute`.
     """
 
     make: Callable[[Values], Any]
@@ -65,11 +68,17 @@ class Search:
     folder: Path | None
     identity: str
     stops: bool
+    execute: Execute | None = None
+    jobs: int = 1
 
     def run(self, draws: Draws, told: Told, everything: int) -> list[Tried]:
         """Try setting after setting, `everything` at most; `told` is called with (tried, all) after each."""
         kept, tried = _Kept(self.folder, self.identity), list[Tried]()
+        if self.execute is not None and len(draws.known):
+            self._ahead(draws.known, kept)
         while (values := draws.ask()) is not None:
+            if self.execute is not None and not len(draws.known):
+                self._ahead([values], kept)
             own = self._tried(values, tried, kept)
             tried.append(own)
             draws.tell(own)
@@ -77,6 +86,21 @@ class Search:
         if len(tried) < everything:
             told(len(tried), len(tried))
         return tried
+
+    def _ahead(self, settings: Sequence[Values], kept: _Kept) -> None:
+        """Score settings on all inner folds side by side, also those that would have been stopped, and keep the scores.
+
+        They are kept in the order of the folds, so that a search that is stopped here goes on as any other.
+        """
+        assert self.execute is not None
+        folds = range(len(self.rungs))
+        tasks = [(at, fold) for at, own in enumerate(settings) for fold in folds if kept.lacks(own, fold)]
+        came: dict[tuple[int, int], float | str] = {}
+        context = _Fits(replace(self, execute=None), tuple(settings), self.device)
+        for at, fold, found in self.execute(_scored, context, tasks, self.jobs):
+            came[at, fold] = found
+            while (following := came.pop((at, kept.number(settings[at])), None)) is not None:
+                kept.keep(settings[at], following)
 
     def _tried(self, values: Values, before: Sequence[Tried], kept: _Kept) -> Tried:
         scores: list[float | None] = []
@@ -113,6 +137,24 @@ class Search:
         return value if np.isfinite(value) else UNKNOWN
 
 
+@dataclass(frozen=True)
+class _Fits:
+    """What fits side by side share; a cluster reads the device."""
+
+    search: Search
+    settings: tuple[Values, ...]
+    device: str
+
+
+def _scored(context: _Fits, task: tuple[int, int]) -> tuple[int, int, float | str]:
+    """Score a setting on an inner fold; `FAILED` where its training diverged."""
+    at, fold = task
+    try:
+        return at, fold, context.search._score(context.settings[at], context.search.rungs[fold], fold)
+    except DIVERGED:
+        return at, fold, FAILED
+
+
 class _Kept:
     """Scores of a search on disk: for each setting its score on each inner fold, `UNKNOWN` or `FAILED`."""
 
@@ -134,6 +176,14 @@ class _Kept:
         """Return what is known of a setting on an inner fold; None: nothing."""
         _, known = self.settings.get(_key(values), (values, []))
         return known[fold] if fold < len(known) else None
+
+    def number(self, values: Values) -> int:
+        """Return on how many inner folds a setting is known."""
+        return len(self.settings.get(_key(values), (values, []))[1])
+
+    def lacks(self, values: Values, fold: int) -> bool:
+        """Return whether a setting has yet to be fitted for an inner fold: it is not known, and did not fail before."""
+        return fold >= self.number(values) and FAILED not in self.settings.get(_key(values), (values, []))[1]
 
     def keep(self, values: Values, found: float | str) -> None:
         """Keep the next score of a setting."""
