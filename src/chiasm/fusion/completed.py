@@ -128,6 +128,6 @@ class Completed(nn.Module):
         whole = torch.where(present[:, :, None, None], states, stands) + self.kinds
         filled = self.stands[:, None] & (torch.arange(self.latents, device=present.device) < chosen)  # (M, L)
         read = present[:, :, None] | filled
-        token = self.token.expand(len(states), 1, -1)
-        mask = torch.cat([read.new_ones(len(states), 1), read.flatten(1)], 1)
+        token = self.token.expand(states.shape[0], 1, -1)
+        mask = torch.cat([read.new_ones(states.shape[0], 1), read.flatten(1)], 1)
         return torch.cat([token, whole.flatten(1, 2)], 1), mask

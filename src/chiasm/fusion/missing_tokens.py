@@ -112,7 +112,10 @@ class PromptPool(Missing):
         here = present.to(states.dtype)[:, :, None, None]
         query = (states * here).mean(2).sum(1) / here.sum(1)[:, 0].clamp_min(1)  # (B, D)
         products = torch.einsum("bd,mnd->bmn", query, self.prompts)
-        chosen = torch.sort(products, dim=2, descending=True, stable=True).indices[:, :, : self.chosen]  # (B, M, k)
+        if torch.onnx.is_in_onnx_export():  # whose TopK takes the first of equals, as a stable sort does
+            chosen = products.topk(min(self.chosen, products.shape[2]), dim=2).indices
+        else:
+            chosen = torch.sort(products, dim=2, descending=True, stable=True).indices[:, :, : self.chosen]  # (B, M, k)
         modalities, pool, _ = self.prompts.shape
         rows = chosen + pool * torch.arange(modalities, device=states.device)[:, None]
         # Not by indexing, whose gradient threads may add up in any order.
@@ -159,10 +162,10 @@ class GraphCompletion(Missing):
         modalities, latents, _ = self.sizes
         types = torch.arange(modalities, device=states.device).repeat_interleave(latents)  # (M L,)
         readable = (types[:, None] != types)[None] & present[:, None, types]  # (B, M L, M L)
-        nodes = self.nodes.flatten(0, 1).expand(len(states), -1, -1)
+        nodes = self.nodes.flatten(0, 1).expand(states.shape[0], -1, -1)
         nodes = nodes + self.relations(nodes, states.flatten(1, 2), readable, types, types)
         nodes = nodes + self.feed_forward(nodes)
-        return nodes.reshape(len(states), modalities, latents, -1)  # type: ignore[no-any-return]
+        return nodes.reshape(states.shape[0], modalities, latents, -1)  # type: ignore[no-any-return]
 
 
 MISSING: dict[str, Any] = {

@@ -51,7 +51,8 @@ def retrieved(
     found = torch.zeros_like(near).scatter(2, best.indices, torch.softmax(best.values / temperature, 2))
     said = functional.normalize(found @ vocabulary, dim=2)  # (B, M, D)
     both = present[:, :, None] & present[:, None, :]
-    alone = torch.eye(own.shape[1], dtype=torch.bool, device=own.device)  # a zero vector too is its own
+    order = torch.arange(own.shape[1], device=own.device)
+    alone = order[:, None] == order  # a zero vector too is its own
     same = (((own @ own.transpose(1, 2)) > SAME) | alone) & both
     copies = same.sum(2).clamp_min(1)  # (B, M)
     compared = both & ~same if comparable is None else both & ~same & comparable

@@ -115,7 +115,7 @@ class UniPerceiver(nn.Module):
 
     def encoded_classes(self, classes: Tensor) -> Tensor:
         """Let the trunk read class tokens `(K, D)`, each alone; return `(K, D)`."""
-        one = torch.ones(len(classes), 1, dtype=torch.bool, device=classes.device)
+        one = torch.ones(classes.shape[0], 1, dtype=torch.bool, device=classes.device)
         read: Tensor = self.trunk.reader(classes[:, None], one)[0]
         return read
 

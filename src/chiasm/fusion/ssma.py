@@ -57,7 +57,7 @@ class Stream(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tensor:
         """Read the tokens; a patient without any gets a value that the caller discards."""
-        queries = self.queries.expand(len(tokens.values), -1, -1)
+        queries = self.queries.expand(tokens.values.shape[0], -1, -1)
         return self.norm(queries + self.attention(queries, self.entrance(tokens), tokens.mask))  # type: ignore[no-any-return]
 
 

@@ -93,7 +93,7 @@ def last_known(hours: Tensor, values: Tensor, observed: Tensor, references: Tens
     values, observed = values.gather(1, columns), observed.gather(1, columns)
     place = torch.arange(1, values.shape[1] + 1, device=values.device)[None, :, None]
     latest = torch.where(observed, place, 0).cummax(1).values  # (B, T, C): 1 + the place of the last one, 0 for none
-    upto = torch.searchsorted(when, references.to(when).expand(len(when), -1).contiguous(), right=True)  # (B, R)
+    upto = torch.searchsorted(when, references.to(when).expand(when.shape[0], -1).contiguous(), right=True)  # (B, R)
     latest = nn.functional.pad(latest, (0, 0, 1, 0)).gather(1, upto[..., None].expand(-1, -1, values.shape[2]))
     return nn.functional.pad(values, (0, 0, 1, 0)).gather(1, latest)
 

@@ -88,7 +88,7 @@ class ClassReader(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Read the tokens where `mask` `(B, T)` is True; return the class token and all tokens."""
-        hidden = torch.cat([self.token.expand(len(hidden), 1, -1), hidden], 1)
+        hidden = torch.cat([self.token.expand(hidden.shape[0], 1, -1), hidden], 1)
         mask = torch.cat([mask.new_ones(mask.shape[0], 1), mask], 1)
         for layer in self.layers:
             hidden = layer(hidden, mask)

@@ -12,7 +12,7 @@ from chiasm.errors import Unsupported, count
 from chiasm.fitting.card import LIMITS, HoldsTraining
 from chiasm.fitting.model import FittedModel
 from chiasm.heads.response import Response
-from chiasm.models.export import networks
+from chiasm.models.export import merged_blocks, networks
 from chiasm.models.export.graph import Graph, Value
 from chiasm.models.export.inputs import BATCH, PRESENT, Form, Reading
 from chiasm.models.export.kinds import KINDS_IN_ONNX
@@ -20,7 +20,7 @@ from chiasm.models.export.links import any_of, calibrated, link_of
 
 KNOWN = "pattern_known"
 """Output that says whether training patients had just these of the model's modalities."""
-__all__ = ["KNOWN", "graph_of", "networks"]
+__all__ = ["KNOWN", "graph_of", "merged_blocks", "networks"]
 
 
 def graph_of(model: FittedModel, forms: Mapping[str, Form]) -> Graph:

@@ -54,6 +54,16 @@ def compared(model: FittedModel, forms: Mapping[str, Form], path: Path) -> Compa
         Unsupported: a prediction differs, one depends on who else is in the batch, or on what stands behind an absent
             modality.
     """
+    try:
+        return _compared(model, forms, path)
+    except Exception as error:
+        if type(error).__module__.startswith("onnxruntime"):  # its errors have no base of their own
+            said = str(error).partition("\n")[0]
+            raise Unsupported(f"onnxruntime does not run the graph: {said}: nothing was written") from error
+        raise
+
+
+def _compared(model: FittedModel, forms: Mapping[str, Form], path: Path) -> Comparison:
     made, session = made_rows(model, forms), session_of(path)
     columns = columns_of(model)
     expected, given = _expected(model, made), {**made.inputs, **_scarce(model, len(made.cohort))}

@@ -46,15 +46,17 @@ def _ranks(values: Value, knots: np.ndarray) -> Value:
         values: `(B, R)`.
         knots: `(65, R)` ascending.
     """
-    inside = values.op("Max", knots[0]).op("Min", knots[-1])
-    above = _place(inside, knots, "LessOrEqual", 1.0)
+    last = _place(values, knots, "LessOrEqual", "GreaterOrEqual")
     if not (np.diff(knots, axis=0) == 0).any():
-        return above
-    return (above + _place(inside, knots, "Less", 0.0)) / 2.0
+        return last
+    return (last + _place(values, knots, "Less", "Greater")) / 2.0
 
 
-def _place(values: Value, knots: np.ndarray, below: str, tied: float) -> Value:
-    """Interpolate between the last quantile that is below a value and the next one; `tied` where these are equal."""
+def _place(values: Value, knots: np.ndarray, below: str, above: str) -> Value:
+    """Interpolate between the last quantile that is below a value and the next one, 0 below all and 1 above all.
+
+    Where both are equal, as at a smallest or largest value that many have, a value is at one of them or beyond.
+    """
     graph, width = values.graph, knots.shape[1]
     flat, column = graph.constant(knots.reshape(-1)), graph.constant(np.arange(width)[None], np.int64)
     wide = graph.constant(width, np.int64)
@@ -70,7 +72,8 @@ def _place(values: Value, knots: np.ndarray, below: str, tied: float) -> Value:
         step //= 2
     low, high = quantile(place), quantile(place + graph.constant(1, np.int64))
     width_of = high - low
-    part = width_of.op("Greater", 0.0).where((values - low) / width_of, tied)
+    between = ((values - low) / width_of).clip(0.0, 1.0)
+    part = width_of.op("Greater", 0.0).where(between, values.op(above, low).cast(np.float64))
     return (place.cast(np.float64) + part) / float(KNOTS - 1)
 
 

@@ -15,8 +15,9 @@ from chiasm.errors import Unsupported
 from chiasm.fitting.model import FittedModel
 from chiasm.models.export.answer import graph_of, metadata_of
 from chiasm.models.export.checking import compared
-from chiasm.models.export.forms import forms_of, require_exportable
+from chiasm.models.export.forms import forms_of
 from chiasm.models.export.graph import MOST_BYTES
+from chiasm.models.export.obstacles import require_exportable
 
 DESCRIPTION = "chiasm"
 """Property of the file that describes it, in JSON."""

@@ -1,4 +1,4 @@
-"""What a model reads of each modality, found in its fitted parts, and why a model cannot be exported."""
+"""What a model reads of each modality, found in its fitted encoders."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chiasm.artifact import parts_within
+from chiasm.encoders.adaptable import TokensAsTheyAre
 from chiasm.encoders.bag import BagEncoder
-from chiasm.encoders.knowledge import Entities
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.scaling import Columns
@@ -17,39 +16,8 @@ from chiasm.encoders.table.table import TableEncoder
 from chiasm.errors import Unsupported
 from chiasm.fitting.expected import encoders_within
 from chiasm.fitting.model import FittedModel
-from chiasm.linear.gaussian_kernel import GaussianMap
 from chiasm.models.export.inputs import Form
-from chiasm.models.export.kinds import KINDS_IN_ONNX
 from chiasm.protocols import Encoder
-from chiasm.recipes.baselines.kron_rls import ItemKernel
-
-ROWS_INSIDE = (GaussianMap, ItemKernel)
-"""Parts that keep training patients row by row."""
-
-
-def require_exportable(model: FittedModel, with_training_rows: bool) -> None:
-    """Refuse a model that no graph can stand for, before anything is computed.
-
-    Raises:
-        Unsupported: an encoder's network was changed, knowledge is read, or the kind of target is not known here; or
-            training patients' values stand in the model row by row, and nobody said that they may be passed on.
-    """
-    if model.reads_inputs:
-        raise Unsupported(
-            "the model holds an encoder's network that was changed in training, and reads what that network reads: "
-            "ONNX export begins at an encoder's tokens, so fit a recipe on a frozen encoder"
-        )
-    if model.response.kind not in KINDS_IN_ONNX:
-        raise Unsupported(f"a model of a target of kind '{model.response.kind}' has no form in ONNX")
-    if any(isinstance(part, Entities) for part in parts_within(model.predictor)):
-        raise Unsupported("the model reads triples of knowledge, which no row of numbers holds")
-    rows = [part for part in parts_within(model.predictor) if isinstance(part, ROWS_INSIDE)]
-    if rows and not with_training_rows:
-        held = sorted({part.of_training() for part in rows})
-        raise Unsupported(
-            f"the file would hold {' and '.join(held)}, for whoever it is passed on to: fit a recipe without a kernel "
-            "(models=linear), or export with --with-training-rows (with_training_rows=True)"
-        )
 
 
 def forms_of(model: FittedModel) -> dict[str, Form]:
@@ -103,6 +71,11 @@ def _(encoder: TableEncoder, form: Form, modality: str) -> Form:
 
 @widened.register
 def _(encoder: BagEncoder, form: Form, modality: str) -> Form:
+    return _with_tokens(form, encoder.width, 0, modality)
+
+
+@widened.register
+def _(encoder: TokensAsTheyAre, form: Form, modality: str) -> Form:
     return _with_tokens(form, encoder.width, 0, modality)
 
 

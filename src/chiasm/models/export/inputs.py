@@ -129,7 +129,8 @@ class Reading:
     def missing(self, modality: str, column: str) -> Value:
         """Return whose cell of a column is empty, `(B, 1)` bool; an infinite number is imputed, and not empty."""
         if column in self.forms[modality].words:
-            return self.word(modality, column).op("Equal", self.graph.constant([[""]], np.object_))
+            words, code = self.word(modality, column), {"keys_strings": [""], "values_int64s": [1], "default_int64": 0}
+            return self.graph.op("LabelEncoder", words, domain=TREES, **code).cast(bool)
         return self.given[modality][NUMBERS].take([self.forms[modality].numbers.index(column)]).op("IsNaN")
 
     def tokens(self, modality: str) -> tuple[Value, Value, Value | None]:

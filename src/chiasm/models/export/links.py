@@ -205,9 +205,7 @@ def _(predictor: PriorityLassoPredictor, reading: Reading) -> Value:
 
 @link_of.register
 def _(predictor: TransferPredictor, reading: Reading) -> Value:
-    if predictor.scores:
-        raise Unsupported("the model asks a source model for a score, which it reads on other columns: fit without it")
-    return link_of(predictor.ridge, reading)
+    return link_of(predictor.ridge, reading)  # one that asks a source model for a score is refused before
 
 
 @link_of.register
