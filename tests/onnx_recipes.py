@@ -18,24 +18,27 @@ from typing import Any
 import chiasm
 from chiasm.models.export.export import Exported, export
 from chiasm.recipes.catalogue import ROWS
-from small_recipes import cohort_for, elsewhere, every_variant, short_name
+from small_recipes import ON_CAUSES, cohort_for, elsewhere, every_variant, short_name, small
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"
 START, END = "<!-- recipes: tests/onnx_recipes.py writes this -->", "<!-- end of recipes -->"
-KINDS = ("classification",)
+KINDS = ("classification", "competing")  # the first that a recipe learns
 ARCHIVE = Path(__file__).parent / "archive" / "0.1.0"
 
 
 def fitted(only: str) -> Iterator[tuple[str, str, Any]]:
     """Recipe, what it was fitted as, and a small model of each, and the archived ones, of which some adapt encoders."""
-    for recipe in [*every_variant(), *elsewhere()]:
+    for recipe in [*every_variant(), *elsewhere(), *map(small, sorted(ON_CAUSES))]:
         for kind in KINDS:
             said = f"{short_name(recipe)} {kind}"
             if only in said:
+                cohort = cohort_for(recipe, kind)
                 try:
-                    yield recipe.id, said, recipe.fit(cohort_for(recipe, kind), seed=0)
+                    recipe.supports(cohort)
                 except chiasm.Unsupported:  # not of this target
                     continue
+                yield recipe.id, said, recipe.fit(cohort, seed=0)
+                break
     for folder in sorted((ARCHIVE / "models").iterdir()):
         if only in folder.name:
             yield folder.name[3:].rpartition("-")[0], folder.name, chiasm.load_model(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,8 @@ def test_incidences_are_those_of_the_response_also_where_hazards_exceed_one(path
     hazard = np.cumsum([[0.1, 0.0], [0.3, 0.2], [0.9, 0.4], [0.1, 0.1]], axis=0)
     response = Response("competing", ("relapse", "death"), (0.5, 2.0, 4.0), 1.0, 0.0, times, hazard)
     link = np.array([[0.0, 0.0], [2.0, -1.0], [-600.0, 600.0], [-3.0, 1.0]])
-    for horizons in ((0.5, 2.0, 4.0), (0.5,), ()):
-        own = replace(response, times=horizons)
+    for horizons, apart in product(((0.5, 2.0, 4.0), (0.5,), ()), (False, True)):
+        own = replace(response, times=horizons, subdistribution=apart)
         graph = Graph()
         kind = KINDS_IN_ONNX[own.kind]
         found = ran(graph, kind.answers(graph.input("link", np.float64, ["patients", 2]), own), path, link=link)

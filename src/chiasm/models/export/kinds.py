@@ -58,6 +58,8 @@ def _incidence(link: Value, response: Response) -> Value:
     reached = np.searchsorted(response.event_times, np.asarray(response.times, np.float64), side="right")
     jumps = np.diff(response.hazard, axis=0, prepend=0.0)[: int(reached.max(initial=0))]  # (E, K)
     causes = len(response.classes)
+    if response.subdistribution:
+        return _subdistributions(link, np.concatenate([np.zeros((1, causes)), response.hazard])[reached])
     if not len(jumps):
         zeros = link.take([0]) * 0.0
         return link.graph.concat([link, *[zeros] * (len(reached) * causes)])
@@ -72,6 +74,34 @@ def _incidence(link: Value, response: Response) -> Value:
         incidence.append(graph.concat([own.take([0]) * 0.0, own]).take(reached))  # (B, T)
     ordered = [incidence[k].take([t]) for t in range(len(reached)) for k in range(causes)]
     return graph.concat([link, *ordered])
+
+
+def _subdistributions(link: Value, level: np.ndarray) -> Value:
+    """Risk of each cause, and its incidence `1 - exp(-H_k(t) exp(link_k))`, as `subdistribution_incidence` bounds it.
+
+    Args:
+        level: `(T, K)` cumulative hazards at the horizons.
+    """
+    growth, graph = _growth(link), link.graph
+    first, *rest = (-(-(growth.take([k]) * level[:, k][None])).op("Exp") + 1.0 for k in range(level.shape[1]))  # (B, T)
+    found = [first]
+    if rest:
+        others, left = rest[0], -first + 1.0
+        for own in rest[1:]:
+            others = others + own
+        share = left / others.op("Greater", 0.0).where(others, 1.0)
+        share = others.op("Greater", left).where(share, 1.0)
+        found += [_falling_back(own * share, len(level)) for own in rest]
+    ordered = [own.take([t]) for t in range(len(level)) for own in found]
+    return graph.concat([link, *ordered])
+
+
+def _falling_back(values: Value, times: int) -> Value:
+    """Let no value `(B, T)` be above one at a later time."""
+    kept = [values.take([times - 1])]
+    for t in range(times - 2, -1, -1):
+        kept.insert(0, values.take([t]).op("Min", kept[0]))
+    return values.graph.concat(kept)
 
 
 def _growth(link: Value) -> Value:
