@@ -71,7 +71,7 @@ class Folder:
     @property
     def name(self) -> str:
         """The last part of its path, as it may be shown."""
-        return visible(self.path.name)
+        return one_line(self.path.name)
 
     @contextmanager
     def file(self, name: str, most: int) -> Iterator[OpenFile]:
@@ -100,6 +100,11 @@ class Folder:
             return found
 
 
+def one_line(text: str) -> str:
+    """A foreign name as it may stand in a sentence."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 class LinkedError(OSError):
     """A link where a file should be."""
 
@@ -118,9 +123,9 @@ def opened_folder(path: Path, known: Collection[str]) -> Iterator[Folder]:
                 handle = os.open(path, FLAGS & ~getattr(os, "O_NOFOLLOW", 0) | os.O_DIRECTORY)
             names = _names(path, handle, known)
         except (FileNotFoundError, NotADirectoryError):
-            raise ArtifactError(f"'{visible(path.name)}' is not a model folder: there is no such folder") from None
+            raise ArtifactError(f"'{one_line(path.name)}' is not a model folder: there is no such folder") from None
         except PermissionError:
-            raise ArtifactError(f"'{visible(path.name)}' {UNREADABLE}") from None
+            raise ArtifactError(f"'{one_line(path.name)}' {UNREADABLE}") from None
         yield Folder(path, handle, names)
     finally:
         if handle is not None:
@@ -133,7 +138,7 @@ def _names(path: Path, handle: int | None, known: Collection[str]) -> frozenset[
         for entry in entries:
             if entry.name not in known:  # the first is enough: there may be millions
                 raise ArtifactError(
-                    f"'{visible(path.name)}' holds '{visible(entry.name)[:SHOWN]}', which is no file of a model: "
+                    f"'{one_line(path.name)}' holds '{one_line(entry.name)[:SHOWN]}', which is no file of a model: "
                     "move it elsewhere if you put it there, else get the model anew"
                 )
             names.add(entry.name)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import types
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -139,7 +140,7 @@ def decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     odd = sorted((given - fields) | (fields - given - defaults(cls).keys()))
     if odd:
         raise ArtifactError(f"'{name}' holds a '{node['$kind']}' whose field '{odd[0][:40]}' is unknown or missing")
-    hints = get_type_hints(cls)
+    hints = hints_of(cls)
     values = {}
     for field in sorted(given):
         value = decode(stored[field], arrays, name)
@@ -170,8 +171,12 @@ def fields_of(cls: type, node: Mapping[str, Any]) -> dict[str, Any]:
 
 def _conform(hint: Any, value: Any) -> Any:
     """`value` as the annotation `hint` wants it (a JSON list becomes a tuple); `TypeError` where it cannot be."""
-    if hint is Any or (isinstance(hint, type) and getattr(hint, "_is_protocol", False)):
+    if hint is Any:
         return value
+    if isinstance(hint, type) and getattr(hint, "_is_protocol", False):
+        if isinstance(value, Storable) and members_of(hint) <= {*dir(value)}:
+            return value
+        raise TypeError(f"{hint} does not describe the stored value")
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         for option in arguments:
@@ -198,6 +203,20 @@ def _conform(hint: Any, value: Any) -> Any:
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise TypeError(f"{hint} does not describe the stored value")
+
+
+@cache
+def members_of(protocol: type) -> frozenset[str]:
+    """Names that a protocol asks for; a stored part that has them all is one of it."""
+    own = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
+    named = {name for base in own for name in {*vars(base), *getattr(base, "__annotations__", {})}}
+    return frozenset(name for name in named if not name.startswith("_"))
+
+
+@cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """The annotation of each field of a stored class."""
+    return get_type_hints(cls)
 
 
 def parts_within(part: Any, stop: type | tuple[type, ...] = ()) -> Iterator[Any]:
