@@ -1,6 +1,6 @@
 """Every kind that a model folder may hold, by importing all of the library.
 
-`python tests/storable_kinds.py` writes `artifact/places.py` anew.
+`python tests/storable_kinds.py` writes `artifact/places.py` and the JSON Schemas anew.
 """
 
 from __future__ import annotations
@@ -40,3 +40,4 @@ PLACES = Path(chiasm.__path__[0]) / "artifact" / "places.py"
 
 if __name__ == "__main__":
     PLACES.write_text(places(), encoding="utf-8")
+    import_module("json_schemas").write()

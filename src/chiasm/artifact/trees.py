@@ -9,7 +9,7 @@ import json
 import types
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import numpy as np
 
@@ -145,7 +145,7 @@ def decode(node: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     for field in sorted(given):
         value = decode(stored[field], arrays, name)
         try:
-            values[field] = _conform(hints[field], value)
+            values[field] = conform(hints[field], value)
         except TypeError as error:
             raise ArtifactError(
                 f"'{name}' holds a '{node['$kind']}' whose field '{field}' has the wrong type"
@@ -169,7 +169,7 @@ def fields_of(cls: type, node: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded(cls, values, node.get("$version", 1))
 
 
-def _conform(hint: Any, value: Any) -> Any:
+def conform(hint: Any, value: Any) -> Any:
     """`value` as the annotation `hint` wants it (a JSON list becomes a tuple); `TypeError` where it cannot be."""
     if hint is Any:
         return value
@@ -181,16 +181,20 @@ def _conform(hint: Any, value: Any) -> Any:
     if origin in (Union, types.UnionType):
         for option in arguments:
             with contextlib.suppress(TypeError):
-                return _conform(option, value)
+                return conform(option, value)
     elif origin is tuple and isinstance(value, list):
         if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_conform(arguments[0], item) for item in value)
+            return tuple(conform(arguments[0], item) for item in value)
         if len(arguments) == len(value):
-            return tuple(_conform(option, item) for option, item in zip(arguments, value, strict=True))
+            return tuple(conform(option, item) for option, item in zip(arguments, value, strict=True))
     elif origin is list and isinstance(value, list):
-        return [_conform(arguments[0], item) for item in value]
+        return [conform(arguments[0], item) for item in value]
     elif origin is dict and isinstance(value, dict):
-        return {_conform(arguments[0], key): _conform(arguments[1], item) for key, item in value.items()}
+        return {conform(arguments[0], key): conform(arguments[1], item) for key, item in value.items()}
+    elif is_typeddict(hint) and isinstance(value, dict):
+        return _conform_table(hint, value)
+    elif origin in (NotRequired, Required):
+        return conform(arguments[0], value)
     elif origin is Literal and value in arguments:
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -205,6 +209,14 @@ def _conform(hint: Any, value: Any) -> Any:
     raise TypeError(f"{hint} does not describe the stored value")
 
 
+def _conform_table(hint: Any, value: dict[str, Any]) -> dict[str, Any]:
+    """A mapping as a `TypedDict` wants it; keys that it does not name are left as they are."""
+    hints = hints_of(hint)
+    if not required_of(hint) <= set(value):
+        raise TypeError(f"{hint} does not describe the stored value")
+    return {key: conform(hints[key], own) if key in hints else own for key, own in value.items()}
+
+
 @cache
 def members_of(protocol: type) -> frozenset[str]:
     """Names that a protocol asks for; a stored part that has them all is one of it."""
@@ -215,8 +227,14 @@ def members_of(protocol: type) -> frozenset[str]:
 
 @cache
 def hints_of(cls: type) -> dict[str, Any]:
-    """The annotation of each field of a stored class."""
-    return get_type_hints(cls)
+    """The annotation of each field of a stored class, or key of a `TypedDict`."""
+    return get_type_hints(cls, include_extras=is_typeddict(cls))
+
+
+@cache
+def required_of(table: Any) -> frozenset[str]:
+    """Keys that a `TypedDict` asks for; its own `__required_keys__` does not see through postponed annotations."""
+    return frozenset(key for key, own in hints_of(table).items() if get_origin(own) is not NotRequired)
 
 
 def parts_within(part: Any, stop: type | tuple[type, ...] = ()) -> Iterator[Any]:

@@ -14,20 +14,21 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Outcome
+from chiasm.evaluation.document import SCHEMA as SCHEMA
+from chiasm.evaluation.document import is_sound
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
 from chiasm.evaluation.verdict import Verdict
 from chiasm.fitting.tuning.record import settings_table
+from chiasm.limits import RUN_JSON_BYTES, TABLE_BYTES, require_regular
 from chiasm.metrics.scores import PRIMARY
 from chiasm.shown import html_page, html_table, interval_cells, text_table, visible
 from chiasm.targets import Target, kind_of
 
-SCHEMA = 2
 VALUE_OF = "value_"
 SEALED = "sealed.json"
 SEALED_PARTS = ("number", "openings", "patients", "left_out", "otherwise", "recipes", "conclusion", "sentence")
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
-PARTS = ("cohort", "protocol", "recipes", "findings", "contrasts", "verdict")
 Reporter = Callable[["Trial", Path], Path]
 Plotter = Callable[["Trial"], Any]
 
@@ -365,10 +366,12 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Pl
             f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again"
         )
     try:
+        for file in files[1:]:
+            require_regular(file, TABLE_BYTES)
         predictions, outcomes = (pd.read_parquet(file) for file in files[1:])
     except (ValueError, OSError) as error:  # pyarrow raises either
         raise TrialError(_damaged(folder)) from error
-    held = {*PARTS} <= document.keys() and {*LEADING} <= {*predictions} and "patient" in outcomes
+    held = is_sound(document) and {*LEADING} <= {*predictions} and "patient" in outcomes
     if not held or not set(predictions["patient"]) <= set(outcomes["patient"]):
         raise TrialError(_damaged(folder))
     if (folder / SEALED).is_file():
@@ -385,8 +388,9 @@ def read_document(file: Path) -> dict[str, Any]:
         TrialError: it is damaged.
     """
     try:
+        require_regular(file, RUN_JSON_BYTES)
         document = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, OSError, RecursionError) as error:  # a LimitError among them
         raise TrialError(_damaged(file.parent)) from error
     if not isinstance(document, dict):
         raise TrialError(_damaged(file.parent))
