@@ -77,7 +77,8 @@ def looked_into(path: Path) -> None:
         (folder / "model.json").write_text(json.dumps(document))
     except (ValueError, TypeError, RecursionError):
         shutil.copyfile(path, folder / "model.json")
-    text_of(inspected(folder))
+    told = inspected(folder)
+    text_of(told), json.dumps(told, allow_nan=False)
 
 
 def keys(folder: Path) -> list[bytes]:

@@ -75,7 +75,7 @@ def private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
     except TypeError:
         how = "is not encrypted: give no passphrase" if passphrase else "is encrypted: give its passphrase"
         raise ValueError(f"the key '{visible(path.name)}' {how}") from None
-    except ValueError:
+    except (ValueError, _unsupported()):
         what = "does not open with this passphrase, or is damaged" if passphrase else "is no private key in a PEM file"
         raise ValueError(f"the key '{visible(path.name)}' {what}: chiasm keys makes a pair") from None
     if not isinstance(found, ed25519.Ed25519PrivateKey):
@@ -138,7 +138,7 @@ def _public(raw: bytes, what: str) -> bytes:
         raise ValueError(f"{what} is a private key: keep it where it is, and trust the public one beside it ({PUBLIC})")
     try:
         found = serialization.load_pem_public_key(raw)
-    except ValueError:
+    except (ValueError, _unsupported()):
         raise ValueError(f"{what} is no public key in a PEM file: chiasm keys makes a pair") from None
     if not isinstance(found, ed25519.Ed25519PublicKey):
         raise ValueError(f"{what} is not one of Ed25519: chiasm keys makes a pair")
@@ -166,6 +166,13 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         path.unlink()
         raise
+
+
+def _unsupported() -> type[Exception]:
+    """What `cryptography` raises for a key of a kind that it does not know."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return UnsupportedAlgorithm
 
 
 def _cryptography() -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from chiasm.limits import JSON_DEPTH, JSON_PARTS, JSON_WHOLE
@@ -22,7 +23,7 @@ def read_json(raw: bytes | bytearray) -> Any:
     if parts_of(raw) > JSON_PARTS:
         raise JsonError(f"has over {JSON_PARTS:,} parts")
     try:
-        found = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_int=_whole, parse_constant=_endless)
+        found = json.loads(raw.decode("utf-8"), **HOOKS)
     except RecursionError:
         raise JsonError("is nested deeper than anything chiasm writes") from None
     except JsonError:
@@ -66,5 +67,15 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _endless(text)
+
+
 def _endless(text: str) -> NoReturn:
     raise JsonError("holds a number that is not finite")
+
+
+HOOKS: dict[str, Any] = {
+    "object_pairs_hook": _unique, "parse_int": _whole, "parse_float": _finite, "parse_constant": _endless,
+}  # fmt: skip

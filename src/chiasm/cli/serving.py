@@ -75,6 +75,7 @@ def serve(
         trusted=trust,
         hospital=hospital,
         told=_as_json if json else _as_words,
+        trusted=trust, told=_as_json if json else _as_words,
     )  # fmt: skip
 
 

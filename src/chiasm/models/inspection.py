@@ -17,13 +17,13 @@ import numpy as np
 from chiasm.artifact import Given, LookedInto, looked_into
 from chiasm.artifact.signature import proved
 from chiasm.models.not_for import not_for
+from chiasm.models.stored_shapes import SCALER_ARRAYS, have_shapes, is_scaler, require_model
 from chiasm.models.trial_beside import card_scores, scores_beside
 from chiasm.shown import LEAST
 from chiasm.specs import name_and_options
 
 RANGED = 200  # columns of a modality whose ranges are read
 FEW_PATIENTS = 20  # of fewer no mean is told
-SCALER_ARRAYS = ("median", "mean", "scale", "ranked", "knots")
 Tree = Mapping[str, Any]
 
 
@@ -42,7 +42,7 @@ def inspected(path: Path, trusted: list[Given] | None = None, trial: Path | None
     if not isinstance(model, dict) or model.get("$kind") != "model":
         kind = model.get("$kind", "") if isinstance(model, dict) else ""
         return {"name": found.name, "holds": "a part of a model", "kind": kind, **_of_folder(found)}
-    facts = found.document.get("facts", {})
+    model, facts = require_model(model, found.name), found.document.get("facts", {})
     patterns, modalities = model.get("patterns", []), _modalities(found, model)
     told = {
         "name": found.name,
@@ -57,7 +57,7 @@ def inspected(path: Path, trusted: list[Given] | None = None, trial: Path | None
         "patterns": patterns,
         "patterns_never_seen": _never_seen(list(modalities), patterns),
         "scarce": model.get("scarce", []),
-        "answers_without_modality": model["has_prior"],
+        "answers_without_modality": model.get("has_prior", False),
         "prevalence": _prevalence(model),
         "calibration": _calibration(found, model["response"]),
         "tuning": _tuning(model.get("tuning")),
@@ -92,7 +92,7 @@ def scalers(node: Any, modalities: Mapping[str, Any], under: str | None = None) 
             yield from scalers(own, modalities, under)
     elif isinstance(node, dict):
         scaler = node.get("scaler")
-        if isinstance(scaler, dict) and scaler.get("$kind") == "scaler" and under is not None:
+        if isinstance(scaler, dict) and scaler.get("$kind") == "scaler" and under is not None and is_scaler(scaler):
             yield under, node
         named = node.get("modality")
         inner = named if isinstance(named, str) and named in modalities else under
@@ -105,9 +105,8 @@ def arrays_of_ranges(tree: Any) -> set[str]:
     wanted = set()
     if isinstance(tree, dict) and isinstance(tree.get("modalities"), dict):
         for _, part in scalers(tree.get("predictor"), tree["modalities"]):
-            if len(part["scaler"].get("columns", [])) <= RANGED:
-                refs = [part["scaler"].get(name) for name in SCALER_ARRAYS]
-                wanted |= {own["$array"] for own in refs if isinstance(own, dict) and set(own) == {"$array"}}
+            if len(part["scaler"]["columns"]) <= RANGED:
+                wanted |= {part["scaler"][name]["$array"] for name in SCALER_ARRAYS}
     return wanted
 
 
@@ -137,12 +136,13 @@ def _columns(part: Tree, arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any
     """List the columns of a table with what is known of each: the levels, or where its numbers lay in training."""
     scaler = part["scaler"]
     names = [str(name) for name in scaler["columns"]]
-    known = {name: arrays.get(scaler[name].get("$array")) for name in SCALER_ARRAYS if isinstance(scaler[name], dict)}
-    whole = len(known) == len(SCALER_ARRAYS) and all(own is not None for own in known.values())
-    ranges = _ranges(known, float(scaler["tail"]), len(names)) if whole else [{} for _ in names]
+    held = {name: arrays[scaler[name]["$array"]] for name in SCALER_ARRAYS if scaler[name]["$array"] in arrays}
+    whole = len(held) == len(SCALER_ARRAYS) and have_shapes(held, len(names))
+    ranges = _ranges(held, float(scaler["tail"]), len(names)) if whole else [{} for _ in names]
     numbers = [{"name": name, **own} for name, own in zip(names, ranges, strict=True)]
-    levels = part.get("categories") or {}
-    return [*numbers, *({"name": str(name), "levels": list(own)} for name, own in levels.items())]
+    levels = part.get("categories")
+    named = levels.items() if isinstance(levels, dict) else ()
+    return [*numbers, *({"name": name, "levels": list(map(str, own))} for name, own in named if isinstance(own, list))]
 
 
 def _ranges(arrays: Mapping[str, Any], tail: float, width: int) -> list[dict[str, Any]]:
@@ -152,7 +152,9 @@ def _ranges(arrays: Mapping[str, Any], tail: float, width: int) -> list[dict[str
     told: list[dict[str, Any]] = []
     for column in range(width):
         mean, median, scale = (float(arrays[name][column]) for name in ("mean", "median", "scale"))
-        if column in ranked:
+        if not (math.isfinite(mean) and math.isfinite(median)) or math.isnan(scale) or not np.isfinite(knots).all():
+            told.append({"said": "not finite"})
+        elif column in ranked:
             steps = len(knots) - 1
             low = math.ceil(steps * LEAST / max(n - 1, 1))
             if 2 * low >= steps:
@@ -196,7 +198,8 @@ def _prevalence(model: Tree) -> dict[str, float] | None:
 
 def _calibration(found: LookedInto, response: Tree) -> dict[str, Any]:
     """The slope of the link, and whether an intercept was moved after the fit, which a fit itself leaves empty."""
-    own = found.header.places.get((response.get("intercept") or {}).get("$array", ""))
+    intercept = response.get("intercept")
+    own = found.header.places.get(str(intercept.get("$array"))) if isinstance(intercept, dict) else None
     return {"slope": _three(response["slope"]), "intercept_moved": own is not None and own.end > own.start}
 
 
