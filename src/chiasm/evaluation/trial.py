@@ -366,9 +366,7 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Pl
             f"'{folder.name}/trial.json' has another schema than this chiasm reads ({SCHEMA}): evaluate again"
         )
     try:
-        for file in files[1:]:
-            require_regular(file, TABLE_BYTES)
-        predictions, outcomes = (pd.read_parquet(file) for file in files[1:])
+        predictions, outcomes = (pd.read_parquet(file) for file in files[1:] if require_regular(file, TABLE_BYTES))
     except (ValueError, OSError) as error:  # pyarrow raises either
         raise TrialError(_damaged(folder)) from error
     held = is_sound(document) and {*LEADING} <= {*predictions} and "patient" in outcomes
