@@ -22,6 +22,7 @@ import json, os, resource, signal, sys, time
 import chiasm
 from chiasm.artifact import ArtifactError
 signal.alarm(100)
+sys.dont_write_bytecode = True
 chiasm.load_model(sys.argv[1]), chiasm.inspect_model(sys.argv[1])  # what is lazy is imported and evaluated now
 chr(27).encode("unicode_escape")  # a codec is imported when it is first used
 {ways}
