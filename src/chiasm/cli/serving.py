@@ -74,7 +74,6 @@ def serve(
         calibrate=calibrate, coverage=coverage, audit=audit, audit_full=audit_full, watch_seconds=watch, limits=limits,
         trusted=trust,
         hospital=hospital,
-        trusted=trust,
         told=_as_json if json else _as_words,
     )  # fmt: skip
 
