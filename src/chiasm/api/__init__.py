@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from chiasm.api.interacting import Interaction, interaction, require_states
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
+    from chiasm.api.monitoring import Monitored, monitor
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar
     from chiasm.api.scikit import from_sklearn
@@ -84,6 +85,8 @@ if TYPE_CHECKING:
 _PLACES = {
     "Updated": "chiasm.api.updating",
     "extend": "chiasm.api.extending",
+    "monitor": "chiasm.api.monitoring",
+    "Monitored": "chiasm.api.monitoring",
     "ExtendedModel": "chiasm.api.extending",
     "LEAK": "chiasm.api.extending",
     "undo": "chiasm.api.updating",
@@ -244,6 +247,7 @@ __all__ = [
     "LeakageError",
     "Limits",
     "Merged",
+    "Monitored",
     "Paused",
     "Policy",
     "PreparedCohort",
@@ -300,6 +304,7 @@ __all__ = [
     "log_model",
     "merge",
     "mlflow_flavour",
+    "monitor",
     "names_in_trial",
     "new_federation",
     "new_keys",

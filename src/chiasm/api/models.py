@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from chiasm import artifact
@@ -16,6 +17,8 @@ from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.reference import reference_of
 from chiasm.protocols import Model, borrows
 from chiasm.recipes import registry
 
@@ -29,6 +32,7 @@ def fit(
     checkpoint: Path | str | None = None,
     engine: str = "local",
     sources: Iterable[Source] = (),
+    summary: bool = True,
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
@@ -40,6 +44,8 @@ def fit(
             device is "cuda"; the folder of checkpoints must be reachable from there.
         sources: source cohorts for a recipe that borrows, or the paths of their manifests, beside those that the
             cohort's manifest names.
+
+        summary: keep counts and bins of the training patients in the model, with which `monitor` compares later ones.
 
     Raises:
         CohortError: `check_cohort` finds errors.
@@ -63,7 +69,16 @@ def fit(
     (chosen,) = registry.resolve([recipe], ready.cohort)
     work = OneFit(ready.cohort, seed, Path(checkpoint) if checkpoint else None, device)
     (model,) = [fitted(work, chosen)] if engine == "local" else engine_of(engine)(fitted, work, [chosen], 1)
+    if summary and isinstance(model, FittedModel):
+        return replace(model, reference=reference_of(learned_from(ready.cohort, model)))
     return model
+
+
+def learned_from(cohort: Cohort, model: FittedModel) -> Cohort:
+    """Return the patients whom a model was fitted on, with the modalities that it reads."""
+    own = cohort.with_modalities([name for name in cohort.modalities if name in model.modalities])
+    rows = np.asarray(own.present.any(1))
+    return own.subset(rows if own.outcome is None else rows & own.outcome.known).with_target(None, None)
 
 
 @dataclass(frozen=True)

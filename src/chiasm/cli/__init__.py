@@ -49,7 +49,7 @@ for command in (
     *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     exporting.export,
     *(inspecting.inspect, signing.keys, signing.sign),
-    *(upkeep.extend, upkeep.update),
+    *(upkeep.monitor, upkeep.update, upkeep.extend),
     interacting.interaction,
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),

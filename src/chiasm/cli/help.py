@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "seal": ("chiasm seal cohort.toml --test 0.2",),
     "open-seal": ("chiasm open-seal run cohort.toml",),
     "validate": ("chiasm validate model other.toml --out validation",),
+    "monitor": (
+        "chiasm monitor model new.toml --out monitor.html",
+        "chiasm monitor model new.toml --date admitted --every week --outcomes later.toml --json",
+    ),
     "extend": ("chiasm extend model new.toml --modality ecg --out with-ecg",),
     "update": ("chiasm update model later.toml --out newer", "chiasm update newer --undo --out older"),
     "merge": ("chiasm merge a b --out merged", "chiasm merge a b --method ties:density=0.5 --base start --out merged"),

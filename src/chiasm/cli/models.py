@@ -36,6 +36,7 @@ def fit(
     seed: Seed = 0,
     engine: Engine = "local",
     device: Device = "cpu",
+    summary: Annotated[bool, typer.Option(help="Keep counts and bins, for monitor.")] = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -56,7 +57,7 @@ def fit(
     ready = prepared(cohort, [recipe], engine=engine)
     if source:
         ready = borrowing(ready, source, engine=engine)
-    model = api.fit(ready, recipe, seed=seed, device=device, engine=engine)
+    model = api.fit(ready, recipe, seed=seed, device=device, engine=engine, summary=summary)
     model.save(out)
     tuning = api.tuning_of(model)
     seconds = time.monotonic() - start

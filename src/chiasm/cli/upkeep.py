@@ -10,13 +10,88 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.models import require_place
-from chiasm.cli.options import CohortPath, Force, Json, Seed, for_json, show_notes
+from chiasm.cli.options import CohortPath, Force, Json, Seed, for_json, require_writable, show_notes, show_written
 
 if TYPE_CHECKING:
-    from chiasm.api import Updated
+    from chiasm.api import Monitored, Updated
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")]
 Strict = Annotated[bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")]
+
+
+def monitor(
+    model: ModelPath,
+    cohorts: Annotated[
+        list[Path], typer.Argument(metavar="COHORT...", help="Manifests; each of several is a look of its own.")
+    ],
+    date: Annotated[str, typer.Option(metavar="COLUMN", help="Of the patients' table: when they came in.")] = "",
+    every: Annotated[str, typer.Option(metavar="PERIOD", help="A look each day, week or month.")] = "",
+    since: Annotated[str, typer.Option(metavar="DATE", help="The first date, as 2026-01-31.")] = "",
+    outcomes: Annotated[Path | None, typer.Option(help="The same patients with the outcomes known by now.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Compare with these patients, whom it has not seen.")] = None,
+    rate: Annotated[float, typer.Option(help="False alarms, over all looks.")] = 0.05,
+    looks: Annotated[int | None, typer.Option(min=1, help="Looks that the rate is for; default: a year's.")] = None,
+    strict: Strict = True,
+    out: Annotated[Path | None, typer.Option(help="The page, as monitor.html.")] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Compare patients who come in with those of training.
+
+    Who has what, the columns of each modality, predictions, and calibration where outcomes are known. Exit 1 on an
+    alarm.
+    """
+    from chiasm import api
+
+    if out is not None:
+        require_page(out, force)
+    api.hush_findings()
+    start = time.monotonic()
+    opened = [api.open_cohort(path) for path in cohorts]
+    with screen.Progressing("sources") as progress:
+        found = api.monitor(
+            model, opened, date=date, every=every, since=since,
+            outcomes=None if outcomes is None else api.open_cohort(outcomes),
+            reference=None if reference is None else api.open_cohort(reference), rate=rate, looks=looks, strict=strict,
+            progress=progress.named,
+        )  # fmt: skip
+    if out is not None:
+        found.report(out)
+    if json:
+        told = found.as_json()
+        screen.show_json({**told, "tests": for_json(told["tests"])})
+    else:
+        show_monitored(found, time.monotonic() - start)
+        show_written(out)
+    if found.alarm:
+        raise typer.Exit(1)
+
+
+def require_page(out: Path, force: bool) -> None:
+    """A page of this name can be written; asked before anything is computed."""
+    if out.suffix != ".html":
+        raise ValueError(f"'{out}' must end in .html: the page is one file")
+    if out.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
+
+
+def show_monitored(found: Monitored, seconds: float) -> None:
+    """The latest look and every alarm of earlier ones, then whether there is an alarm and what that is worth."""
+    latest = found.found[-1].label
+    screen.show(f"{len(found.found):,} look{'' if len(found.found) == 1 else 's'}, in {screen.duration(seconds)}\n")
+    rows = [
+        [row["look"], row["test"], f"{row['scope']}, {row['patients']:,}", f"{row['p']:.2g}", f"{row['level']:.2g}",
+         "ALARM" if row["alarm"] else "", row["said"] if row["alarm"] else ""]
+        for row in found.table().to_dict("records")
+        if row["look"] == latest
+    ]  # fmt: skip
+    screen.show_table(["look", "test", "patients", "p", "level", "", "what differs most"], rows, right=["p", "level"])
+    earlier = sum(look.alarm for look in found.found[:-1])
+    if earlier:
+        screen.hint(f"{earlier:,} earlier look{'' if earlier == 1 else 's'} with an alarm: --out and --json have them")
+    screen.show(f"\n{found.sentence}\n{found.promise} Compared with {found.against}.")
+    show_notes(found.notes)
 
 
 def extend(

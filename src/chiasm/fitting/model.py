@@ -21,6 +21,7 @@ from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.facts import facts_of
 from chiasm.fitting.history import Step
 from chiasm.fitting.possible import require_possible
+from chiasm.fitting.reference import Reference
 from chiasm.fitting.tuning.record import Tuning
 from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
 from chiasm.heads.response import Response
@@ -49,6 +50,7 @@ class FittedModel:
         patterns: patterns of its modalities that training patients had, as in `clinical+rna`; empty: not known.
         prevalence: share of each class, or label, among the training patients; empty: not known, or without either.
         tuning: the search on inner folds that picked the recipe's options; None where none was searched.
+        reference: summary of the training patients, with which later ones are compared; None where none is kept.
         history: what was done to the model after its fit, the first first, each with the model that it was done to.
     """
 
@@ -65,6 +67,7 @@ class FittedModel:
     prevalence: dict[str, float] = field(default_factory=dict)
     tuning: Tuning | None = None
     history: tuple[Step, ...] = ()
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         if self.target.get("kind") != self.response.kind:

@@ -170,6 +170,8 @@ def merge_fitted(
         patterns=tuple(sorted({name for model in models for name in model.patterns if all_know})),
         prevalence={},
         tuning=None,
+        history=(),
+        reference=None,
     )
 
 

@@ -159,6 +159,8 @@ def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str)
         patterns=(),
         prevalence={},
         tuning=None,
+        history=(),
+        reference=None,
     )
 
 
