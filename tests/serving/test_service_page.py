@@ -147,6 +147,103 @@ def test_what_is_wrong_is_told_at_its_field_and_kept(
     assert page.evaluate("document.activeElement.id") == control.get_attribute("id") and page.is_hidden("#answer")
 
 
+GENES = [f"g{number}" for number in range(1, 41)]
+
+
+def pasted(opened: Open, service: str) -> tuple[Page, list[Any]]:
+    """A page of a model that reads 40 genes and records too, by its schema, and the bodies that it sends."""
+    import json
+
+    def schema(route: Any) -> None:
+        answer = route.fetch()
+        own = answer.json()
+        numbers = {name: {"type": ["number", "null"]} for name in GENES}
+        added = {"genes": {"properties": numbers}, "records": {"type": ["array", "null"], "x-kind": "events"}}
+        own["properties"]["patients"]["items"]["properties"] |= added
+        route.fulfill(response=answer, json=own)
+
+    sent: list[Any] = []
+
+    def predicted(route: Any) -> None:
+        sent.append(json.loads(route.request.post_data)["patients"][0])
+        route.fulfill(status=422, json={"error": {"code": "made-up", "message": "taken"}})
+
+    page = opened(service)
+    page.context.route("**/schema", schema)
+    page.context.route("**/predict", predicted)
+    page.reload()
+    page.wait_for_selector("#patient:not([hidden])")
+    return page, sent
+
+
+def test_pasted_lines_have_one_separator_and_what_is_ambiguous_is_refused_at_its_field(
+    opened: Open, service: str
+) -> None:
+    page, sent = pasted(opened, service)
+    genes, records = page.locator("textarea").all()
+    comma, cells, twice = "a point and no comma", "cells", "stands twice"
+    for control, text, words in (
+        (genes, "g1;g2;g3\n1,5;2,3;0,1", comma),
+        (genes, "g1;1,5", comma),
+        (genes, "g1,1,5", cells),
+        (genes, "g1,g2,g3\n1,2", cells),
+        (genes, "g1;1\ng2,2", cells),
+        (genes, "g1,1\ng1,2", twice),
+        (genes, "g1,g2,g1\n1,2,3", twice),
+        (genes, 'g1,"1', "quotation mark"),
+        (genes, "toString,1", "None of the model's columns"),
+        (records, "1;LOINC//x;2,5", comma),
+        (records, "1,LOINC//x,2,5", cells),
+        (records, "1;A;2\n2,B,3", "no code"),
+    ):
+        for one in (genes, records):
+            one.fill("")
+        control.fill(text)
+        page.click("#predict")
+        page.wait_for_selector('[aria-invalid="true"]')
+        assert words in page.inner_text(f"#{control.get_attribute('id')}-wrong"), text
+    assert sent == []
+    for text in ("g1\tg2\tg3\r\n1.5\t\t0.1", "g1;g2;g3\n1.5;NA;0.1", '"g1",1.5\ng3,0.1', "g1,g3\n1.5,.1"):
+        genes.fill(text)
+        records.fill("1;LOINC//x;2.5\n2;LOINC//y")
+        page.click("#predict")
+        page.wait_for_function("document.getElementById('trouble').textContent === 'taken'")
+        found = sent.pop()
+        assert {name: value for name, value in found["genes"].items() if value is not None} == {"g1": 1.5, "g3": 0.1}
+        assert found["records"] == [
+            {"hours": 1, "code": "LOINC//x", "numeric_value": 2.5},
+            {"hours": 2, "code": "LOINC//y", "numeric_value": None},
+        ]
+
+
+@pytest.mark.parametrize("change", ["forget", "type"])
+def test_an_answer_to_what_is_no_longer_entered_is_thrown_away(opened: Open, service: str, change: str) -> None:
+    page = opened(service)
+    held: list[Any] = []
+    fill(page, age="64")
+    predict(page)
+    page.wait_for_selector("#shares")
+    fill(page, age="65")  # the answer to 64 does not stand beside 65
+    assert page.is_hidden("#answer")
+    page.route("**/predict", lambda route: held.append(route))
+    page.click("#predict")
+    until = time.monotonic() + 20
+    while not held and time.monotonic() < until:
+        page.wait_for_timeout(20)
+    page.click("#forget") if change == "forget" else fill(page, age="66")
+    with contextlib.suppress(playwright.Error):  # nobody may be waiting for it
+        held[0].continue_()
+    page.wait_for_timeout(400)
+    assert page.is_hidden("#answer") and page.text_content("#told") == "" and page.is_enabled("#predict")
+    told = page.inner_text("#progress")
+    assert told == (
+        "Everything that was entered is gone." if change == "forget" else "What was entered has changed: predict again."
+    )
+    page.unroute("**/predict")
+    fill(page, age="67")
+    predict(page)
+
+
 def test_a_lost_connection_is_told_and_what_was_entered_is_kept(opened: Open, served_folder: Path) -> None:
     with running(served_folder) as (base, stop):
         page = opened(base)
@@ -174,6 +271,15 @@ def test_a_token_is_asked_for_and_kept_in_the_page_alone(opened: Open, served_fo
         fill(page, crp="9.5")
         predict(page)
         assert TOKEN not in page.content() + page.url
+        page.evaluate("known.token = 'an-older-token-of-the-ward'")  # as when the file of tokens is another
+        page.click("#predict")
+        page.wait_for_selector("#access:not([hidden])")
+        assert page.is_hidden("#answer") and "kept" in page.inner_text("#trouble")
+        page.fill("#token", TOKEN)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#access", state="hidden")
+        assert page.get_by_label("crp", exact=True).input_value() == "9.5"
+        predict(page)
         page.reload()
         page.wait_for_selector("#access:not([hidden])")
 

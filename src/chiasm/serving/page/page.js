@@ -3,7 +3,7 @@
 
 const WIDE = 30; // columns, above which a block is pasted or dropped and not typed
 const SECONDS = 90;
-const known = { token: "", schema: null, model: null, files: new Map() };
+const known = { token: "", schema: null, model: null, files: new Map(), turn: 0, stop: null };
 const at = (id) => document.getElementById(id);
 
 function made(tag, attributes = {}, ...children) {
@@ -31,8 +31,7 @@ class Trouble extends Error {
   }
 }
 
-async function ask(address, options = {}) {
-  const stop = new AbortController();
+async function ask(address, options = {}, stop = new AbortController()) {
   const clock = setTimeout(() => stop.abort(), SECONDS * 1000);
   const headers = { ...(options.headers ?? {}), ...(known.token ? { Authorization: `Bearer ${known.token}` } : {}) };
   let found;
@@ -63,28 +62,54 @@ function trouble(message) {
 }
 
 async function begin() {
+  const again = !at("patient").hidden; // something may have been entered
   trouble("");
+  let schema;
+  let models;
   try {
-    known.schema = await ask("schema");
-    const models = await ask("models");
-    known.model = models.models.find((own) => own.name === models.default.name && own.version === models.default.version);
+    schema = await ask("schema");
+    models = await ask("models");
   } catch (error) {
-    if (error.status === 401) {
-      at("access").hidden = false;
-      at("model").textContent = "A token is needed.";
-      if (known.token) trouble("This token is not one of the service.");
-      at("token").focus();
-    } else {
-      at("model").textContent = "No model.";
+    if (error.status === 401) tokenAsked();
+    else {
+      if (!again) at("model").textContent = "No model.";
       trouble(error.message);
     }
     return;
   }
   at("access").hidden = true;
-  const own = known.model;
+  const own = models.models.find((one) => one.name === models.default.name && one.version === models.default.version);
   at("model").replaceChildren(`Model ${own.name}, version ${own.version}: ${own.recipe}, ${own.target.kind ?? ""}.`);
+  const same = again && JSON.stringify(schema) === JSON.stringify(known.schema);
+  [known.schema, known.model] = [schema, own];
+  if (same) {
+    at("progress").textContent = "The token is taken: predict again.";
+    at("predict").focus();
+    return;
+  }
+  changed();
   build();
+  if (again) trouble("Another model is served now, and what was entered for the other one is gone: enter it again.");
   at("patient").hidden = false;
+}
+
+function tokenAsked() {
+  at("access").hidden = false;
+  at("model").textContent = "A token is needed.";
+  if (known.token) trouble(`This token is not one of the service.${at("patient").hidden ? "" : " What you entered is kept."}`);
+  at("token").focus();
+}
+
+// What was entered is another one: an answer to what stood there before is neither shown nor awaited.
+function changed() {
+  known.turn += 1;
+  const stale = known.stop !== null || !at("answer").hidden;
+  known.stop?.abort();
+  known.stop = null;
+  at("answer").hidden = true;
+  at("told").replaceChildren();
+  at("predict").disabled = false;
+  if (stale) at("progress").textContent = "What was entered has changed: predict again.";
 }
 
 // ---- the form
@@ -145,8 +170,14 @@ function wide(modality, schema) {
   const box = written(modality, schema, `${columnsOf(modality).length} columns: paste or drop a CSV with a line of names and a line of numbers, or a name and a number a line.`);
   const id = placed(modality);
   dropping(box, async (files) => {
-    if (files[0].size > known.schema["x-body-bytes"]) wrong(id, "The file is too large to be a line of numbers.");
-    else at(id).value = await files[0].text();
+    changed();
+    const turn = known.turn;
+    if (files[0].size > known.schema["x-body-bytes"]) {
+      wrong(id, "The file is too large to be a line of numbers.");
+      return;
+    }
+    const text = await files[0].text();
+    if (turn === known.turn) at(id).value = text;
   });
   return box;
 }
@@ -157,6 +188,7 @@ function upload(modality, schema) {
     made("input", { id, type: "file", multiple: true, "aria-describedby": `${id}-hint ${id}-wrong`, onchange: (event) => take([...event.target.files]) }));
   const list = made("span", { class: "hint", id: `${id}-files`, role: "status" });
   const take = (files) => {
+    changed();
     wrong(id, "");
     const size = files.reduce((sum, own) => sum + own.size, 0);
     if (size > known.schema["x-upload-bytes"]) {
@@ -193,7 +225,7 @@ function wrong(id, message) {
 // ---- what was entered
 
 function numberOf(text) {
-  if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return Number(text);
+  if (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))) return Number(text);
   if (/^[+-]?\d+,\d+$/.test(text)) throw new Trouble("Write a point and no comma: 1.5");
   throw new Trouble("Write a number, or leave it empty.");
 }
@@ -217,42 +249,89 @@ function cellsOf(modality, schema) {
   return some ? cells : null;
 }
 
+// The cells of each line; one separator for all of them, which the first line tells, so that no decimal comma is one.
+function rowsOf(text) {
+  const lines = text.split(/\r\n|\r|\n/).filter((line) => line.trim());
+  const mark = ["\t", ";", ","].find((own) => lines.length && cut(lines[0], own).length > 1) ?? ",";
+  return lines.map((line, k) => {
+    if ((line.match(/"/g) ?? []).length % 2) throw new Trouble(`Line ${k + 1} has a quotation mark that is not closed.`);
+    return cut(line, mark);
+  });
+}
+
+function cut(line, mark) {
+  const cells = [""];
+  let quoted = false;
+  for (const letter of line) {
+    if (letter === '"') quoted = !quoted;
+    else if (letter === mark && !quoted) cells.push("");
+    else cells[cells.length - 1] += letter;
+  }
+  return cells.map((own) => own.trim());
+}
+
+function pairsOf(text, columns) {
+  const rows = rowsOf(text);
+  if (!rows.length) return [];
+  const named = rows.length === 2 && (rows[0].length > 2 || columns.has(rows[0][1]));
+  const size = named ? rows[0].length : 2;
+  const odd = rows.findIndex((row) => row.length !== size);
+  if (odd >= 0) {
+    throw new Trouble(`Line ${odd + 1} has ${rows[odd].length} cells and not ${size}: paste a line of names and a line of as many numbers, `
+      + "or a name and a number a line, all with one separator (tab, semicolon or comma).");
+  }
+  const pairs = named ? rows[0].map((name, k) => [name, rows[1][k]]) : rows;
+  const seen = new Set();
+  for (const [name] of pairs) {
+    if (seen.has(name)) throw new Trouble(`The name '${name}' stands twice: give it one number.`);
+    seen.add(name);
+  }
+  return pairs;
+}
+
 function wideOf(modality) {
   const id = placed(modality);
   wrong(id, "");
-  const lines = at(id).value.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
-  if (!lines.length) return null;
-  const split = (line) => line.split(/[,;\t]/).map((own) => own.trim().replace(/^"(.*)"$/, "$1"));
-  const rows = lines.map(split);
-  const pairs = rows.length === 2 && rows[0].length > 2 ? rows[0].map((name, k) => [name, rows[1][k] ?? ""]) : rows.map((row) => [row[0], row[1] ?? ""]);
-  const columns = columnsOf(modality);
-  const cells = Object.fromEntries(columns.map((column) => [column, null]));
+  const columns = new Set(columnsOf(modality));
+  const cells = Object.fromEntries([...columns].map((column) => [column, null]));
   let some = false;
   let strange = 0;
-  for (const [name, text] of pairs) {
-    if (!(name in cells)) { strange += 1; continue; }
-    if (text === "" || /^(na|nan|null)$/i.test(text)) continue;
-    try {
-      cells[name] = numberOf(text);
-      some = true;
-    } catch (error) {
-      wrong(id, `${name}: ${error.message}`);
+  try {
+    const pairs = pairsOf(at(id).value, columns);
+    if (!pairs.length) return null;
+    for (const [name, text] of pairs) {
+      if (!columns.has(name)) strange += 1;
+      else if (text !== "" && !/^(na|nan|null)$/i.test(text)) {
+        try {
+          cells[name] = numberOf(text);
+        } catch (error) {
+          throw new Trouble(`${name}: ${error.message}`);
+        }
+        some = true;
+      }
     }
+    if (!some) throw new Trouble("None of the model's columns has a number in it: see /schema for their names.");
+  } catch (error) {
+    wrong(id, error.message);
+    return null;
   }
-  if (!some && at(`${id}-wrong`).textContent === "") wrong(id, "None of the model's columns is in it: see /schema for their names.");
-  else if (strange) at(`${id}-hint`).textContent = `${strange} names that the model does not read are left out.`;
-  return some ? cells : null;
+  if (strange) at(`${id}-hint`).textContent = `${strange} names that the model does not read are left out.`;
+  return cells;
 }
 
 function recordsOf(modality) {
   const id = placed(modality);
   wrong(id, "");
-  const lines = at(id).value.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
   try {
-    const records = lines.map((line) => {
-      const [hours, code, value = ""] = line.split(/[,;\t]/).map((own) => own.trim());
-      if (!code) throw new Trouble("A line is hours, code, value.");
-      return { hours: numberOf(hours), code, numeric_value: value ? numberOf(value) : null };
+    const records = rowsOf(at(id).value).map((row, k) => {
+      const [hours, code, value = ""] = row;
+      if (row.length > 3) throw new Trouble(`Line ${k + 1} has ${row.length} cells: a line is hours, code, value, and a decimal point is no comma.`);
+      if (!code) throw new Trouble(`Line ${k + 1} has no code: a line is hours, code, value, all with one separator (tab, semicolon or comma).`);
+      try {
+        return { hours: numberOf(hours), code, numeric_value: value ? numberOf(value) : null };
+      } catch (error) {
+        throw new Trouble(`Line ${k + 1}: ${error.message}`);
+      }
     });
     return records.length ? records : null;
   } catch (error) {
@@ -289,7 +368,8 @@ function bodyOf(patient) {
 
 async function predict() {
   trouble("");
-  at("answer").hidden = true;
+  changed();
+  at("progress").textContent = "";
   for (const [name, schema] of parts()) {
     const few = schema.properties && columnsOf(name).length <= WIDE;
     for (const id of few ? columnsOf(name).map((column) => placed(name, column)) : [placed(name)]) if (at(id)) wrong(id, "");
@@ -301,25 +381,36 @@ async function predict() {
     first.focus();
     return;
   }
+  const turn = known.turn;
+  const stop = (known.stop = new AbortController());
   at("predict").disabled = true;
   at("progress").textContent = "Predicting ...";
   try {
     const request = { method: "POST", ...bodyOf(patient) };
-    const found = await ask("predict", request);
+    const found = await ask("predict", request, stop);
+    if (turn !== known.turn) return;
     show(found.patients[0], found.model);
     at("progress").textContent = "";
     at("answer").hidden = false;
     at("answer").focus();
-    await contributions(request);
+    await contributions(request, turn);
   } catch (error) {
+    if (turn !== known.turn) return;
     at("progress").textContent = "";
     refusal(error);
   } finally {
-    at("predict").disabled = false;
+    if (turn === known.turn) {
+      known.stop = null;
+      at("predict").disabled = false;
+    }
   }
 }
 
 function refusal(error) {
+  if (error.status === 401) {
+    tokenAsked();
+    return;
+  }
   const faults = [error.document?.error, ...(error.document?.also ?? [])].filter(Boolean);
   const rest = [];
   for (const own of faults) {
@@ -428,14 +519,17 @@ function fitness(patient, model) {
   return list;
 }
 
-async function contributions(request) {
+async function contributions(request, turn) {
   const place = at("contributions");
   place.replaceChildren(made("h3", {}, "What each part brings"), made("p", { class: "hint", role: "status" }, "Asking ..."));
   let found;
   try {
-    found = (await ask("explain", request)).patients[0];
+    found = (await ask("explain", request, (known.stop = new AbortController()))).patients[0];
+    if (turn !== known.turn) return;
   } catch (error) {
+    if (turn !== known.turn) return;
     place.lastChild.textContent = error.message;
+    if (error.status === 401) tokenAsked();
     return;
   }
   const names = [...new Set(found.outputs.flatMap((own) => Object.keys(own.shares)))];
@@ -455,9 +549,8 @@ async function contributions(request) {
 
 function forget() {
   trouble("");
+  changed();
   at("patient").reset();
-  at("told").replaceChildren();
-  at("answer").hidden = true;
   at("progress").textContent = "Everything that was entered is gone.";
   build();
 }
@@ -468,6 +561,7 @@ at("access").addEventListener("submit", (event) => {
   at("token").value = "";
   begin();
 });
+at("patient").addEventListener("input", changed);
 at("patient").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
 at("forget").addEventListener("click", forget);
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
