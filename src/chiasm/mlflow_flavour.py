@@ -180,8 +180,10 @@ def _register(place: TrackingPlace, name: str, entry: Any, run: str | None) -> s
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # By its place and not its address, which the registry would look for at whatever place MLflow was last told of.
-    source, number = entry.artifact_location, entry.model_id
-    return str(place.client.create_model_version(name, source=source, run_id=run, model_id=number).version)
+    # Its number is told to a server alone: a database would look there too, and only to find a run.
+    number = entry.model_id if place.is_server else None
+    version = place.client.create_model_version(name, source=entry.artifact_location, run_id=run, model_id=number)
+    return str(version.version)
 
 
 @dataclass(frozen=True)

@@ -153,10 +153,19 @@ def test_a_model_comes_back_and_answers_as_it_did(model: Any, cohort: Cohort, pl
     logged = chiasm.mlflow_flavour.log_model(model, to=place, run=run)
     back = chiasm.mlflow_flavour.load_model(logged.uri, to=place)
     pd.testing.assert_frame_equal(back.predict(cohort), model.predict(cohort))
-    with pytest.raises(TrackingError, match="nothing of this name"):
+    with pytest.raises(TrackingError, match="has not what was asked for"):
         chiasm.mlflow_flavour.load_model("models:/m-none", to=place)
     with pytest.raises(chiasm.ArtifactError, match="is no model of MLflow"):
         chiasm.mlflow_flavour.load_model("late", to=place)
+
+
+def test_a_model_without_a_run_is_registered_at_the_place_that_was_named(
+    model: Any, place: TrackingPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    logged = chiasm.mlflow_flavour.log_model(model, to=place, registered="alone")
+    assert logged.version == "1" and not list(tmp_path.iterdir())
+    assert place.client.get_model_version("alone", "1").source.startswith(str(place.uri))
 
 
 def test_one_table_answers_as_the_cohort_does_for_every_pattern(model: Any, cohort: Cohort, tmp_path: Path) -> None:
@@ -230,7 +239,7 @@ def test_a_database_in_a_folder(trial: chiasm.Trial, model: Any, cohort: Cohort,
         logged = chiasm.mlflow_flavour.log_model(model, to=again, run=done.run, registered="late")
         assert logged.version == number
     for missing in ("models:/late/9", "models:/late@best", "runs:/none/model"):
-        with pytest.raises(TrackingError, match="nothing of this name"):
+        with pytest.raises(TrackingError, match="has not what was asked for"):
             chiasm.mlflow_flavour.load_model(missing, to=again)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of types in its own code while it is imported

@@ -49,6 +49,11 @@ class TrackingPlace:
     folder: Path | None = None
 
     @property
+    def is_server(self) -> bool:
+        """True of a server; False of a database or a folder, which is opened in this process."""
+        return self.uri.lower().startswith(("http://", "https://", "databricks"))
+
+    @property
     def look(self) -> str:
         """The command that shows what is kept here; "" for a server, which shows it itself."""
         return "" if self.folder is None else f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {self.uri}"
@@ -132,7 +137,7 @@ def told_plainly(shown: str) -> Iterator[None]:
             raise
         code = str(vars(error).get("error_code") or kind.__name__)
         if code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            said = "has nothing of this name, or does not take it"
+            said = "has not what was asked for, or does not take what it was given"
             raise TrackingError(f"MLflow at '{shown}' {said}: look for it in its list") from None
         raise TrackingError(
             f"MLflow at '{shown}' cannot be used ({code}): see that it runs and lets you write"
