@@ -159,6 +159,7 @@ def test_the_file_says_no_value_of_a_patient_but_levels(place: Path) -> None:
     patients = pd.read_csv("cohorts/patients.csv", dtype=str)
     assert not [own for own in patients["id"] if f'"{own}"' in told]
     assert not [own for own in patients["a0"].dropna() if own in told]
+    assert "without blanks before and behind" in description["words_are"]
     assert description["modalities"][1]["words"] == {"grade": ["high", "low", "middle"]}
     held = " ".join(description["holds_of_training_patients"])
     assert "quantiles" in held and "times at which" not in held  # of the hazard only that at the horizons is inside

@@ -12,6 +12,7 @@ import chiasm
 from chiasm.api import ExtendedModel
 from chiasm.cohort import Cohort
 from chiasm.errors import Unsupported
+from chiasm.models.export.obstacles import require_exportable
 from chiasm.models.extending import neutral_level, predictions_of
 from chiasm.models.updating import calibrated_links
 from chiasm.protocols import Model
@@ -113,5 +114,7 @@ def test_what_is_refused() -> None:
         chiasm.extend(model, new, "labs")
     with pytest.raises(Unsupported, match="too few to say"):
         chiasm.extend(model, new.subset(new.rows_of("lab")[:20]), "lab")
+    with pytest.raises(Unsupported, match=r"extended by a modality cannot be exported.*--undo"):
+        require_exportable(extended(CASES[0]).model, with_training_rows=True)
     with pytest.raises(Unsupported, match="no target"):
         chiasm.extend(model, new.with_target(None, None), "lab")

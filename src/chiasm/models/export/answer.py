@@ -20,6 +20,8 @@ from chiasm.models.export.links import any_of, calibrated, link_of
 
 KNOWN = "pattern_known"
 """Output that says whether training patients had just these of the model's modalities."""
+WORDS_ARE = "as they are written, without blanks before and behind them; empty where a cell is"
+"""How words are to be given, as the file says it."""
 __all__ = ["KNOWN", "graph_of", "merged_blocks", "networks"]
 
 
@@ -88,6 +90,7 @@ def metadata_of(model: FittedModel, forms: Mapping[str, Form], facts: Mapping[st
         "recipe": model.recipe,
         "target": {key: value for key, value in model.target.items() if isinstance(value, str | int | float | list)},
         "modalities": modalities,
+        "words_are": WORDS_ARE,
         "outputs": columns_of(model),
         "patterns": [*model.patterns],
         "answers_without_a_modality": model.has_prior,

@@ -14,6 +14,7 @@ from chiasm.errors import Unsupported
 from chiasm.fitting.model import FittedModel
 from chiasm.linear.gaussian_kernel import GaussianMap
 from chiasm.models.export.kinds import KINDS_IN_ONNX
+from chiasm.models.extending import Extended
 from chiasm.recipes.baselines.kron_rls import ItemKernel
 from chiasm.recipes.baselines.transfer import TransferPredictor
 from chiasm.recipes.fusion.gin import GinDesign
@@ -48,7 +49,7 @@ def require_exportable(model: FittedModel, with_training_rows: bool) -> None:
         held = sorted({part.of_training() for part in rows})
         raise Unsupported(
             f"the file would hold {' and '.join(held)}, for whoever it is passed on to: fit a recipe without a kernel "
-            "(models=linear), or export with --with-training-rows (with_training_rows=True)"
+            "(--recipe late-fusion:models=linear), or export with --with-training-rows (with_training_rows=True)"
         )
 
 
@@ -56,6 +57,14 @@ def require_exportable(model: FittedModel, with_training_rows: bool) -> None:
 def obstacle(part: Any) -> str:
     """Say why a stored part has no form in ONNX, and what to do; empty where nothing is known against it."""
     return ""
+
+
+@obstacle.register
+def _(part: Extended) -> str:
+    return (
+        "a model extended by a modality cannot be exported: export the one of before (chiasm update --undo), or "
+        "serve it"
+    )
 
 
 @obstacle.register
