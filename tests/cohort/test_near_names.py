@@ -8,7 +8,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Classification, Cohort, cohort_from_frames
-from chiasm.cohort.near_names import Near, near_names
+from chiasm.cohort.near_names import FORM, Near, meant, near_names
 
 GENES = [f"ENSG{141_000 + k:011d}" for k in range(30)]
 VERSION, CASE = "in another version of the Ensembl identifier", "in other upper and lower case"
@@ -21,6 +21,7 @@ MARKS, ENDS = "with other marks between the words", "with another beginning or e
         (GENES[1], f"{GENES[1]}.16", VERSION),
         (f"{GENES[1]}.3", f"{GENES[1]}.16", VERSION),
         ("TP53", "tp53", CASE),
+        ("Gr\u00f6\u00dfe", "Gro\u0308\u00dfe", FORM),
         ("HLA-A", "HLA.A", MARKS),
         ("HLA_A", "hla a", MARKS),
         ("TP53", "rna_TP53", ENDS),
@@ -35,6 +36,7 @@ def test_a_name_is_found_by_how_it_is_written(missing: str, spare: str, how: str
     others = [GENES[2], f"{GENES[3]}.16", "stage", "bmi"]
     near = near_names([missing], [spare, *others])[missing]
     assert (near.name, near.how) == (spare, how)
+    assert meant(near) == (f"is it '{spare}'?" if how != FORM else f"{FORM.removeprefix('under ')}: write them alike")
 
 
 def test_a_gene_is_never_taken_for_its_neighbour() -> None:

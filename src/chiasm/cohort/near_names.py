@@ -7,6 +7,7 @@ Names that differ only in how they are written are therefore found first, and on
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ VERSION = re.compile(r"(ENS[A-Z]{0,4}[GTPE]\d{11})\.\d+", re.IGNORECASE)
 ENSEMBL = re.compile(r"ENS[A-Z]{0,4}[GTPE]\d{11}(\.\d+)?", re.IGNORECASE)
 MARKS = re.compile(r"[^0-9a-z]+")
 BETWEEN = re.compile(r"[\s:|/_.]+")
+SAME_NAME = "the same name in another Unicode form"
+FORM = f"under {SAME_NAME}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ def near_names(missing: Sequence[str], spare: Collection[str]) -> dict[str, Near
     return found
 
 
+def meant(near: Near) -> str:
+    """The name as a question; of names that look alike only words tell the difference."""
+    return f"{SAME_NAME}: write them alike" if near.how == FORM else f"is it '{near.name}'?"
+
+
 def written_otherwise(missing: Sequence[str], spare: Collection[str]) -> str:
     """How these names stand among the spare ones, with an example; empty where a quarter or fewer of either does.
 
@@ -75,6 +83,10 @@ def _by_key(names: Sequence[str], keys: Callable[[str], Collection[str]]) -> dic
         for key in keys(name):
             found.setdefault(key, []).append(name)
     return found
+
+
+def _form(name: str) -> set[str]:
+    return {unicodedata.normalize("NFKC", name)}
 
 
 def _without_version(name: str) -> set[str]:
@@ -116,6 +128,7 @@ def _parts_spare(name: str) -> set[str]:
 
 Keys = Callable[[str], Collection[str]]
 WAYS: tuple[tuple[str, Keys, Keys], ...] = (
+    (FORM, _form, _form),
     ("in another version of the Ensembl identifier", _without_version, _without_version),
     ("in other upper and lower case", lambda name: {name.casefold()}, lambda name: {name.casefold()}),
     ("with other marks between the words", _letters, _letters),

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, CohortError, Unsupported
-from chiasm.cohort.near_names import WAYS, ensembl_share, near_names
+from chiasm.cohort.near_names import WAYS, ensembl_share, meant, near_names
 from chiasm.cohort.sources import ColumnSource
 from chiasm.encoders.table.omics import OmicsEncoder
 from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
@@ -170,7 +170,7 @@ def _told(cohort: Cohort, name: str, own: Expected, missing: list[str], have: se
         )
     shown = FEW if translate else SHOWN
     rest = [column for column in missing if not any(column in columns for columns in several.values())]
-    named = [f"'{column}'" + (f" (is it '{near[column].name}'?)" if column in near else "") for column in rest[:shown]]
+    named = [f"'{column}'" + (f" ({meant(near[column])})" if column in near else "") for column in rest[:shown]]
     more = f" and {len(rest) - shown:,} more" if len(rest) > shown else ""
     listed = [", ".join(named) + more] if named else []
     return (
