@@ -62,6 +62,12 @@ def test_codes_stay_as_they_are_written(client: Client) -> None:
     assert answers[0]["patients"][0]["prediction"] != answers[1]["patients"][0]["prediction"]
 
 
+def test_blanks_around_a_word_are_taken_away_as_a_reader_of_files_does(client: Client) -> None:
+    bodies = [{"patients": [{"clinical": GOOD | {"stage": stage}}]} for stage in ("I", " I ")]
+    answers = [client.post("/predict", json=body) for body in bodies]
+    assert answers[1].status_code == 200 and answers[0].json()["patients"] == answers[1].json()["patients"]
+
+
 WORDS = {"bmi": 25, "stage": "I", "code": "250.00"}
 GOOD = {"age": 60} | WORDS
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.near_names import near_names
+from chiasm.cohort.near_names import FORM, meant, near_names
 from chiasm.encoders.table.table import written
 from chiasm.errors import count
 from chiasm.serving.faults import Fault
@@ -47,7 +47,7 @@ def cells_of(value: Any, own: ReadsColumns, place: str, policy: Policy, faults: 
         return None
     before = len(faults)
     numbers = _numbers(value, own, place, faults)
-    words = {name: _word(value[name], f"{place}.{name}", faults) for name in own.levels}
+    words = {name: _word(value[name], known, f"{place}.{name}", faults) for name, known in own.levels.items()}
     if len(faults) > before:
         return None
     strange = _strange_levels(words, own, place, policy, faults)
@@ -67,6 +67,8 @@ def _named(value: dict[str, Any], own: ReadsColumns, place: str, faults: list[Fa
     for name in missing[:LISTED]:
         is_it = f", is it '{near[name].name}'?" if name in near else ""
         what = f"the column is not there{is_it}: write null where the value is not known"
+        if name in near and near[name].how == FORM:
+            what = f"the column is not there, but {meant(near[name])}"
         faults.append(Fault(f"{place}.{name}", "missing-column", what))
     if len(missing) > LISTED:
         faults.append(Fault(place, "missing-column", f"{len(missing):,} of {len(own.columns):,} columns are not there"))
@@ -101,9 +103,12 @@ def _numbers(value: dict[str, Any], own: ReadsColumns, place: str, faults: list[
     return found
 
 
-def _word(value: Any, place: str, faults: list[Fault]) -> str | None:
-    if value is None or isinstance(value, str):
-        return value if value and value.strip() else None
+def _word(value: Any, known: frozenset[str], place: str, faults: list[Fault]) -> str | None:
+    """Return a word without the blanks around it, which a reader of files takes away too; None where there is none."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value if written(value) in known else value.strip() or None
     if isinstance(value, bool) or not isinstance(value, int | float):
         faults.append(Fault(place, "not-a-word", "write one of the levels as text, or null"))
         return None
