@@ -111,3 +111,8 @@ def message(control: str = "M1", *, crp: str = "12.3", unit: str = "mg/L^^UCUM",
         "OBX|3|CWE|21908-9^Stage^LN||258228008^Stage IV^SCT||||||F|||20260201",
     ]
     return ("\r".join([*lines, *filter(None, [extra])]) + "\r").encode()
+
+
+def probabilities(resource: dict[str, Any]) -> dict[str, float]:
+    """The classes of a RiskAssessment as columns of a prediction."""
+    return {f"p_{own['outcome']['text'].split(': ')[-1]}": own["probabilityDecimal"] for own in resource["prediction"]}

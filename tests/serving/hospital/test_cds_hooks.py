@@ -30,7 +30,8 @@ def client(served_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def request(**changed: Any) -> dict[str, Any]:
     prefetch = {
         "patient": PATIENT, "observations": searched(BEFORE), "conditions": searched(CONDITIONS),
-        "procedures": None, "medications": searched([]),
+        "procedures": None, "allergies": None, "immunizations": None, "requests": searched([]), "statements": None,
+        "administrations": None, "dispenses": None,
     }  # fmt: skip
     return {
         "hook": "patient-view", "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
@@ -56,8 +57,10 @@ def test_a_card_tells_the_prediction_and_what_was_missing(client: TestClient) ->
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": [
         {"resource": own} for own in [PATIENT, *BEFORE, *CONDITIONS]
     ]}  # fmt: skip
-    first = client.post("/fhir/$predict", json=bundle).json()["prediction"][0]
-    assert card["summary"] == f"{first['outcome']['text']}: {first['probabilityDecimal']:.1%}"
+    outcomes = client.post("/fhir/$predict", json=bundle).json()["prediction"]
+    likeliest = max(outcomes, key=lambda own: own["probabilityDecimal"])
+    assert card["summary"] == f"{likeliest['outcome']['text']}: {likeliest['probabilityDecimal']:.1%}"
+    assert likeliest["outcome"]["text"] in ("sick: yes", "sick: no")
 
 
 def test_nothing_known_is_no_card(client: TestClient) -> None:
@@ -123,7 +126,12 @@ def test_clients_sign_each_request_once(served_folder: Path, tmp_path: Path) -> 
             {"Authorization": "Bearer " + jwt.encode({"iss": "https://ehr.example"}, "", algorithm="none")},
         ):  # fmt: skip
             assert client.post(NAME, json=request(), headers=wrong).status_code == 401
-        assert client.get("/metrics", headers=signed(jti="8")).status_code == 403  # predictions alone
+        assert client.get("/metrics", headers=signed(jti="8")).status_code == 403
+        assert client.post("/predict", json={}, headers=signed(jti="9")).status_code == 403  # CDS Hooks alone
+        assert (
+            client.post(NAME, json=request(), headers=signed(aud=f"{AUDIENCE}/chiasm-risk", jti="10")).status_code
+            == 200
+        )
 
 
 def test_a_private_key_among_the_clients_is_refused(served_folder: Path, tmp_path: Path) -> None:

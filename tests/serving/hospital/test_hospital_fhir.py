@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 import chiasm
 from chiasm.serving.hospital.mapping import MappingError, fitting, read_keys
+from chiasm.serving.hospital.ucum import Units
 from chiasm.serving.reads import Reads, reads_of
 from hospital_messages import (
     AT,
@@ -21,6 +22,7 @@ from hospital_messages import (
     bundle,
     mapping_file,
     observation,
+    probabilities,
     quantity,
     stage,
 )
@@ -44,7 +46,7 @@ def test_a_bundle_is_answered_as_the_same_values_are(client: TestClient) -> None
     assert found.status_code == 200 and found.headers["content-type"].startswith("application/fhir+json")
     resource = found.json()
     (offline,) = client.post("/predict", json={"patients": [OFFLINE]}).json()["patients"]
-    told = {f"p_{own['outcome']['text']}": own["probabilityDecimal"] for own in resource["prediction"]}
+    told = probabilities(resource)
     assert told == pytest.approx(offline["prediction"], abs=1e-6)
     assert resource["subject"] == {"reference": "Patient/p1"}
     assert {own["reference"] for own in resource["basis"]} == {
@@ -95,7 +97,7 @@ def test_what_was_withdrawn_is_old_or_is_a_bound_is_not_read(client: TestClient)
     values[1]["resource"]["valueQuantity"]["comparator"] = ">"
     found = predict(client, document).json()
     notes = " ".join(own["text"] for own in found["note"])
-    assert "Absent, and not guessed: lab, rna" in notes and "a bound and no value" in notes
+    assert "Absent, and not guessed: lab, rna" in notes and "the newest crp is a bound" in notes
     old = bundle()
     for own in old["entry"]:
         if own["resource"].get("id") in ("o1", "o2"):
@@ -115,7 +117,7 @@ def test_a_disease_that_nobody_coded_is_absent_only_where_the_mapping_says_so(
         for own, same in ((client, said), (other, unsaid)):
             found = predict(own, document).json()
             (offline,) = own.post("/predict", json=same).json()["patients"]
-            told = {f"p_{one['outcome']['text']}": one["probabilityDecimal"] for one in found["prediction"]}
+            told = probabilities(found)
             assert told == pytest.approx(offline["prediction"], abs=1e-6)
 
 
@@ -175,3 +177,100 @@ def test_what_it_asks_for_is_refused_before_anybody_is_served(
     with pytest.raises(ValueError, match=r"hospital\.toml") as caught, asked([served_folder], hospital=path):
         raise AssertionError("it was served")
     assert words in str(caught.value)
+
+
+CRP = OBSERVATIONS[0]
+
+
+def asked_with(client: TestClient, *resources: Any, at: str = AT, without: tuple[str, ...] = ()) -> Any:
+    """Ask with further resources, and without some; returns the answer with its notes as one text."""
+    document = bundle()
+    document["entry"] = [own for own in document["entry"] if own["resource"].get("id") not in without]
+    document["entry"] += [{"resource": own} for own in resources]
+    found = client.post(f"/fhir/$predict?at={at.replace('+', '%2B')}", json=document)
+    return found, " ".join(own["text"] for own in found.json().get("note", []))
+
+
+def same_as(client: TestClient, found: Any, **clinical: Any) -> None:
+    """Hold the answer against that of the values."""
+    values = {"clinical": {**OFFLINE["clinical"], **clinical}, "lab": OFFLINE["lab"]}
+    (offline,) = client.post("/predict", json={"patients": [values]}).json()["patients"]
+    assert probabilities(found.json()) == pytest.approx(offline["prediction"], abs=1e-6)
+
+
+def test_any_coding_of_a_result_is_its_code(client: TestClient) -> None:
+    own = {**CRP, "code": {"coding": [{"system": "urn:lab", "code": "CRP"}, *CRP["code"]["coding"]]}}
+    found, notes = asked_with(client, {**own, "id": "o9"}, without=("o1",))
+    same_as(client, found)
+    assert "lab" not in notes.split("Absent")[1].split(".")[0]
+
+
+def condition(**changed: Any) -> dict[str, Any]:
+    stated = {
+        name: {"coding": [{"code": changed.pop(name)}]}
+        for name in ("clinicalStatus", "verificationStatus")
+        if name in changed
+    }
+    return {**bundle()["entry"][-1]["resource"], "id": "c9", **stated, **changed}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"clinicalStatus": "resolved"}, {"verificationStatus": "differential"}, {"abatementDateTime": "2012"},
+        {"onsetDateTime": None},
+    ],
+)  # fmt: skip
+def test_a_disease_that_is_over_or_not_certain_is_neither_there_nor_absent(client: TestClient, changed: Any) -> None:
+    found, notes = asked_with(client, condition(**changed), without=("c1",))
+    same_as(client, found, code=None)
+    assert "code is not certain, or is no longer so" in notes
+
+
+@pytest.mark.parametrize(
+    ("born", "at", "age"),
+    [
+        ("1961-03-01", "2026-03-01T08:00:00+00:00", 65),
+        ("1961-03-02", "2026-03-01T08:00:00+00:00", 64),
+        ("1961", AT, None),
+    ],
+)
+def test_age_is_of_the_calendar(client: TestClient, born: str, at: str, age: int | None) -> None:
+    found, _ = asked_with(client, {**PATIENT, "birthDate": born}, at=at, without=("p1",))
+    same_as(client, found, age=age)
+
+
+def test_the_dead_and_texts_of_others_are_refused(client: TestClient) -> None:
+    found, _ = asked_with(client, {**PATIENT, "deceasedDateTime": "2026-02-27"}, without=("p1",))
+    assert found.status_code == 422 and found.json()["issue"][0]["details"] == {"text": "deceased"}
+    text = {
+        "resourceType": "DocumentReference", "status": "current", "subject": {"reference": "Patient/other"},
+        "date": "2026-02-01T08:00:00Z", "type": {"coding": [{"system": "http://loinc.org", "code": "11506-3"}]},
+        "content": [{"attachment": {"contentType": "text/plain", "data": "aGVsbG8="}}],
+    }  # fmt: skip
+    found, _ = asked_with(client, text)
+    assert found.status_code == 422 and found.json()["issue"][0]["details"] == {"text": "another-patient"}
+
+
+def test_of_two_at_one_moment_the_one_that_was_issued_later_counts(client: TestClient) -> None:
+    amended = {**CRP, "id": "o8", "status": "amended", "issued": "2026-02-22T08:00:00Z"}
+    first = {**CRP, "id": "o9", "issued": "2026-02-20T09:00:00Z", **quantity(9.9, "mg/dL")}
+    found, _ = asked_with(client, amended, first, without=("o1",))
+    same_as(client, found)
+
+
+def test_a_date_is_one_of_the_place_where_it_is_asked(client: TestClient) -> None:
+    own = {**CRP, "id": "o9", "effectiveDateTime": "2026-03-01"}
+    found, _ = asked_with(client, own, at="2026-03-01T08:00:00+10:00", without=("o1", "o2"))
+    same_as(client, found)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "found"),
+    [
+        ("mg/dL", "g/L", 0.02), ("{score}", "1", 2.0), ("[arb'U]/mL", "[IU]/mL", None), ("meq/L", "mmol/L", None),
+        ("mmol/mol", "%", None), ("[in_i]", "cm", 5.08), ("Cel", "[degF]", 35.6), ("mm[Hg]", "kPa", 0.26664477),
+    ],
+)  # fmt: skip
+def test_units_are_converted_where_a_fixed_rule_does_it(given: str, wanted: str, found: float | None) -> None:
+    assert Units().converted(2.0, given, wanted) == (None if found is None else pytest.approx(found))

@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import chiasm
-from hospital_messages import mapping_file
+from hospital_messages import mapping_file, probabilities
 from lighter_trials import only_ridges
 from served_models import asked
 
@@ -116,14 +116,14 @@ def test_a_study_is_answered_as_its_file_is_and_the_report_stands_beside_it(
     found = client.post("/dicomweb/$predict", json={"study": STUDY})
     assert found.status_code == 200, found.text
     offline = chiasm.load_model(model).predict({"xray": str(file)}).iloc[0]
-    told = {f"p_{own['outcome']['text']}": own["probabilityDecimal"] for own in found.json()["prediction"]}
+    told = probabilities(found.json())
     assert told == pytest.approx({name: offline[name] for name in told}, abs=1e-6)
     (report,) = httpx.get(f"{orthanc}/dicom-web/studies/{STUDY}/series", params={"Modality": "SR"}).json()
     uid = report["0020000E"]["Value"][0]
     (instance,) = httpx.get(f"{orthanc}/dicom-web/studies/{STUDY}/series/{uid}/metadata").json()
     content = json.dumps(instance["0040A730"])
-    assert "Probability of yes" in content and instance["0040A493"]["Value"] == ["UNVERIFIED"]
-    number = next(own for own in instance["0040A730"]["Value"] if "Probability of yes" in json.dumps(own))
+    assert "Probability of bright: yes" in content and instance["0040A493"]["Value"] == ["UNVERIFIED"]
+    number = next(own for own in instance["0040A730"]["Value"] if "Probability of bright: yes" in json.dumps(own))
     assert float(number["0040A300"]["Value"][0]["0040A30A"]["Value"][0]) == pytest.approx(told["p_yes"], abs=1e-5)
 
 

@@ -69,3 +69,21 @@ def test_a_server_that_does_not_answer_is_told_so(client: TestClient, server: st
     assert found.status_code == 504 and found.headers["retry-after"]
     assert found.json()["issue"][0]["details"] == {"text": "not-written"}
     assert "secret" not in found.text
+
+
+def test_a_correction_is_stored_beside_what_it_corrects(client: TestClient, server: str) -> None:
+    at = "2026-03-01T16:00:00Z"
+    first = written(client, at)
+    corrected = bundle()
+    corrected["entry"][1]["resource"]["valueQuantity"]["value"] = 4.0
+    second = client.post(f"/fhir/$predict?write=true&at={at}", json=corrected)
+    assert first.json()["id"] != second.json()["id"] and second.status_code == 200
+
+
+def test_an_answer_about_nobody_is_not_written(client: TestClient) -> None:
+    bare = bundle()
+    for own in bare["entry"]:
+        own["resource"].pop("subject", None)
+    bare["entry"] = [own for own in bare["entry"] if own["resource"]["resourceType"] == "Observation"]
+    found = client.post("/fhir/$predict?write=true&at=2026-03-01T17:00:00Z", json=bare)
+    assert found.status_code == 422 and found.json()["issue"][0]["details"] == {"text": "no-subject"}

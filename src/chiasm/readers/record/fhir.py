@@ -201,7 +201,6 @@ def events_of(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] 
         ReadError: it has no code, or a date is not one of FHIR.
     """
     kind = item["resourceType"]
-    prefix, times = TIMES[kind]
     status = {item.get("status")} | {code.get("code") for code in item.get("verificationStatus", {}).get("coding", [])}
     if status & VOID or item.get("doNotPerform") or "focus" in item:
         return "void or about something else"
@@ -215,7 +214,37 @@ def events_of(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] 
         ]
         found = [Event(end + name, np.nan, span_of(moment)) for end, moment in ends if name and moment is not None]
         return found or "without a code or a time"
-    moment = next((item[name] for name in times if name in item), None)
+    coded = coded_parts(item, drugs)
+    if isinstance(coded, str):
+        return coded
+    span, parts = coded
+    events = [own for concept, part in parts if (own := event_of(kind, concept, part, span)) is not None]
+    return events or "without a code or a time"
+
+
+def event_of(
+    kind: str, concept: Mapping[str, Any], part: Mapping[str, Any], span: tuple[datetime, datetime]
+) -> Event | None:
+    """Return the event of a coded part of a resource of a kind; None where it has no code, or says why it is absent."""
+    name, (suffix, value) = _concept(concept), _answer(part) or ("", np.nan)
+    return Event(TIMES[kind][0] + name + suffix, value, span) if name and "dataAbsentReason" not in part else None
+
+
+def codes_of(concept: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return every coding of a concept as `SYSTEM//code`, in their order."""
+    return tuple(name for coding in concept.get("coding", []) if (name := _code(coding)))
+
+
+def coded_parts(
+    item: Mapping[str, Any], drugs: Mapping[str, Any]
+) -> tuple[tuple[datetime, datetime], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] | str:
+    """Return the span of a resource's time, and each concept with the part that has its answer; or why it is left out.
+
+    Raises:
+        ReadError: it has no code, or a date is not one of FHIR.
+    """
+    kind = item["resourceType"]
+    moment = next((item[name] for name in TIMES[kind][1] if name in item), None)
     moment = moment.get("start", moment.get("end")) if isinstance(moment, dict) else moment
     concept = item.get("medicationCodeableConcept", item.get("vaccineCode", item.get("code")))
     if "medicationReference" in item:
@@ -226,15 +255,8 @@ def events_of(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> list[Event] 
         raise ReadError(f"a resource of type {kind} has no code", "code it, or leave it out")
     if concept is None or moment is None:
         return "without a code or a time"
-    span = span_of(moment)
-    parts = [item] if kind != "Observation" or "component" not in item or _answer(item) else []
-    found = []
-    for part in [*parts, *item.get("component", [])]:
-        name = _concept(concept if part is item else part["code"])
-        suffix, value = _answer(part) or ("", np.nan)
-        if name and "dataAbsentReason" not in part:
-            found.append(Event(prefix + name + suffix, value, span))
-    return found or "without a code or a time"
+    own = [(concept, item)] if kind != "Observation" or "component" not in item or _answer(item) else []
+    return span_of(moment), [*own, *((part["code"], part) for part in item.get("component", []))]
 
 
 def _drug(item: Mapping[str, Any], drugs: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -259,7 +281,10 @@ def _answer(part: Mapping[str, Any]) -> tuple[str, float] | None:
         suffix = f"//{unit}" if unit else ""
         if comparator := quantity.get("comparator"):
             return f"{suffix}//{comparator}", np.nan
-        return suffix, float(quantity.get("value", np.nan))
+        try:
+            return suffix, float(quantity.get("value", np.nan))
+        except OverflowError:
+            raise ReadError("a quantity is too large to be held", "correct it, or write it in another unit") from None
     if "valueCodeableConcept" in part and (name := _concept(part["valueCodeableConcept"])):
         return f"//{name}", np.nan
     for name in ("valueInteger", "valueBoolean"):

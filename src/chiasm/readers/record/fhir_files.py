@@ -17,10 +17,11 @@ DEEPEST = 40
 # Resource -> the elements that are used. The rest is dropped before anything else sees it: names, addresses,
 # identifiers, narrative, notes, attachments, extensions.
 ELEMENTS = {
-    "Patient": "id birthDate gender",
+    "Patient": "id birthDate gender deceasedBoolean deceasedDateTime",
     "Observation": "id status code subject focus effectiveDateTime effectivePeriod effectiveInstant issued "
     "valueQuantity valueCodeableConcept valueBoolean valueInteger component dataAbsentReason",
-    "Condition": "id verificationStatus code subject onsetDateTime onsetPeriod recordedDate",
+    "Condition": "id clinicalStatus verificationStatus code subject onsetDateTime onsetPeriod recordedDate "
+    "abatementDateTime abatementPeriod",
     "Procedure": "id status code subject performedDateTime performedPeriod",
     "Medication": "id code",
     "MedicationRequest": "id status intent doNotPerform medicationCodeableConcept medicationReference subject "

@@ -5,23 +5,35 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chiasm.readers.reading import ReadError
-from chiasm.readers.record.fhir import SYSTEMS, TIMES, Event, drugs_of, events_of, patients_of_one, span_of
+from chiasm.readers.record.fhir import (
+    SYSTEMS,
+    TIMES,
+    coded_parts,
+    codes_of,
+    drugs_of,
+    event_of,
+    events_of,
+    patients_of_one,
+    span_of,
+)
 from chiasm.readers.record.fhir_files import resources_of
 from chiasm.serving.faults import refused
-from chiasm.serving.hospital.facts import Asked, Fact, Note, Person, asked_from
+from chiasm.serving.hospital.facts import ANY, Asked, Fact, Note, Person, asked_from
 from chiasm.serving.hospital.mapping import CodeMap
 
-PREFIXES = (
-    *("CONDITION//", "PROCEDURE//", "MEDICATION_REQUEST//", "MEDICATION_ADMINISTRATION//", "MEDICATION_STATEMENT//"),
-    *("MEDICATION_DISPENSE//", "IMMUNIZATION//", "ALLERGY//"),
+HELD = (
+    *("Condition", "Procedure", "MedicationRequest", "MedicationAdministration", "MedicationStatement"),
+    *("MedicationDispense", "Immunization", "AllergyIntolerance"),
 )
-COMPARATORS = ("<", "<=", ">", ">=", "ad")
+"""Resources of what somebody has or gets."""
+UNCERTAIN = {"unconfirmed", "provisional", "differential", "inactive", "resolved", "remission", "stopped"}
 NOTE_LETTERS = 1_000_000
+EARLIEST, LATEST = 1900, 2200  # years of a question
 
 
 def asked_of(bundle: Mapping[str, Any], mapping: CodeMap, at: datetime) -> Asked:
@@ -33,54 +45,99 @@ def asked_of(bundle: Mapping[str, Any], mapping: CodeMap, at: datetime) -> Asked
     try:
         resources = resources_of(bundle)
         people = patients_of_one(resources)
-        facts, left_out = facts_of(resources)
+        facts, left_out, doubted = facts_of(resources, at)
         person = people[0] if people else {}
-        born = span_of(person["birthDate"])[0] if "birthDate" in person else None
+        born = _local(person["birthDate"], at) if "birthDate" in person else None
+        died = person.get("deceasedDateTime")
+        dead = person.get("deceasedBoolean") is True or (died is not None and _local(died, at)[0] <= at)
     except ReadError as error:
         raise refused(422, "not-readable", f"{error.what}: {error.fix}", "Bundle") from None
-    own = Person(_about(bundle, person), born, person.get("gender"))
-    return asked_from(facts, notes_of(bundle), own, mapping, at, left_out)
+    about, names = _about(bundle, person, resources)
+    own = Person(about, born, person.get("gender"), dead)
+    return asked_from(facts, notes_of(bundle, names, at), own, mapping, at, left_out, doubted)
 
 
-def facts_of(resources: list[tuple[str, dict[str, Any]]]) -> tuple[list[Fact], Counter[str]]:
-    """List the coded facts, and count by reason what was left out.
+def facts_of(resources: list[tuple[str, dict[str, Any]]], at: datetime) -> tuple[list[Fact], Counter[str], set[str]]:
+    """List the coded facts, count by reason what was left out, and name the codes that may have been among it.
 
     Raises:
         ReadError: as `readers.record.fhir.read_fhir` says.
     """
-    drugs, left_out, found = drugs_of(resources), Counter[str](), list[Fact]()
+    drugs, left_out, found, doubted = drugs_of(resources), Counter[str](), list[Fact](), set[str]()
     for where, item in resources:
-        if item["resourceType"] not in TIMES:
+        kind = item["resourceType"]
+        if kind not in TIMES:
             continue
         events = events_of(item, drugs)
+        source = f"{kind}/{item['id']}" if "id" in item else where
         if isinstance(events, str):
             left_out[events] += 1
+            if kind in HELD:
+                concept = item.get("medicationCodeableConcept", item.get("vaccineCode", item.get("code")))
+                doubted.update(codes_of(concept) if concept else (ANY,))
+        elif kind == "Encounter":
+            found += [Fact(own.code, (), own.span[0], source) for own in events if own.span]
+        else:
+            found += _facts(item, drugs, source, at)
+    return found, left_out, doubted
+
+
+def _facts(item: Mapping[str, Any], drugs: Mapping[str, Any], source: str, at: datetime) -> list[Fact]:
+    """The facts of a resource that `events_of` reads."""
+    kind = item["resourceType"]
+    parts = coded_parts(item, drugs)
+    if isinstance(parts, str):
+        return []
+    found = []
+    for concept, part in parts[1]:
+        event = event_of(kind, concept, part, parts[0])
+        if event is None or event.span is None:
             continue
-        source = f"{item['resourceType']}/{item['id']}" if "id" in item else where
-        found += [own for event in events if (own := _fact(event, source)) is not None]
-    return found, left_out
+        quantity = part.get("valueQuantity", {})
+        found.append(
+            Fact(
+                event.code, codes_of(concept), _moment(item, event.span[0], at), source,
+                answers=codes_of(part.get("valueCodeableConcept", {})),
+                unit=str(quantity.get("code") or quantity.get("unit") or "").strip(),
+                value=event.value, bound="comparator" in quantity, occurs=kind in HELD, ended=_ended(item, at),
+                issued=span_of(item["issued"])[0] if "issued" in item else None,
+            )
+        )  # fmt: skip
+    return found
 
 
-def _fact(event: Event, source: str) -> Fact | None:
-    if event.span is None:
-        return None
-    prefix = next((own for own in PREFIXES if event.code.startswith(own)), "")
-    system, _, rest = event.code.removeprefix(prefix).partition("//")
-    if system.endswith(":"):  # the address of a system, as in http://hospital.example/codes
-        host, _, rest = rest.partition("//")
-        system = f"{system}//{host}"
-    code, _, rest = rest.partition("//")
-    before, _, last = rest.rpartition("//")
-    bound = last in COMPARATORS
-    rest = before if bound else rest
-    return Fact(event.code, f"{system}//{code}", rest, event.value, bound, bool(prefix), event.span[0], source)
+def _moment(item: Mapping[str, Any], first: datetime, at: datetime) -> datetime:
+    """The first moment of a resource; a date alone is one of the place where it is asked."""
+    kind = item["resourceType"]
+    moment = next((item[name] for name in TIMES[kind][1] if name in item), None)
+    moment = moment.get("start", moment.get("end")) if isinstance(moment, dict) else moment
+    return first if isinstance(moment, str) and "T" in moment else first.replace(tzinfo=at.tzinfo)
 
 
-def notes_of(bundle: Mapping[str, Any]) -> list[Note]:
+def _local(moment: str, at: datetime) -> tuple[datetime, datetime]:
+    """First and last moment that a date can mean, where it is asked; a time with an offset is both."""
+    first, after = span_of(moment)
+    if "T" in moment:
+        return first.astimezone(at.tzinfo), first.astimezone(at.tzinfo)
+    return first.replace(tzinfo=at.tzinfo), (after - timedelta(seconds=1)).replace(tzinfo=at.tzinfo)
+
+
+def _ended(item: Mapping[str, Any], at: datetime) -> bool:
+    """Tell whether what somebody had has ended, or is not certain."""
+    stated = [own for name in ("clinicalStatus", "verificationStatus") for own in item.get(name, {}).get("coding", [])]
+    status = {item.get("status")} | {own.get("code") for own in stated}
+    until = item.get("abatementDateTime", item.get("abatementPeriod", {}).get("end"))
+    return bool(status & UNCERTAIN) or (until is not None and _local(until, at)[0] <= at)
+
+
+def notes_of(bundle: Mapping[str, Any], names: Collection[str], at: datetime) -> list[Note]:
     """List the plain texts of the DocumentReferences that are current, each once for every code of its type.
 
+    Args:
+        names: references of the patient; a text of another one is refused.
+
     Raises:
-        Refused: a text is no base64 of UTF-8, or too long.
+        Refused: a text is no base64 of UTF-8, too long, or of another patient.
     """
     found = []
     for entry in bundle.get("entry", []):
@@ -90,12 +147,15 @@ def notes_of(bundle: Mapping[str, Any]) -> list[Note]:
         if item.get("status") not in (None, "current") or item.get("docStatus") == "entered-in-error":
             continue
         try:
-            when = span_of(item["date"])[0]
+            when = _local(item["date"], at)[0]
+            subject = str(item.get("subject", {}).get("reference", "")).split("/_history/")[0]
             codings = [own for own in item["type"]["coding"] if own.get("code")]
             attachments = [own["attachment"] for own in item["content"]]
             texts = [own["data"] for own in attachments if str(own.get("contentType", "")).startswith("text/plain")]
         except (KeyError, TypeError, AttributeError, ReadError):
             continue  # without a date, a type or a text in it: no note of any modality
+        if subject and subject not in names and not any(subject.endswith(f"/{own}") for own in names if "/" in own):
+            raise refused(422, "another-patient", "a text is about another patient: send a Bundle a patient", "Bundle")
         for text in texts[:1]:
             try:
                 plain = base64.b64decode(text, validate=True).decode("utf-8")
@@ -113,15 +173,19 @@ def _code_of(coding: Mapping[str, Any]) -> str:
     return f"{SYSTEMS.get(system, system)}//{coding['code']}"
 
 
-def _about(bundle: Mapping[str, Any], person: Mapping[str, Any]) -> str:
-    """Reference of the Patient: the way by which the Bundle's own resources name him."""
-    if isinstance(person.get("id"), str):
-        return f"Patient/{person['id']}"
-    for entry in bundle.get("entry", []):
-        if isinstance(entry, dict) and entry.get("resource", {}).get("resourceType") == "Patient":
-            url = entry.get("fullUrl")
-            return url if isinstance(url, str) else ""
-    return ""
+def _about(
+    bundle: Mapping[str, Any], person: Mapping[str, Any], resources: list[tuple[str, dict[str, Any]]]
+) -> tuple[str, set[str]]:
+    """Reference of the patient for the answer, and every one by which the Bundle names him."""
+    url = next((where for where, item in resources if item is person or item["resourceType"] == "Patient"), "")
+    own = {name for name in (url, f"Patient/{person['id']}" if "id" in person else "") if name}
+    said = {
+        str(about).split("/_history/")[0]
+        for _, item in resources
+        if isinstance(about := item.get("subject", item.get("patient", {})).get("reference"), str)
+    }
+    about = f"Patient/{person['id']}" if "id" in person else url or next(iter(sorted(said)), "")
+    return about, own | said
 
 
 def time_of(text: str | None) -> datetime:
@@ -136,6 +200,7 @@ def time_of(text: str | None) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = datetime.min
-    if found.tzinfo is None:
-        raise refused(422, "not-a-time", "write a moment with its zone, as in 2026-03-01T08:00:00Z", "at")
-    return found.astimezone(UTC)
+    if found.tzinfo is None or not EARLIEST <= found.year <= LATEST:
+        what = "write a moment with its zone, as in 2026-03-01T08:00:00Z (a + in an address is written %2B)"
+        raise refused(422, "not-a-time", what, "at")
+    return found

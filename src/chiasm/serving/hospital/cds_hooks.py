@@ -11,10 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from chiasm.readers.record.fhir import SYSTEMS
+from chiasm.serving.application import asked_of as asked_of_request
 from chiasm.serving.application import require
 from chiasm.serving.documents import document_of
 from chiasm.serving.faults import refused
 from chiasm.serving.hospital.bundle import asked_of, time_of
+from chiasm.serving.hospital.client_keys import CDS
 from chiasm.serving.hospital.fhir import answer_one
 from chiasm.serving.hospital.mapped import Mapped
 from chiasm.serving.hospital.mapping import CodeMap
@@ -25,6 +27,17 @@ SUMMARY_LETTERS = 140  # of the standard
 SOURCE = "chiasm"
 OUTCOMES = ("accepted", "overridden")
 MOST_FEEDBACK = 100
+HELD = (
+    ("conditions", "Condition", "code", ""),
+    ("procedures", "Procedure", "code", ""),
+    ("allergies", "AllergyIntolerance", "code", ""),
+    ("immunizations", "Immunization", "vaccine-code", ""),
+    ("requests", "MedicationRequest", "code", "&_include=MedicationRequest:medication"),
+    ("statements", "MedicationStatement", "code", "&_include=MedicationStatement:medication"),
+    ("administrations", "MedicationAdministration", "code", "&_include=MedicationAdministration:medication"),
+    ("dispenses", "MedicationDispense", "code", "&_include=MedicationDispense:medication"),
+)
+"""Where somebody's conditions and drugs stand: the key, the resource, its search by code, and what is sent with it."""
 ADDRESSES = {short: address for address, short in SYSTEMS.items()}
 
 
@@ -38,7 +51,7 @@ def cds_routes(mapped: Mapped) -> APIRouter:
 
     @router.post("/{name}", response_class=Response, summary="Ask on opening a record")
     async def ask(request: Request) -> Response:
-        asking = require(request, "predict", "cds-hooks")
+        asking = require(request, role_of(request), "cds-hooks")
         loaded, mapping = mapped.now()
         if request.path_params["name"] != service_id(loaded.name):
             raise refused(404, "unknown-service", "there is no such service: GET /cds-services lists them")
@@ -52,7 +65,9 @@ def cds_routes(mapped: Mapped) -> APIRouter:
 
     @router.post("/{name}/feedback", response_class=Response, summary="What became of cards")
     async def feedback(request: Request) -> Response:
-        require(request, "predict", "cds-feedback")
+        require(request, role_of(request), "cds-feedback")
+        if request.path_params["name"] != service_id(mapped.now()[0].name):
+            raise refused(404, "unknown-service", "there is no such service: GET /cds-services lists them")
         document = await document_of(await request.body())
         given = document.get("feedback") if isinstance(document, dict) else None
         if not isinstance(given, list) or not 0 < len(given) <= MOST_FEEDBACK:
@@ -64,6 +79,12 @@ def cds_routes(mapped: Mapped) -> APIRouter:
         return Response(status_code=200)
 
     return router
+
+
+def role_of(request: Request) -> str:
+    """The role that answers here: `cds` of a client that signs, else `predict`."""
+    caller = asked_of_request(request).caller
+    return CDS if caller is not None and CDS in caller.roles else "predict"
 
 
 def service_id(model: str) -> str:
@@ -92,14 +113,9 @@ def prefetch_of(mapping: CodeMap) -> dict[str, str]:
     notes = sorted({_token(own.code) for own in mapping.notes if own.code})
     patient = "?patient={{context.patientId}}"
     if values:
-        found["observations"] = f"Observation{patient}&code={','.join(values)}"
-    if held:
-        for key, kind in (
-            ("conditions", "Condition"),
-            ("procedures", "Procedure"),
-            ("medications", "MedicationRequest"),
-        ):
-            found[key] = f"{kind}{patient}&code={','.join(held)}"
+        found["observations"] = f"Observation{patient}&combo-code={','.join(values)}"
+    for key, kind, by, more in HELD if held else ():
+        found[key] = f"{kind}{patient}&{by}={','.join(held)}{more}"
     if mapping.notes:
         found["documents"] = f"DocumentReference{patient}" + (f"&type={','.join(notes)}" if notes else "")
     return found
@@ -156,7 +172,7 @@ def _entries(found: Any, name: str) -> Sequence[Any]:
     return [
         own
         for own in found.get("entry", [])
-        if isinstance(own, dict) and own.get("search", {}).get("mode") != "outcome"
+        if isinstance(own, dict) and (own.get("search") or {}).get("mode") != "outcome"
     ]
 
 
@@ -166,7 +182,9 @@ def card(resource: Mapping[str, Any]) -> dict[str, Any]:
     lines = [f"- {_outcome(own)}" for own in outcomes]
     if quantity := resource.get("valueQuantity"):
         lines = [f"- {resource['code']['text']}: {quantity['value']:.4g} {quantity.get('unit', '')}".rstrip()]
-    summary = lines[0].removeprefix("- ") if lines else "No prediction: see why"
+    likeliest = max(outcomes, key=lambda own: own["probabilityDecimal"]) if outcomes else None
+    first = lines[0].removeprefix("- ") if lines else "No prediction: see why"
+    summary = _outcome(likeliest) if likeliest is not None and "whenRange" not in likeliest else first
     notes = [own["text"] for own in resource["note"]]
     return {
         "uuid": str(uuid.uuid4()),

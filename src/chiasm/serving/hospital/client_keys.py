@@ -12,6 +12,8 @@ from typing import Any
 from chiasm.limits import require_regular
 from chiasm.serving.access import Access, Caller
 
+CDS = "cds"
+"""The role of who signs: to ask by CDS Hooks, and nothing else."""
 ALGORITHMS = ("ES384", "RS384")
 LONGEST_SECONDS = 300  # from issue to expiry, as the standard advises
 LEEWAY_SECONDS = 30
@@ -21,7 +23,7 @@ LETTERS = 8_192
 
 
 class SignedAccess(Access):
-    """The tokens of a service, and beside them signed ones of known issuers, who may ask for predictions.
+    """The tokens of a service, and beside them signed ones of known issuers, who may ask by CDS Hooks.
 
     Args:
         own: the tokens.
@@ -56,14 +58,23 @@ class SignedAccess(Access):
             name = jwt.get_unverified_header(token).get("kid")
             issuer, key = self._keys[str(name)]
             claims = jwt.decode(
-                token, key, algorithms=list(ALGORITHMS), audience=self._audience, issuer=issuer, leeway=LEEWAY_SECONDS,
-                options={"require": ["iss", "aud", "exp", "iat", "jti"]},
+                token, key, algorithms=list(ALGORITHMS), issuer=issuer, leeway=LEEWAY_SECONDS,
+                options={"require": ["iss", "aud", "exp", "iat", "jti"], "verify_aud": False},
             )  # fmt: skip
         except (jwt.PyJWTError, KeyError, ValueError, TypeError):
             return None
-        if claims["exp"] - claims["iat"] > LONGEST_SECONDS or not self._first((issuer, str(claims["jti"]))):
+        if (
+            not self._is_here(claims["aud"])
+            or claims["exp"] - claims["iat"] > LONGEST_SECONDS
+            or not self._first((issuer, str(claims["jti"])))
+        ):
             return None
-        return Caller(issuer, frozenset({"predict"}))
+        return Caller(issuer, frozenset({CDS}))
+
+    def _is_here(self, audience: object) -> bool:
+        """Tell whether a token is for this service: its address, or one beneath it, as that of the service asked."""
+        base = self._audience.rstrip("/")
+        return isinstance(audience, str) and (audience.rstrip("/") == base or audience.startswith(f"{base}/"))
 
     def _first(self, used: tuple[str, str]) -> bool:
         """Remember a token's id; False where it was used before."""

@@ -18,7 +18,8 @@ UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
 UID_LETTERS = 64
 SECONDS = 30.0
 LISTED_BYTES = 16 << 20
-SERIES, MODALITY, INSTANCE, NUMBER = "0020000E", "00080060", "00080018", "00200013"
+SERIES, MODALITY, INSTANCE, NUMBER, COUNT = "0020000E", "00080060", "00080018", "00200013", "00201209"
+FAILED = "00081198"
 DICOM_JSON = "application/dicom+json"
 DICOM_PARTS = 'multipart/related; type="application/dicom"'
 
@@ -68,13 +69,13 @@ def require_uid(value: object, field: str) -> str:
     raise refused(422, "not-a-uid", "write the UID: digits and dots, up to 64", field)
 
 
-async def series_of(client: Any, study: str, modality: str, wanted: str | None) -> str:
-    """Find the one series of a DICOM modality in a study, or the wanted one.
+async def series_of(client: Any, study: str, modality: str, wanted: str | None) -> tuple[str, int | None]:
+    """Find the one series of a DICOM modality in a study, or the wanted one, and how many instances it has.
 
     Raises:
         Refused: 404 where there is none, 422 where there are several and none is named.
     """
-    found = await _listed(client, f"/studies/{study}/series", {"Modality": modality})
+    found = await _listed(client, f"/studies/{study}/series", {"Modality": modality, "includefield": COUNT})
     uids = sorted({uid for own in found if _value(own, MODALITY) == modality and (uid := _value(own, SERIES))})
     if wanted is not None:
         uids = [uid for uid in uids if uid == wanted]
@@ -82,22 +83,35 @@ async def series_of(client: Any, study: str, modality: str, wanted: str | None) 
         raise refused(404, "no-series", f"the study has no such series of {modality}", "series" if wanted else "study")
     if len(uids) > 1:
         raise refused(422, "several-series", f"the study has {len(uids)} series of {modality}: name one", "series")
-    return require_uid(uids[0], "series")
+    count = next(_value(own, COUNT) for own in found if _value(own, SERIES) == uids[0])
+    return require_uid(uids[0], "series"), int(count) if count.isascii() and count.isdigit() else None
 
 
-async def fetch_series(server: DicomServer, client: Any, study: str, series: str, folder: Path) -> list[Path]:
+async def fetch_series(
+    server: DicomServer, client: Any, study: str, series: str, folder: Path, expected: int | None = None
+) -> list[Path]:
     """Write the instances of a series into a folder, within the limits, and return their files in their order.
 
+    Args:
+        expected: how many instances the series has, where the server tells it.
+
     Raises:
-        Refused: 413 where it has too many instances or bytes, 502 where the server answers something else.
+        Refused: 413 where it has too many instances or bytes, 502 where the server answers something else, or a part.
     """
     place = f"/studies/{study}/series/{series}"
-    found = await _listed(client, f"{place}/instances", {"includefield": NUMBER})
-    order = sorted((int(_value(own, NUMBER) or 0), _value(own, INSTANCE)) for own in found)
-    if not order:
+    found = dict[str, int]()
+    while page := await _listed(client, f"{place}/instances", {"includefield": NUMBER, "offset": str(len(found))}):
+        before = len(found)
+        found |= {_value(own, INSTANCE): _whole(_value(own, NUMBER)) for own in page}
+        if len(found) > server.instances:
+            raise refused(413, "too-large", f"the series has over {server.instances:,} instances", "series")
+        if len(found) == before:  # a server that does not page tells the same again
+            break
+    if not found:
         raise refused(404, "no-instances", "the series has no instance", "series")
-    if len(order) > server.instances:
-        raise refused(413, "too-large", f"the series has over {server.instances:,} instances", "series")
+    if expected is not None and len(found) != expected:
+        raise _unlike(f"{len(found):,} instances of a series of {expected:,}")
+    order = sorted((number, uid) for uid, number in found.items())
     files, left = [], server.bytes
     for number, (_, uid) in enumerate(order):
         path = folder / f"{number:06d}.dcm"
@@ -152,7 +166,7 @@ async def store(client: Any, content: bytes) -> None:
     body = f"--{mark}\r\nContent-Type: application/dicom\r\n\r\n".encode() + content + f"\r\n--{mark}--\r\n".encode()
     headers = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={mark}', "Accept": DICOM_JSON}
     answer = await client.post("/studies", content=body, headers=headers)
-    if answer.status_code != 200:
+    if answer.status_code not in (200, 202) or _failed(answer.content):  # 202: stored, with warnings
         raise _unlike(f"status {answer.status_code} for the report: it was not stored")
 
 
@@ -174,6 +188,21 @@ async def _listed(client: Any, place: str, query: Mapping[str, str]) -> list[dic
     if not isinstance(found, list) or not all(isinstance(own, dict) for own in found):
         raise _unlike("no list for a search")
     return found
+
+
+def _failed(content: bytes) -> bool:
+    """Tell whether an answer of STOW-RS names an instance that was not stored."""
+    try:
+        found = json.loads(content) if content else {}
+    except ValueError:
+        return False
+    parts = found if isinstance(found, list) else [found]
+    return any(isinstance(own, dict) and bool((own.get(FAILED) or {}).get("Value")) for own in parts)
+
+
+def _whole(text: str) -> int:
+    """A number by which instances are put in order; zero where it is none."""
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else 0
 
 
 def _value(own: Mapping[str, Any], tag: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from chiasm.serving.faults import Fault, Refused, refused
 from chiasm.serving.hospital.mapping import AGE, GENDER, CodeMap, ColumnKeys, NoteKeys
 from chiasm.serving.reads import ReadsColumns
 
-DAYS_A_YEAR = 365.25
+ANY = "*"
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,23 +23,29 @@ class Fact:
 
     Args:
         record: its code as a record of events has it.
-        code: `SYSTEM//code` without what stands before or after it.
-        rest: unit, or coded answer, of an observation.
+        codes: each of its codings, `SYSTEM//code`.
+        answers: each coding of a coded answer.
+        unit: of its number.
         value: NaN where there is none.
         bound: True of `<0.01`, which is no value.
         occurs: True of what somebody has or gets (a condition, a drug), and of no observation.
+        ended: True of what occurred and no longer does, or is not certain.
         when: the first moment that its date allows.
+        issued: when it was told, which decides between two of one moment.
         source: reference of its resource, as in `Observation/17`; "" where it has none.
     """
 
     record: str
-    code: str
-    rest: str
-    value: float
-    bound: bool
-    occurs: bool
+    codes: tuple[str, ...]
     when: datetime
-    source: str
+    source: str = ""
+    answers: tuple[str, ...] = ()
+    unit: str = ""
+    value: float = math.nan
+    bound: bool = False
+    occurs: bool = False
+    ended: bool = False
+    issued: datetime | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,11 +60,12 @@ class Note:
 
 @dataclass(frozen=True, repr=False)
 class Person:
-    """Who it is about: a reference for the answer, the first moment that the birth date allows, and the gender."""
+    """Who it is about: a reference for the answer, the first and last moment that the birth date allows, the gender."""
 
     about: str = ""
-    born: datetime | None = None
+    born: tuple[datetime, datetime] | None = None
     gender: str | None = None
+    dead: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,13 +92,15 @@ class _Reading:
     """What is collected on the way."""
 
     left_out: Counter[str]
+    doubted: Collection[str]
     basis: dict[str, None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
 def asked_from(
-    facts: Sequence[Fact], notes: Sequence[Note], person: Person, mapping: CodeMap, at: datetime, left_out: Counter[str]
-) -> Asked:
+    facts: Sequence[Fact], notes: Sequence[Note], person: Person, mapping: CodeMap, at: datetime,
+    left_out: Counter[str], doubted: Collection[str] = (),
+) -> Asked:  # fmt: skip
     """Make the question of one patient.
 
     Of each mapped code the newest value before `at` counts, and of several at one time the last of them; what lies
@@ -101,12 +110,15 @@ def asked_from(
     Args:
         facts, notes: in any order of time; those of one time in the order in which they were sent.
         left_out: reasons, with counts, for what is not among the facts.
+        doubted: codes of what was left out, of which it is not known whether the patient has them; ANY: any code.
 
     Raises:
-        Refused: 422 with every fault.
+        Refused: 422 with every fault, and of a patient who had died.
     """
-    reading = _Reading(left_out)
-    before = sorted((own for own in facts if own.when <= at), key=lambda own: own.when)
+    if person.dead:
+        raise refused(422, "deceased", "the patient had died before the question: nothing is predicted", "Patient")
+    reading = _Reading(left_out, doubted)
+    before = sorted((own for own in facts if own.when <= at), key=lambda own: (own.when, own.issued or own.when))
     reading.left_out["later than the question"] += len(facts) - len(before)
     given: dict[str, Any] = {}
     for name, group in mapping.columns.items():
@@ -149,12 +161,16 @@ def _cells(
     cells: dict[str, Any] = dict.fromkeys(sorted(block.columns))
     for own in group:
         cells[own.column] = (
-            _derived(own, person, at) if own.derived else _coded(own, facts, block, mapping, at, reading)
+            _derived(own, person, at, reading) if own.derived else _coded(own, facts, block, mapping, at, reading)
         )
     if all(value is None for value in cells.values()):
         return None
     for own in group:  # of somebody of whom nothing is known it is not known either
-        if own.absent and cells[own.column] is None:
+        ended = any(own.code in fact.codes for fact in facts if fact.ended)
+        doubt = ended or own.code in reading.doubted or ANY in reading.doubted
+        if doubt and own.present and cells[own.column] is None:
+            reading.left_out[f"{own.column} is not certain, or is no longer so, and is missing"] += 1
+        elif own.absent and cells[own.column] is None:
             cells[own.column] = _level(own.absent, own, block)
     return cells
 
@@ -163,12 +179,20 @@ def _level(level: str, own: ColumnKeys, block: ReadsColumns) -> str | float:
     return level if own.column in block.levels else float(level)
 
 
-def _derived(own: ColumnKeys, person: Person, at: datetime) -> Any:
+def _derived(own: ColumnKeys, person: Person, at: datetime, reading: _Reading) -> Any:
     if own.derived == GENDER:
         return None if person.gender is None else own.levels.get(person.gender, None if own.levels else person.gender)
-    if own.derived == AGE and person.born is not None and person.born <= at:
-        return math.floor((at - person.born).days / DAYS_A_YEAR)
+    if own.derived == AGE and person.born is not None and person.born[0] <= at:
+        years = {_years(born, at) for born in person.born}
+        if len(years) == 1:
+            return years.pop()
+        reading.left_out["an age that the birth date leaves open"] += 1
     return None
+
+
+def _years(born: datetime, at: datetime) -> int:
+    """Whole years from a birth to a moment, by the calendar where the moment is."""
+    return at.year - born.year - ((at.month, at.day) < (born.month, born.day))
 
 
 def _coded(
@@ -176,38 +200,33 @@ def _coded(
 ) -> Any:
     since = at - timedelta(days=own.within_days) if own.within_days is not None else None
     place = f"{own.modality}.{own.column}"
-    mine = [fact for fact in facts if fact.code == own.code]
+    mine = [fact for fact in facts if own.code in fact.codes]
     recent = [fact for fact in mine if since is None or fact.when >= since]
     reading.left_out["older than the mapping allows"] += len(mine) - len(recent)
     if own.present:
-        held = [fact for fact in recent if fact.occurs]
+        held = [fact for fact in recent if fact.occurs and not fact.ended]
         if not held:
             return None
         reading.basis.setdefault(held[-1].source)
         return _level(own.present, own, block)
-    for fact in reversed([fact for fact in recent if not fact.occurs]):
+    newest = [fact for fact in recent if not fact.occurs][-1:]
+    for fact in newest:  # an older value in its place would be wrong without a word
         if own.levels:
-            if fact.rest in own.levels:
+            if known := [own.levels[answer] for answer in fact.answers if answer in own.levels]:
                 reading.basis.setdefault(fact.source)
-                return _level(own.levels[fact.rest], own, block)
+                return _level(known[0], own, block)
             what = "its newest coded answer is none that the mapping turns into a level: map it, or leave it out"
             reading.faults.append(Fault(place, "unknown-level", what))
-            return None
-        if fact.bound:
-            reading.left_out["a bound and no value"] += 1
-            continue
-        if math.isnan(fact.value):
-            reading.left_out["without a number"] += 1
-            continue
-        value = mapping.units.converted(fact.value, fact.rest, own.unit, own.factors)
-        if value is None:
+        elif fact.bound or math.isnan(fact.value):
+            reading.left_out[f"the newest {own.column} is a bound, or has no number, and is missing"] += 1
+        elif (value := mapping.units.converted(fact.value, fact.unit, own.unit, own.factors)) is None:
             what = (
                 f"its newest value is in a unit that does not become {own.unit or '1'}: give it a factor in the mapping"
             )
             reading.faults.append(Fault(place, "wrong-unit", what))
-            return None
-        reading.basis.setdefault(fact.source)
-        return value
+        else:
+            reading.basis.setdefault(fact.source)
+            return value
     return None
 
 
@@ -230,7 +249,7 @@ def _records(facts: Sequence[Fact], person: Person) -> list[dict[str, Any]]:
     """
     if not facts:
         return []
-    first = person.born or facts[0].when
+    first = person.born[0] if person.born else facts[0].when
     birth = [{"hours": 0.0, "code": BIRTH, "numeric_value": None}] if person.born else []
     return birth + [
         {

@@ -76,7 +76,7 @@ async def assessed(mapped: Mapped, server: FhirServer | None, request: Request, 
     resource = await answer_one(mapped.service, loaded, asked_of(bundle, mapping, at), asking)
     if write == "true" and server is not None:
         reference = await write_back(server, resource)
-        resource = {**resource, "id": reference.rpartition("/")[2]}
+        resource |= {"id": reference.rpartition("/")[2]} if reference else {}
     return resource
 
 

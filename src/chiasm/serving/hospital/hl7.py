@@ -137,9 +137,11 @@ def asked_of_message(message: Message, mapping: CodeMap, now: datetime) -> Asked
         raise BrokenMessage("not-readable", "it has one patient (PID), and no more")
     at = moment_of(message.field("MSH", 7), last=True) or now
     facts, left_out = facts_of_message(message, at)
-    born = moment_of(message.field("PID", 7))
+    first = moment_of(message.field("PID", 7))
+    born = None if first is None else (first, _last(message.field("PID", 7), first))
+    dead = message.field("PID", 30) == "Y"
     gender = GENDERS.get(message.components(message.field("PID", 8))[0])
-    return asked_from(facts, [], Person("", born, gender), mapping, at, left_out)
+    return asked_from(facts, [], Person("", born, gender, dead), mapping, at, left_out)
 
 
 def facts_of_message(message: Message, at: datetime) -> tuple[list[Fact], Counter[str]]:
@@ -152,16 +154,20 @@ def facts_of_message(message: Message, at: datetime) -> tuple[list[Fact], Counte
         if name != "OBX":
             continue
         parts = message.components(own[3])
-        alternates = (parts[0:3], parts[3:6])
-        code = next((c for c in map(_code, alternates) if c), "")
-        if own[11] in VOID or not code:
+        codes = _codes(parts)
+        if own[11] in VOID or not codes:
             left_out["not final, or without a code"] += 1
             continue
         when = moment_of(own[14] or observed) or at
         unit = message.components(own[6])[0]
-        value, answer, bound = _value(message, own[2], own[5])
-        found.append(Fact(code, code, answer or unit, value, bound, False, when, ""))
+        value, answers, bound = _value(message, own[2], own[5])
+        found.append(Fact(codes[0], codes, when, answers=answers, unit=unit, value=value, bound=bound))
     return found, left_out
+
+
+def _codes(parts: list[str]) -> tuple[str, ...]:
+    """The first and the alternate coding of a coded element."""
+    return tuple(code for code in (_code(parts[0:3]), _code(parts[3:6])) if code)
 
 
 def _code(parts: list[str]) -> str:
@@ -169,18 +175,18 @@ def _code(parts: list[str]) -> str:
     return f"{SYSTEMS.get(system, system or 'LOCAL')}//{code}" if code else ""
 
 
-def _value(message: Message, kind: str, text: str) -> tuple[float, str, bool]:
-    """Return number, coded answer, and whether it is a bound; repeated values are none."""
+def _value(message: Message, kind: str, text: str) -> tuple[float, tuple[str, ...], bool]:
+    """Return number, coded answers, and whether it is a bound; repeated values are none."""
     if message.marks[2] in text:
-        return math.nan, "", False
+        return math.nan, (), False
     parts = message.components(text)
     if kind in NUMBER:
-        return _number(parts[0]), "", False
+        return _number(parts[0]), (), False
     if kind in STRUCTURED:
         if parts[0] not in ("", "="):
-            return math.nan, "", True
-        return (_number(parts[1]) if len(parts) == 2 else math.nan), "", False
-    return math.nan, _code(parts) if kind in CODED else "", False
+            return math.nan, (), True
+        return (_number(parts[1]) if len(parts) == 2 else math.nan), (), False
+    return math.nan, _codes(parts) if kind in CODED else (), False
 
 
 def _number(text: str) -> float:
@@ -225,6 +231,16 @@ def moment_of(text: str, *, last: bool = False) -> datetime | None:
     if last and hour is None:
         first += timedelta(days=1) - timedelta(seconds=1)
     return first.astimezone(UTC)
+
+
+def _last(text: str, first: datetime) -> datetime:
+    """The last moment that a date can mean: of a year, of a month, of a day, or the moment itself."""
+    digits = len(text.partition("^")[0].strip())
+    if digits >= 10:
+        return first
+    year, month = (first.year + 1, 1) if digits < 6 else (first.year + first.month // 12, first.month % 12 + 1)
+    after = first + timedelta(days=1) if digits >= 8 else first.replace(year=year, month=month)
+    return after - timedelta(seconds=1)
 
 
 def acknowledgement(message: Message | None, code: str, now: datetime, faults: tuple[Fault, ...] = ()) -> bytes:

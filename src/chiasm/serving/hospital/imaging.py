@@ -64,10 +64,10 @@ async def assessed(mapped: Mapped, server: DicomServer, document: Any, asking: A
             for image in mapping.images:
                 wanted = named.get(image.modality)
                 wanted = None if wanted is None else require_uid(wanted, f"series.{image.modality}")
-                series = await series_of(client, study, image.dicom, wanted)
+                series, number = await series_of(client, study, image.dicom, wanted)
                 place = Path(folder) / f"series-{len(sources)}"
                 place.mkdir()
-                found = await fetch_series(server, client, study, series, place)
+                found = await fetch_series(server, client, study, series, place, number)
                 sources[image.modality] = found[0] if len(found) == 1 else place
                 files += found
         given = {**patient, **{name: {"upload": name} for name in sources}}

@@ -43,6 +43,8 @@ class Hospital:
             if own.cds_hooks is not None:
                 from chiasm.serving.hospital.cds_hooks import cds_routes
 
+                if own.records:
+                    raise MappingError("`records` read all that is known, which CDS Hooks cannot ask for beforehand")
                 if own.cds_hooks.keys:
                     self._sign(service, own.cds_hooks.keys, own.cds_hooks.audience)
                 app.include_router(cds_routes(mapped))

@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chiasm.errors import nearest
 from chiasm.limits import MANIFEST_BYTES, LimitError, require_regular
+from chiasm.readers.record.fhir import SYSTEMS
 from chiasm.serving.hospital.ucum import Units
 from chiasm.serving.reads import Reads, ReadsColumns, ReadsItem
 
 AGE, GENDER = "age", "gender"
 DERIVED = (AGE, GENDER)
+MOST_DAYS = 36_525  # a hundred years
 
 
 class _Strict(BaseModel):
@@ -182,6 +184,9 @@ def fitting(keys: HospitalKeys, reads: Map[str, Reads]) -> CodeMap:
             raise MappingError(f"'{own.modality}.{own.column}' is mapped twice")
         group.append(own)
     for note in keys.notes:
+        if note.code:
+            _check_code(note.code, f"a note of '{note.modality}'")
+        _check_days(note.within_days, f"a note of '{note.modality}'")
         _of_form(note.modality, reads, "cell", "a text")
     for name in keys.records:
         _of_form(name, reads, "events", "records")
@@ -225,8 +230,9 @@ def _check_column(own: ColumnKeys, block: ReadsColumns, units: Units) -> None:
         raise MappingError(f"{place} is found by a `code` or is `derived`, one of the two")
     if own.derived and own.derived not in DERIVED:
         raise MappingError(f"{place} is derived from '{own.derived}', and may be from {' or '.join(DERIVED)}")
-    if own.code and "//" not in own.code:
-        raise MappingError(f"the code of {place} is SYSTEM//code, as in LOINC//1988-5")
+    if own.code:
+        _check_code(own.code, place)
+    _check_days(own.within_days, place)
     words = own.column in block.levels
     if words and own.unit:
         raise MappingError(f"{place} is a column of words and has no unit")
@@ -243,6 +249,19 @@ def _check_column(own: ColumnKeys, block: ReadsColumns, units: Units) -> None:
     for unit in filter(None, (own.unit, *own.factors)):
         if not units.is_known(unit):
             raise MappingError(f"'{unit}' of {place} is no unit of UCUM")
+
+
+def _check_code(code: str, place: str) -> None:
+    system, separator, rest = code.rpartition("//")
+    if not separator or not system or not rest:
+        raise MappingError(f"the code of {place} is SYSTEM//code, as in LOINC//1988-5")
+    if system in SYSTEMS:
+        raise MappingError(f"the code of {place} is written {SYSTEMS[system]}//{rest}")
+
+
+def _check_days(days: float | None, place: str) -> None:
+    if days is not None and not 0 < days <= MOST_DAYS:
+        raise MappingError(f"`within_days` of {place} is above 0 and at most {MOST_DAYS:,}")
 
 
 def _is_number(level: Any) -> bool:

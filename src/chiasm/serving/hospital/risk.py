@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,22 +60,35 @@ def outcomes_of(prediction: Mapping[str, Any], target: Mapping[str, Any]) -> lis
         if value is None:
             continue
         if name.startswith(SURVIVAL):
-            found.append(_by_time("the event", 1.0 - value, name.removeprefix(SURVIVAL), unit))
+            found.append(
+                _by_time(str(target.get("event") or "the event"), 1.0 - value, name.removeprefix(SURVIVAL), unit)
+            )
         elif name.startswith(INCIDENCE):
             cause, _, time = name.removeprefix(INCIDENCE).rpartition("_")
             found.append(_by_time(cause, value, time, unit))
         elif name.startswith(PROBABILITY):
-            found.append({"outcome": {"text": name.removeprefix(PROBABILITY)}, "probabilityDecimal": _rounded(value)})
+            words = name.removeprefix(PROBABILITY)
+            column = target.get("column")
+            found.append(_outcome(f"{column}: {words}" if isinstance(column, str) else words, value))
     return found or None
 
 
 def _by_time(event: str, probability: float, time: str, unit: str) -> Resource:
-    found: Resource = {"outcome": {"text": event}, "probabilityDecimal": _rounded(min(max(probability, 0.0), 1.0))}
+    found = _outcome(event, min(max(probability, 0.0), 1.0))
     code = TIME_UNITS.get(unit)
     quantity = {"value": float(time), **({"unit": unit} if unit else {})}
     if code:
         quantity |= {"system": UCUM, "code": code}
     return {**found, "whenRange": {"low": {**quantity, "value": 0.0}, "high": quantity}}
+
+
+def _outcome(words: str, probability: float) -> Resource:
+    """One outcome; in words too, since readers of FHIR take a decimal for a share or for percent."""
+    return {
+        "outcome": {"text": words},
+        "probabilityDecimal": _rounded(probability),
+        "qualitativeRisk": {"text": f"{probability:.1%}"},
+    }
 
 
 def _rounded(value: float) -> float:
@@ -120,8 +134,9 @@ def _by(model: Mapping[str, str]) -> str:
 
 
 def identifier_of(asked: Asked, model: Mapping[str, str]) -> str:
-    """Identify an answer by its model, patient and time alone, so that it is stored once however often it is sent."""
-    parts = "\n".join((model["sha256"], asked.about, asked.at.isoformat()))
+    """Identify an answer by model, patient, time and what was known: it is stored once, and a correction too."""
+    known = json.dumps(asked.patient, sort_keys=True)
+    parts = "\n".join((model["sha256"], asked.about, asked.at.isoformat(), known))
     return hashlib.sha256(parts.encode()).hexdigest()
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from chiasm.readers.registry import missing
 
-NO_UNIT = ("", "1", "{}")
+NO_UNIT = ("", "1")
+ANNOTATION = re.compile(r"\{[^{}]*\}")  # which says something and is no unit
+APART = re.compile(r"eq(?![a-z])|\[[^\]]*U\]|mol/mol")
+"""What stands for more than its dimension: equivalents, arbitrary units, shares of molecules."""
 LONGEST = 40  # letters: parsing takes more than linear time
 KEPT = 10_000
 
@@ -47,7 +51,8 @@ class Units:
 
     def is_known(self, unit: str) -> bool:
         """Tell whether UCUM has the unit."""
-        return unit in NO_UNIT or self._unit(unit) is not None
+        plain = ANNOTATION.sub("", unit)
+        return plain in NO_UNIT or self._unit(plain) is not None
 
     def converted(
         self, value: float, given: str, wanted: str, factors: Mapping[str, float] | None = None
@@ -60,10 +65,11 @@ class Units:
         given, wanted = given.strip(), wanted.strip()
         if factors and given in factors:
             return value * factors[given]
+        given, wanted = ANNOTATION.sub("", given), ANNOTATION.sub("", wanted)
         if given == wanted or (given in NO_UNIT and wanted in NO_UNIT):
             return value
         one, other = self._unit(given or "1"), self._unit(wanted or "1")
-        if one is None or other is None:
+        if one is None or other is None or APART.findall(given) != APART.findall(wanted):
             return None
         try:
             plain = one.magnitude == 1 and other.magnitude == 1  # as of degrees, which have an origin

@@ -57,16 +57,20 @@ def _is_here(host: str) -> bool:
 
 
 async def write_back(server: FhirServer, resource: Mapping[str, Any]) -> str:
-    """Store a resource unless one with its identifier is there, and return its reference on the server.
+    """Store a resource unless one with its identifier is there; returns its reference there, "" where none is told.
 
     A transaction with a conditional create (`ifNoneExist`, FHIR R4 3.1.0.7.1): sent again after a lost answer, it
     stores nothing twice.
 
     Raises:
-        Refused: 502 where the server refuses it, 504 where it does not answer in the tries that there are.
+        Refused: 422 without a patient to write it to; 502 where the server refuses it, 504 where it does not answer
+            in the tries that there are.
     """
     import httpx
 
+    if not str(resource["subject"].get("reference", "")).partition("/")[2]:
+        what = "the Bundle does not say of whom it is by a reference that the server has: name the Patient by its id"
+        raise refused(422, "no-subject", what, "Bundle")
     identifier = resource["identifier"][0]
     bundle = {
         "resourceType": "Bundle",
@@ -112,7 +116,7 @@ def _location(answer: Any, kind: str) -> str:
     if not status.startswith("2"):
         raise _failed(f"the FHIR server refuses the answer with status {status[:3]}")
     tail = location.partition("/_history")[0].rpartition(f"{kind}/")[2]
-    return f"{kind}/{tail}" if tail else kind
+    return f"{kind}/{tail}" if tail else ""
 
 
 def _failed(what: str) -> Refused:
