@@ -26,7 +26,8 @@ FOREIGN = {
     "adapters/pego.py": {"lora_A"},  # peft
     "adapters/sites.py": {"groups", "weight"},  # torch
     "artifact/files.py": {"renameat2"},  # libc
-    "artifact/trees.py": {"_is_protocol", "detach"},  # typing; torch, which is not imported here
+    "artifact/json_schema.py": {"_is_protocol"},  # typing
+    "artifact/trees.py": {"__annotations__", "_is_protocol", "detach"},  # typing; torch, which is not imported here
     "cohort/annotated_block.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
     "cohort/annotated_file.py": {"get", "keys", "shape"},  # h5py
     "api/scikit.py": {"__dict__", "__qualname__", "get_params", "steps"},  # scikit-learn
