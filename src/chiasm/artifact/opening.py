@@ -137,6 +137,8 @@ def _names(path: Path, handle: int | None, known: Collection[str]) -> frozenset[
     with os.scandir(path if handle is None else handle) as entries:
         for entry in entries:
             if entry.name not in known:  # the first is enough: there may be millions
+                if not any((path / name).exists() for name in known):
+                    raise ArtifactError(f"'{one_line(path.name)}' is not a model folder: it holds no file of a model")
                 raise ArtifactError(
                     f"'{one_line(path.name)}' holds '{one_line(entry.name)[:SHOWN]}', which is no file of a model: "
                     "move it elsewhere if you put it there, else get the model anew"
