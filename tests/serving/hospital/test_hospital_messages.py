@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from chiasm.serving.hospital.hl7 import BrokenMessage, read_message
+from chiasm.api.serving import serving_app
+from chiasm.serving.audit import Audit, AuditFull
+from chiasm.serving.hospital.hl7 import BrokenMessage, moment_of, read_message
+from chiasm.serving.hospital.mapping import MappingError
 from chiasm.serving.hospital.mllp import BEGIN, END, Listener, MllpLimits, send_message
 from examples import examples
 from hospital_messages import MAPPING, OFFLINE, mapping_file, message
@@ -34,7 +41,8 @@ class Receiver:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._listener = Listener(self._answer, lambda *_, **__: None)
-        self.port = asyncio.run_coroutine_threadsafe(self._listener.start("127.0.0.1", 0), self._loop).result(10)
+        listening = self._listener.start(socket.create_server(("127.0.0.1", 0)))
+        self.port = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
 
     async def _answer(self, data: bytes) -> bytes:
         self.taken.append(data)
@@ -69,6 +77,12 @@ def client(
     options = {"hospital": mapping_file(folder, text), "audit": folder / "audit.jsonl"}
     with asked([served_folder], told=lambda event, **facts: told.append((event, facts)), **options) as own:
         yield own
+
+
+@pytest.fixture(scope="module")
+def trail(client: TestClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The audit trail of the service."""
+    return next(tmp_path_factory.getbasetemp().glob("hospital*/audit.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +129,8 @@ def test_a_message_that_is_sent_again_is_answered_once(port: int, receiver: Rece
         (message("B7").replace(b"UNICODE UTF-8", b"KLINGON"), "AR", "character set"),
         (message(""), "AR", "control id"),
         (b"\x00\x01", "AR", "no message of HL7"),
+        (message("B9").replace(b"\r", b"\r\n"), "AR", "segments end with CR"),
+        (message("B10").replace(b"\r", b"\n"), "AR", "segments end with CR"),
         (message("B8").replace(b"DOE", b"\xff\xfe"), "AR", "character set"),
     ],
 )
@@ -169,13 +185,14 @@ def test_a_listener_bounds_what_a_sender_costs() -> None:
             return data
 
         own = Listener(answer, lambda event, **_: events.append(event), limits)
-        port = await own.start("127.0.0.1", 0)
+        port = await own.start(socket.create_server(("127.0.0.1", 0)))
         for sent in (BEGIN + b"a" * 200 + END, BEGIN + b"slow", b""):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
             assert await asyncio.wait_for(reader.read(), 5) == b""
             writer.close()
         first = await asyncio.open_connection("127.0.0.1", port)
+        first[1].write(BEGIN)  # a message has begun: it gives way to nobody
         await asyncio.sleep(0.02)
         second, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asyncio.wait_for(second.read(), 5) == b""
@@ -187,13 +204,229 @@ def test_a_listener_bounds_what_a_sender_costs() -> None:
     asyncio.run(run())
 
 
+def test_whoever_holds_connections_idle_closes_the_listener_to_nobody() -> None:
+    async def run() -> None:
+        events: list[str] = []
+
+        async def answer(data: bytes) -> bytes:
+            return data
+
+        limits = MllpLimits(connections=8)
+        own = Listener(answer, lambda event, **_: events.append(event), limits)
+        port = await own.start(socket.create_server(("127.0.0.1", 0)))
+
+        async def connected(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            found = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+            await asyncio.sleep(0.02)
+            return found
+
+        one, two, three = [await connected("127.0.0.2") for _ in range(3)]
+        assert await asyncio.wait_for(one[0].read(), 5) == b""  # the longest idle one of its address, which has two
+        others = [await connected(f"127.0.0.{3 + number // 2}") for number in range(6)]
+        two[1].write(BEGIN + b"two" + END)  # all are taken; what is said last is not the longest idle one
+        assert await asyncio.wait_for(two[0].readuntil(END), 5) == BEGIN + b"two" + END
+        last = await connected("127.0.0.9")
+        assert await asyncio.wait_for(three[0].read(), 5) == b""
+        last[1].write(BEGIN + b"last" + END)
+        assert await asyncio.wait_for(last[0].readuntil(END), 5) == BEGIN + b"last" + END
+        assert events == ["mllp-gave-way", "mllp-gave-way"]
+        for _, writer in (one, two, three, *others, last):
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        await own.stop(1.0)
+
+    asyncio.run(run())
+
+
+def lines_of(trail: Path) -> list[dict[str, Any]]:
+    return [own for own in map(json.loads, trail.read_text().splitlines()) if own["what"] == "hl7-oru"]
+
+
+def test_a_prediction_is_written_down_before_it_is_sent_and_a_repeat_too(
+    client: TestClient, port: int, receiver: Receiver, trail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise AuditFull("no space is left")
+
+    before = len(receiver.taken)
+    with monkeypatch.context() as own:
+        own.setattr(Audit, "write", full)
+        assert send(port, message("H1")).field("MSA", 1) == "AE" and len(receiver.taken) == before
+    assert send(port, message("H1")).field("MSA", 1) == "AA" and len(receiver.taken) == before + 1
+    (model,) = client.get("/models").json()["models"]
+    line = lines_of(trail)[-1]
+    assert {name: line[name] for name in ("status", "outcome", "model", "version", "sha256", "patients")} == {
+        "status": "AA", "outcome": "answered", "model": model["name"], "version": model["version"],
+        "sha256": model["sha256"], "patients": 1,
+    }  # fmt: skip
+    assert line["patterns"] == {"clinical+lab": 1}
+    with monkeypatch.context() as own:
+        own.setattr(Audit, "write", full)
+        assert send(port, message("H1")).field("MSA", 1) == "AE"
+    assert send(port, message("H1")).field("MSA", 1) == "AA" and len(receiver.taken) == before + 1
+    assert lines_of(trail)[-1]["outcome"] == "repeated"
+    receiver.code = "AE"
+    try:
+        send(port, message("H2"))
+    finally:
+        receiver.code = "AA"
+    answered, unsent = lines_of(trail)[-2:]
+    assert (answered["outcome"], unsent["outcome"], unsent["status"]) == ("answered", "not-sent", "AE")
+    assert answered["request"] == unsent["request"] and unsent["sha256"] == model["sha256"]
+
+
+def test_a_test_message_stays_one(port: int, receiver: Receiver) -> None:
+    answer = send(port, message("T1").replace(b"|T1|P|", b"|T1|T|"))
+    assert answer.field("MSH", 11) == "T" and read_message(receiver.taken[-1]).field("MSH", 11) == "T"
+    assert send(port, message("T2").replace(b"|T2|P|", b"|T2|D|")).field("MSH", 11) == "D"
+
+
+def test_what_cannot_be_read_is_rejected_by_its_control_id(port: int) -> None:
+    for data in (
+        message("I1").replace(b"DOE", b"\xff\xfe"),
+        message("I1").replace(b"2.5.1", b"9.9"),
+        message("I1").replace(b"OBX|1", b"?"),
+        message("I1").replace(b"\r", b"\n"),
+    ):
+        answer = send(port, data.replace(b"|I1|P|", b"|I1|T|"))
+        found = [
+            answer.field("MSA", 1),
+            answer.field("MSA", 2),
+            *(answer.field("MSH", number) for number in (5, 6, 11)),
+        ]
+        assert found == ["AR", "I1", "LAB", "HOSP", "T"]
+    reply = send(port, message("I2").replace(b"ORU^R01^ORU_R01", b"ADT^A01^ADT_A01"))
+    assert reply.field("MSH", 9) == "ACK^A01^ACK"
+
+
+def test_the_patient_is_told_on_as_it_was_sent(port: int, receiver: Receiver) -> None:
+    pid = b"PID|1||12345^^^H^MR||DO\\X41\\E\\S\\^JANE||19610203|F"
+    assert send(port, message("J1").replace(b"PID|1||12345^^^H^MR||DOE^JANE||19610203|F", pid)).field("MSA", 1) == "AA"
+    assert pid in receiver.taken[-1].split(b"\r")
+    other = message("J2").translate(bytes.maketrans(b"|^~\\&", b"#@%!$"))
+    other = other.replace(b"12345", b"1^|&\\~2").replace(b"DOE@JANE", b"D!X41!!F!!R!!E!$B@J")
+    assert send(port, other).field("MSA", 1) == "AA"
+    told = b"PID|1||1\\S\\\\F\\\\T\\\\E\\\\R\\2^^^H^MR||D\\X41\\#%!&B^J||19610203|F"
+    assert told in receiver.taken[-1].split(b"\r")
+
+
+def test_preliminary_results_are_left_out_and_counted(port: int, receiver: Receiver) -> None:
+    last = "OBX|4|NM|1988-5^CRP^LN||99|mg/L^^UCUM|||||P|||20260221080000+0000"
+    assert send(port, message("K1", extra=last)).field("MSA", 1) == "AA"
+    plain = send(port, message("K2")) and receiver.taken[-1]
+    values = [[f[5] for n, f in read_message(own).segments if n == "OBX"] for own in (receiver.taken[-2], plain)]
+    assert values[0] == values[1] and b"1 left out: not final" in receiver.taken[-2]
+
+
+def test_a_result_is_known_under_either_of_its_codings(port: int, receiver: Receiver) -> None:
+    assert send(port, message("N1")).field("MSA", 1) == "AA"
+    other = message("N2").replace(b"|1988-5^CRP^LN|", b"|CRP^CRP^L^1988-5^CRP^LN|")
+    other = other.replace(b"258228008^Stage IV^SCT", b"S4^Stage IV^L^258228008^Stage IV^SCT")
+    assert send(port, other).field("MSA", 1) == "AA"
+    first, second = ([f for n, f in read_message(own).segments if n == "OBX"] for own in receiver.taken[-2:])
+    assert [own[5] for own in first] == [own[5] for own in second]
+
+
+def test_a_time_without_a_zone_is_of_the_zone_of_the_message(port: int, receiver: Receiver) -> None:
+    data = message("L1").replace(b"20260301120000+0000", b"20260301120000+0100")
+    assert send(port, data.replace(b"20260220080000+0000", b"20260301113000")).field("MSA", 1) == "AA"
+    assert b"later than the question" not in receiver.taken[-1]  # 10:30 UTC, half an hour before it
+    assert moment_of("20260301", last=True, local=ZoneInfo("Europe/Berlin")) == datetime(
+        2026, 3, 1, 22, 59, 59, tzinfo=UTC
+    )
+    assert moment_of("202412", last=True) == datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert moment_of("2024", last=True) == datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)
+    with pytest.raises(BrokenMessage):
+        moment_of("20260015")
+
+
+def self_signed(place: Path) -> Path:
+    """Write a certificate that signs itself, and its key, at a path with .pem and .key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, place.name)])
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    built = built.serial_number(x509.random_serial_number()).add_extension(x509.BasicConstraints(True, None), True)
+    built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    place.with_suffix(".pem").write_bytes(built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    place.with_suffix(".key").write_bytes(key.private_bytes(*private))
+    return place
+
+
+def test_a_sender_has_to_have_a_certificate_where_they_are_asked_for(
+    served_folder: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    pytest.importorskip("cryptography")
+    own, other = self_signed(tmp_path / "own"), self_signed(tmp_path / "other")
+    keys = "".join(
+        f'{name} = "own.{end}"\n' for name, end in (("certificate", "pem"), ("key", "key"), ("clients", "pem"))
+    )
+    text = (
+        f'{MAPPING}\n[hl7]\nlisten = "127.0.0.1:0"\nsend = "127.0.0.1:{receiver.port}"\nzone = "Europe/Berlin"\n{keys}'
+    )
+    told: list[Any] = []
+    options = {"hospital": mapping_file(tmp_path, text), "told": lambda event, **facts: told.append((event, facts))}
+    # half past eleven UTC is later than twelve in Berlin
+    data = message("M1").replace(b"20260301120000+0000", b"20260301120000")
+    data = data.replace(b"20260220080000+0000", b"20260301113000+0000")
+    with asked([served_folder], **options):
+        listening = int(next(facts["port"] for event, facts in told if event == "hl7"))
+
+        def sent(certificate: Path | None) -> bytes:
+            context = ssl.create_default_context(cafile=str(own.with_suffix(".pem")))
+            context.check_hostname = False
+            if certificate is not None:
+                context.load_cert_chain(certificate.with_suffix(".pem"), certificate.with_suffix(".key"))
+
+            async def conversation() -> bytes:
+                try:
+                    return await send_message("127.0.0.1", listening, data, 10.0, context)
+                finally:
+                    await asyncio.sleep(0.05)  # until TLS has said good-bye
+
+            return asyncio.run(conversation())
+
+        before = len(receiver.taken)
+        for stranger in (None, other):
+            with pytest.raises(OSError):
+                sent(stranger)
+        assert len(receiver.taken) == before
+        assert read_message(sent(own)).field("MSA", 1) == "AA"
+        assert b"later than the question" in receiver.taken[-1]
+
+
+@pytest.mark.parametrize(
+    ("listen", "more", "words"),
+    [
+        ("taken", "", "cannot be listened on"),
+        ("0.0.0.0:0", 'certificate = "hospital.toml"\nkey = "hospital.toml"', "and `clients`"),
+        ("127.0.0.1:0", 'clients = "hospital.toml"', "told by TLS"),
+        ("127.0.0.1:0", 'certificate = "hospital.toml"\nkey = "hospital.toml"', "no PEM file"),
+        ("127.0.0.1:0", 'zone = "Europe/Atlantis"', "IANA time zones"),
+        ("127.0.0.1:0", 'zone = "../etc/passwd"', "IANA time zones"),
+    ],
+)
+def test_what_cannot_be_listened_on_is_told_before_anybody_is_served(
+    served_folder: Path, receiver: Receiver, tmp_path: Path, listen: str, more: str, words: str
+) -> None:
+    address = f"127.0.0.1:{receiver.port}" if listen == "taken" else listen
+    text = f'{MAPPING}\n[hl7]\nlisten = "{address}"\nsend = "127.0.0.1:9"\n{more}\n'
+    with pytest.raises(MappingError, match=words):
+        serving_app([served_folder], hospital=mapping_file(tmp_path, text))
+
+
 def test_no_identifier_stands_in_what_is_told_or_written_down(
-    client: TestClient, told: list[Any], port: int, tmp_path_factory: pytest.TempPathFactory
+    client: TestClient, told: list[Any], port: int, trail: Path
 ) -> None:
     send(port, message("F1").replace(b"DOE^JANE", b"PLANTED^NAME"))
-    trail = next(tmp_path_factory.getbasetemp().glob("hospital*/audit.jsonl")).read_text()
-    everything = trail + repr(told) + client.get("/metrics").text
-    assert '"what":"hl7-oru"' in trail
+    everything = trail.read_text() + repr(told) + client.get("/metrics").text
+    assert '"what":"hl7-oru"' in everything
     for planted in ("PLANTED", "12345", "19610203", "12.3", "DOE"):
         assert planted not in everything
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 import sys
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
@@ -77,16 +79,20 @@ class Hospital:
         listen, send = _address(own.listen, "listen"), _address(own.send, "send")
         if (own.certificate == "") != (own.key == ""):
             raise MappingError("TLS of [hl7] needs both `certificate` and `key`")
-        if not listen.is_local and not own.certificate:
+        if own.clients and not own.certificate:
+            raise MappingError("`clients` of [hl7] are told by TLS: give `certificate` and `key` too")
+        if not listen.is_local and not own.clients:
             raise MappingError(
-                "[hl7] listens beyond this machine: give `certificate` and `key`, or listen on 127.0.0.1"
+                "[hl7] listens beyond this machine: give `certificate`, `key` and `clients`, the certificates by which "
+                "senders are told, or listen on 127.0.0.1"
             )
         if not send.is_local and not own.authority:
             raise MappingError(
                 "[hl7] sends beyond this machine: give `authority`, the certificates of the receiver's TLS"
             )
-        files = [self._file(name) if name else None for name in (own.certificate, own.key, own.authority)]
-        return Hl7Place(listen.host, listen.port, (send.host, send.port), *files)
+        names = (own.certificate, own.key, own.clients, own.authority)
+        certificate, key, clients, authority = (self._file(name) if name else None for name in names)
+        return Hl7Place(listen, (send.host, send.port), certificate, key, clients, authority, _zone(own.zone))
 
     def _file(self, name: str) -> Path:
         found = self._path.parent / name
@@ -104,6 +110,13 @@ class Hospital:
         if path.stat().st_size > TOKEN_BYTES or len(text := path.read_text("utf-8").strip()) == 0 or "\n" in text:
             raise MappingError(f"'{name}' holds no token: one line of text")
         return text
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (KeyError, ValueError, OSError):
+        raise MappingError("`zone` of [hl7] is a name of the IANA time zones, as in Europe/Berlin") from None
 
 
 def _address(text: str, key: str) -> Address:

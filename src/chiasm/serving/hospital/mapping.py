@@ -90,13 +90,22 @@ class DicomKeys(_Strict):
 
 
 class Hl7Keys(_Strict):
-    """A listener of MLLP, and the receiver of predictions, host:port; PEM files of TLS, `authority` the receiver's."""
+    """A listener of MLLP, and the receiver of predictions, both host:port.
+
+    Args:
+        certificate, key: of the listener's TLS, PEM files.
+        clients: certificates, in a PEM file, one of which has to have signed that of each sender.
+        authority: certificates that the receiver's TLS is held against, in a PEM file.
+        zone: of times that name none in a message that names none, as in "Europe/Berlin"; UTC without it.
+    """
 
     listen: str
     send: str
     certificate: str = ""
     key: str = ""
+    clients: str = ""
     authority: str = ""
+    zone: str = ""
 
 
 class HospitalKeys(_Strict):

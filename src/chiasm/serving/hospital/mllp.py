@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -26,7 +27,8 @@ class MllpLimits:
         message_seconds: from its first byte to its last.
         idle_seconds: between messages.
         answer_seconds: until the acknowledgement is taken.
-        connections: at once.
+        handshake_seconds: of TLS.
+        connections: at once; a sender's address has a quarter of them. The one that is idle for longest gives way.
     """
 
     message_bytes: int = MESSAGE_BYTES
@@ -34,6 +36,12 @@ class MllpLimits:
     idle_seconds: float = 600.0
     answer_seconds: float = 60.0
     connections: int = 32
+    handshake_seconds: float = 10.0
+
+    @property
+    def share(self) -> int:
+        """Connections of one address."""
+        return max(1, self.connections // 4)
 
 
 class BrokenFrame(Exception):
@@ -52,13 +60,16 @@ class Listener:
     answer: Answer
     told: Callable[..., None]
     limits: MllpLimits = MllpLimits()
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
-    _idle: set[asyncio.Task[None]] = field(default_factory=set)
+    _open: dict[asyncio.Task[None], str] = field(default_factory=dict)  # to the sender's address
+    _idle: dict[asyncio.Task[None], None] = field(default_factory=dict)  # the longest idle one is the first
     _server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int, context: ssl.SSLContext | None = None) -> int:
-        """Listen, and return the port."""
-        self._server = await asyncio.start_server(self._connected, host, port, ssl=context, limit=READ_BYTES)
+    async def start(self, own: socket.socket, context: ssl.SSLContext | None = None) -> int:
+        """Answer who connects to a socket that listens, and return its port."""
+        seconds = None if context is None else self.limits.handshake_seconds
+        self._server = await asyncio.start_server(
+            self._connected, sock=own, ssl=context, ssl_handshake_timeout=seconds, limit=READ_BYTES
+        )
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self, grace_seconds: float) -> None:
@@ -77,11 +88,12 @@ class Listener:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._open) >= self.limits.connections:
+        peer = str((writer.get_extra_info("peername") or "?")[0])
+        if not self._has_room(peer):
             self.told("mllp-full", connections=self.limits.connections)
             writer.close()
             return
-        self._open.add(task)
+        self._open[task] = peer
         try:
             await self._converse(reader, writer, task)
         except BrokenFrame as error:
@@ -89,30 +101,51 @@ class Listener:
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             self.told("mllp-lost")
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
             writer.close()
             with contextlib.suppress(ConnectionError, TimeoutError, ssl.SSLError):
                 await asyncio.wait_for(writer.wait_closed(), 5.0)
+
+    def _has_room(self, peer: str) -> bool:
+        """Tell whether one more may connect, for whom one that is idle gives way: of its own address, or of any."""
+        own = [task for task, other in self._open.items() if other == peer]
+        if len(own) >= self.limits.share:
+            among = set(own)
+        elif len(self._open) >= self.limits.connections:
+            among = set(self._open)
+        else:
+            return True
+        longest = next((task for task in self._idle if task in among), None)
+        if longest is None:
+            return False
+        self.told("mllp-gave-way")
+        del self._idle[longest], self._open[longest]
+        longest.cancel()
+        return True
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: asyncio.Task[None]
     ) -> None:
         while self._server is not None and self._server.is_serving():
-            self._idle.add(task)
+            self._idle[task] = None
             try:
-                first = await asyncio.wait_for(reader.read(1), self.limits.idle_seconds)
+                first = await asyncio.wait_for(self._first(reader), self.limits.idle_seconds)
             finally:
-                self._idle.discard(task)
+                self._idle.pop(task, None)
             if not first:
                 return
-            if first in b"\r\n":  # some senders end a frame with more than it asks for
-                continue
             if first != BEGIN:
                 raise BrokenFrame("it does not begin with the start of a frame")
             data = await asyncio.wait_for(self._message(reader), self.limits.message_seconds)
             acknowledged = await self.answer(data)
             writer.write(BEGIN + acknowledged + END)
             await asyncio.wait_for(writer.drain(), self.limits.answer_seconds)
+
+    async def _first(self, reader: asyncio.StreamReader) -> bytes:
+        first = await reader.read(1)
+        while first and first in b"\r\n":  # some senders end a frame with more than it asks for
+            first = await reader.read(1)
+        return first
 
     async def _message(self, reader: asyncio.StreamReader) -> bytes:
         parts, size = [], 0
