@@ -207,7 +207,7 @@ def test_pasted_lines_have_one_separator_and_what_is_ambiguous_is_refused_at_its
         genes.fill(text)
         records.fill("1;LOINC//x;2.5\n2;LOINC//y")
         page.click("#predict")
-        page.wait_for_function("document.getElementById('trouble').textContent === 'taken'")
+        page.wait_for_selector("#trouble:text-is('taken')")
         found = sent.pop()
         assert {name: value for name, value in found["genes"].items() if value is not None} == {"g1": 1.5, "g3": 0.1}
         assert found["records"] == [
