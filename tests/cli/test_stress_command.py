@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from chiasm.cli.stressing import _show_attacks
+from chiasm.evaluation.stress.attacks import attack_table
 from command_line import Run
 
 
@@ -55,3 +59,15 @@ def test_the_screen_the_files_and_json_say_the_same(run: Run, tmp_path: Path) ->
     ):
         refused = run("stress", manifest, *words)
         assert refused.code == 2 and refused.err.count("\n") == 1 and refused.out == ""
+
+
+@pytest.mark.parametrize("low", [0.4, 0.6])
+def test_that_nothing_can_be_lost_is_said(low: float, capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ["recipe", "fault", "modality", "level", "metric", "low", "high", "change", "change_low", "change_high"]
+    rows = [
+        ["net", "none", "", 0.0, 0.7, low, 0.8, 0.0, 0.0, 0.0],
+        ["net", "fgsm", "m1", 0.1, 0.6, 0.5, 0.7, -0.1, -0.2, 0.0],
+    ]
+    attacks = attack_table(pd.DataFrame(rows, columns=columns), 0.5)
+    _show_attacks(SimpleNamespace(attacks=attacks, metric="auroc", not_attacked={}))
+    assert ("not above chance, so there is nothing to lose" in capsys.readouterr().out) == (low < 0.5)

@@ -134,6 +134,10 @@ def _show_attacks(found: Any) -> None:
         headings = ["recipe", "attack", "modality", "radius", "clean", "noise", f"{found.metric} (95 %)", "lost"]
         screen.show_table(headings, [_attack(row) for row in last.values()], right=["radius", "clean", "noise", "lost"])
         screen.show(TOLD)
+        if any(row["lost"] != row["lost"] for row in last.values()):
+            screen.show(
+                "Not estimable: the interval of the clean score is not above chance, so there is nothing to lose."
+            )
     for recipe, why in found.not_attacked.items():
         screen.show(f"{recipe}: {why}")
 
