@@ -15,6 +15,7 @@ import pytest
 import chiasm
 from archived import ARCHIVE
 from chiasm.artifact import ArtifactError
+from chiasm.models.inspection_text import text_of
 from lighter_trials import only_ridges
 from young_process import run_young
 
@@ -73,6 +74,14 @@ def test_what_the_model_is_and_reads_is_told(folder: Path) -> None:
     assert json.loads(found.as_json()) == told
     text = str(found)
     assert "1 pattern of modalities that no training patient had, among them rna" in text and "\x1b" not in text
+
+
+def test_names_with_a_comma_or_a_blank_are_quoted(folder: Path) -> None:
+    told: Any = json.loads(chiasm.inspect_model(folder).as_json())
+    told["outcome"]["classes"] = ["old, ill", "young"]
+    columns_of(told, "clinical")["sex"]["levels"] = ["f ", 'a"b', "m"]
+    text = text_of(told)
+    assert 'classes "old, ill", young' in text and 'sex: one of "f ", "a""b", m' in text
 
 
 def test_no_value_of_a_patient_is_told(folder: Path, frame: pd.DataFrame) -> None:

@@ -58,7 +58,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
 def _target(told: Mapping[str, Any]) -> str:
     target, outcome = told["target"], told["outcome"]
     own = ", ".join(f"{key} {_joined(value)}" for key, value in target.items() if key != "kind")
-    classes = f"; classes {', '.join(outcome['classes'])}" if outcome["classes"] else ""
+    classes = f"; classes {_joined(outcome['classes'])}" if outcome["classes"] else ""
     times = f"; at {', '.join(f'{time:g}' for time in outcome['times'])}" if outcome["times"] else ""
     return f"{target.get('kind')}: {own}{classes}{times}"
 
@@ -90,7 +90,7 @@ def _modality(name: str, own: Mapping[str, Any]) -> Iterator[str]:
 
 def _column(column: Mapping[str, Any]) -> str:
     if "levels" in column:
-        return f"one of {', '.join(map(str, column['levels']))}"
+        return f"one of {_joined(column['levels'])}"
     if "low" in column:
         return (
             f"{column['low']:g} to {column['high']:g} in {column['share_within']:.0%} of training, ".replace("%", " %")
@@ -117,4 +117,10 @@ def _scores(scores: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _joined(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_named, value)) if isinstance(value, list) else str(value)
+
+
+def _named(value: Any) -> str:
+    """A name among several: in quotation marks, doubled within, where it holds a comma, a blank or such a mark."""
+    text, doubled = str(value), str(value).replace('"', '""')
+    return f'"{doubled}"' if not text or any(own in ',"' or own.isspace() for own in text) else text
