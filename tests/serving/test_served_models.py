@@ -13,6 +13,7 @@ import pytest
 
 import chiasm
 from chiasm.api.serving import service_of
+from chiasm.errors import Unsupported
 from chiasm.serving import batching
 from chiasm.serving.batching import Worker
 from chiasm.serving.patients import Patient
@@ -34,6 +35,12 @@ def test_sets_are_those_of_the_offline_calibration(served_folder: Path) -> None:
         found = own.post("/predict", json=as_json(blocks, patients.index)).json()["patients"]
     assert [answer["sure"]["set"] for answer in found] == expected["set"].tolist()
     assert {answer["sure"]["coverage"] for answer in found} == {0.8} and expected["set"].nunique() > 1
+
+
+def test_a_calibration_that_does_not_fit_names_the_model(served_folder: Path) -> None:
+    held_out = cohort(30, seed=11, target=False)
+    with pytest.raises(Unsupported, match="model 'risk' and --calibrate, which has to fit every model"):
+        chiasm.serving_app([f"risk={served_folder}"], calibrate=held_out)
 
 
 def test_a_pattern_never_seen_is_flagged_or_not_predicted(served_folder: Path, tmp_path: Path) -> None:

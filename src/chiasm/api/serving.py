@@ -11,7 +11,7 @@ from chiasm import artifact
 from chiasm.api.certainty import conformal
 from chiasm.api.models import load_model
 from chiasm.cohort.opened import Given
-from chiasm.errors import Unsupported
+from chiasm.errors import CohortError, Unsupported
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
 from chiasm.protocols import Model
 from chiasm.serving.access import access_of, token_of_environment
@@ -147,13 +147,18 @@ def service_of(
     if _safe is not None:
         _safe(len(access.tokens))
 
-    def sure(model: Model) -> Thresholds | None:
-        return None if calibrate is None else conformal(model, calibrate, coverage=coverage, within=[within]).thresholds
+    def sure(name: str, model: Model) -> Thresholds | None:
+        if calibrate is None:
+            return None
+        try:
+            return conformal(model, calibrate, coverage=coverage, within=[within]).thresholds
+        except (CohortError, Unsupported) as error:
+            raise Unsupported(f"model '{name}' and --calibrate, which has to fit every model: {error}") from None
 
     read = load if trusted is None else partial(load_model, trusted=trusted)
 
     def opened(path: Path, name: str, version: str) -> Loaded:
-        return open_model(path, name, version, read, ways, bounds, sure)
+        return open_model(path, name, version, read, ways, bounds, partial(sure, name))
 
     shelf = Shelf(places_of(models), opened, told, default)
     shelf.refresh(first=True)
