@@ -147,6 +147,14 @@ def test_on_the_command_line(tmp_path: Path, capsys) -> None:
     assert "What was done since" in (tmp_path / "newer" / "card.md").read_text()
     run("update", str(tmp_path / "newer"), "--undo", "--out", str(tmp_path / "older"))
     assert identity(tmp_path / "older") == identity(tmp_path / "model"), "the way back leads to the very folder"
+    capsys.readouterr()
+    key = chiasm.new_keys(tmp_path / "key").private
+    words[-2:] = ["--draws", "100", "--force", "--trust", str(tmp_path / "key.pub.pem")]
+    run(*words, code=2)
+    assert "is not signed" in capsys.readouterr().err
+    chiasm.sign_model(tmp_path / "model", key)
+    run(*words)
+    assert f"not signed, as the one of before was: chiasm sign {tmp_path / 'newer'}" in capsys.readouterr().err
     run("update", *words[1:3], "--undo", "--out", str(tmp_path / "other"), code=2)
     run("update", words[1], "--out", str(tmp_path / "other"), code=2)
     run("update", words[1], words[2], "--out", words[1], "--force", code=2)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from chiasm.api.sensitivity import DELTAS, not_at_random
     from chiasm.api.serving import serve, service_of, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
-    from chiasm.api.signing import KeyPair, is_locked, new_keys, sign_model
+    from chiasm.api.signing import KeyPair, is_locked, is_signed, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
     from chiasm.api.tracking import Tracked, autolog, mlflow_flavour, track
@@ -155,6 +155,7 @@ _PLACES = {
     "inspect_model": "chiasm.api.inspecting",
     "invite": "chiasm.federated.public",
     "is_locked": "chiasm.api.signing",
+    "is_signed": "chiasm.api.signing",
     "list_encoders": "chiasm.encoders",
     "list_recipes": "chiasm.recipes.listing",
     "load_model": "chiasm.api.models",
@@ -297,6 +298,7 @@ __all__ = [
     "interaction",
     "invite",
     "is_locked",
+    "is_signed",
     "list_encoders",
     "list_recipes",
     "load_model",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from chiasm.api.encoding import prepare
 from chiasm.api.external import read_by, require_others, require_shared_modality, told_by
 from chiasm.api.updating import fitted_model, parent_of
+from chiasm.artifact import Given as Trusted
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.checking import examine
@@ -124,6 +125,7 @@ def extend(
     strict: bool = True,
     draws: int = 1000,
     progress: Callable[[str, int, int], None] | None = None,
+    trusted: Sequence[Trusted] | None = None,
 ) -> ExtendedModel:
     """Add a block for a modality to a fitted model; patients without it are predicted as before, to the bit.
 
@@ -138,6 +140,7 @@ def extend(
         strict: refuse tables that lack columns of the fit; False reads these as missing values.
         draws: of the bootstrap of the gain.
         progress: called with (modality, finished, all) sources.
+        trusted: public keys, one of which has to have signed the model's folder, as for `load_model`.
 
     Raises:
         ValueError: the cohort has no such modality, or the model reads it already.
@@ -145,7 +148,7 @@ def extend(
         Unsupported: fewer than 30 patients or 10 events have it ("too few to say"); no target, or another than the
             model's; a model that is none of chiasm's recipes.
     """
-    fitted, parent, opened = fitted_model(model), parent_of(model), as_cohort(cohort)
+    fitted, parent, opened = fitted_model(model, trusted), parent_of(model), as_cohort(cohort)
     opened.with_modalities([modality])  # refuses an unknown name
     if modality in fitted.modalities:
         raise ValueError(f"the model reads '{modality}' already: fit it anew to learn more of it")

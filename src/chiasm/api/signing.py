@@ -34,6 +34,11 @@ def new_keys(out: Path | str, passphrase: bytes | None = None) -> KeyPair:
     return KeyPair(private, public, fingerprint_of(raw))
 
 
+def is_signed(model: Path | str) -> bool:
+    """Return whether a model folder holds a signature; whose, and whether it is right, is not asked."""
+    return (Path(model) / artifact.SIGNATURE).is_file()
+
+
 def sign_model(model: Path | str, key: Path | str, passphrase: bytes | None = None) -> str:
     """Sign a model folder: every byte of its files, as they are now; return the fingerprint of the key.
 

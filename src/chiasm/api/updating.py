@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,7 @@ def update(
     draws: int = 1000,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
+    trusted: Sequence[artifact.Given] | None = None,
 ) -> Updated:
     """Recalibrate a fitted model on later outcomes, as far as a closed test says that it has to be.
 
@@ -137,6 +138,7 @@ def update(
         strict: refuse tables that lack columns of the fit; False reads these as missing values.
         draws, seed: of the bootstrap of the measures before the update.
         progress: called with (modality, finished, all) sources.
+        trusted: public keys, one of which has to have signed the model's folder, as for `load_model`.
 
     Raises:
         ValueError: a level that is not between 0 and 1/2.
@@ -146,7 +148,7 @@ def update(
     """
     if not 0 < level <= 0.5:
         raise ValueError(f"the level is {level:g}: a test has a size between 0 and 0.5, as in 0.05")
-    fitted, parent = fitted_model(model), parent_of(model)
+    fitted, parent = fitted_model(model, trusted), parent_of(model)
     seen = seen_outcomes(fitted, cohort, strict, progress)
     assert seen.cohort.outcome is not None
     found = recalibrated(fitted, seen.predicted, seen.cohort.outcome, level=level, by_pattern=by_pattern)
@@ -160,14 +162,18 @@ def update(
     return Updated(changed(fitted, found.change, step), found, level, before, seen.left_out, seen.notes)
 
 
-def undo(model: Model | Path | str) -> FittedModel:
+def undo(model: Model | Path | str, *, trusted: Sequence[artifact.Given] | None = None) -> FittedModel:
     """Return a model as it was before the last `update` or `extend`; it predicts what that one predicted, to the bit.
+
+    Args:
+        model: a model folder, or a fitted model.
+        trusted: public keys, one of which has to have signed the model's folder, as for `load_model`.
 
     Raises:
         Unsupported: the model has no history.
         ArtifactError: the folder is not a model, or not the one that the step was done to is what came back.
     """
-    fitted = fitted_model(model)
+    fitted = fitted_model(model, trusted)
     return undone(fitted)
 
 
@@ -206,13 +212,13 @@ def seen_outcomes(
     return Seen(used, predicted.loc[list(used.ids)], left_out, said)
 
 
-def fitted_model(model: Model | Path | str) -> FittedModel:
+def fitted_model(model: Model | Path | str, trusted: Sequence[artifact.Given] | None = None) -> FittedModel:
     """Return a model that can be kept up: one of chiasm's recipes.
 
     Raises:
         Unsupported: a model of another package, which keeps no response.
     """
-    found = model if isinstance(model, Model) else load_model(model)
+    found = model if isinstance(model, Model) else load_model(model, trusted)
     if not isinstance(found, FittedModel):
         raise Unsupported(
             "the model is none of chiasm's recipes, and keeps no link that could be moved: recalibrate it by its own "

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Force, Json, require_writable
+from chiasm.cli.options import Force, Json, Trust, require_writable
 
 SHOWN = 8  # outputs that are named
 
@@ -19,6 +19,7 @@ def export(
     with_training_rows: Annotated[
         bool, typer.Option("--with-training-rows", help="Also a model that keeps training patients row by row.")
     ] = False,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def export(
     if out.exists() and not force:
         raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
     require_writable(out)
-    found = api.export_onnx(model, out, with_training_rows=with_training_rows)
+    found = api.export_onnx(model, out, with_training_rows=with_training_rows, trusted=trust)
     if json:
         told = {"file": str(out), "bytes": found.size, "seconds": round(found.seconds, 3)}
         compared = {"rows": found.rows, "patterns": found.patterns, "largest_difference": found.largest}

@@ -10,7 +10,17 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.models import require_place
-from chiasm.cli.options import CohortPath, Force, Json, Seed, for_json, require_writable, show_notes, show_written
+from chiasm.cli.options import (
+    CohortPath,
+    Force,
+    Json,
+    Seed,
+    Trust,
+    for_json,
+    require_writable,
+    show_notes,
+    show_written,
+)
 
 if TYPE_CHECKING:
     from chiasm.api import Monitored, Updated
@@ -102,6 +112,7 @@ def extend(
     strict: Strict = True,
     draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -118,9 +129,11 @@ def extend(
     start = time.monotonic()
     with screen.Progressing("sources") as progress:
         found = api.extend(
-            model, api.open_cohort(cohort), modality, seed=seed, strict=strict, draws=draws, progress=progress.named
-        )
+            model, api.open_cohort(cohort), modality, seed=seed, strict=strict, draws=draws, progress=progress.named,
+            trusted=trust,
+        )  # fmt: skip
     found.model.save(out)
+    tell_unsigned(model, out)
     if json:
         told = found.as_json()
         (gain,) = for_json([told["gain"]])
@@ -148,6 +161,14 @@ def require_apart(model: Path, out: Path) -> None:
         raise ValueError("--out is the model itself: name another folder, so that the one of before stays")
 
 
+def tell_unsigned(model: Path, out: Path) -> None:
+    """Say that a newer model is not signed where the one of before was: nobody has said yet that it is right."""
+    from chiasm import api
+
+    if api.is_signed(model):
+        screen.hint(f"not signed, as the one of before was: chiasm sign {out} --key KEY.pem")
+
+
 def update(
     model: ModelPath,
     out: Annotated[Path, typer.Option(help="The folder of the newer model.")],
@@ -160,6 +181,7 @@ def update(
     strict: Strict = True,
     draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
     seed: Seed = 0,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -175,8 +197,9 @@ def update(
     if undo == (cohort is not None):
         raise ValueError("update takes either a cohort with later outcomes, or --undo")
     if cohort is None:
-        taken = api.undo(model)
+        taken = api.undo(model, trusted=trust)
         taken.save(out)
+        tell_unsigned(model, out)
         same = api.identity(out)
         if json:
             screen.show_json({"model": str(out), "identity": same, "steps": len(taken.history)})
@@ -188,9 +211,10 @@ def update(
     with screen.Progressing("sources") as progress:
         found = api.update(
             model, api.open_cohort(cohort), level=level, by_pattern=by_pattern, strict=strict, draws=draws, seed=seed,
-            progress=progress.named,
+            progress=progress.named, trusted=trust,
         )  # fmt: skip
     found.model.save(out)
+    tell_unsigned(model, out)
     if json:
         told = found.as_json()
         shown = {
