@@ -137,6 +137,8 @@ def modality_summary(cohort: Cohort, modality: str) -> ModalitySummary:
     first, other = rows[0::2], rows[1::2]
     features = features_of(cohort, modality).fit(cohort.raw(modality, first), [])
     values = np.asarray(features.features(cohort.raw(modality, first)), np.float64)
+    if not values.shape[1]:  # all alike: there is nothing to compare
+        return ModalitySummary(())
     own = ModalitySummary((), features, Projection.fit(values, COMPONENTS))
     return ModalitySummary(summaries(derived(own, cohort.raw(modality, other))), own.features, own.projection)
 
