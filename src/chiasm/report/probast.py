@@ -152,7 +152,7 @@ def analysis(trial: Trial) -> list[Item]:
         Item(
             "4",
             f"{ANALYSIS}: optimism",
-            f"Tested in {count(protocol['test_folds'], 'fold')}, each unseen by its models{beyond} (§checks).",
+            f"Tested in {count(protocol['test_folds'], 'fold')}, none of which its models saw{beyond} (§checks).",
             "an evaluation on patients from elsewhere" if external is None else "",
         ),
         Item("4", f"{ANALYSIS}: fairness", groups_of(trial), "performance in groups that could be treated worse"),
