@@ -165,6 +165,7 @@ def test_a_site_is_left_out_whole_and_of_many_the_small_ones_together() -> None:
     assert len(many) == 10 and sum(len(split.test) for split in many) == N
 
 
+@pytest.mark.nightly
 def test_a_site_whose_measure_is_turned_is_predicted_worse_by_who_never_saw_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, ids = rng.normal(size=(N, 2)), [f"p{k:03d}" for k in range(N)]

@@ -115,6 +115,7 @@ def test_one_modality_is_predicted_as_offline_and_the_rest_is_told_absent(opened
     assert "clinical" in page.inner_text("#shares") and "lab" not in page.inner_text("#shares")
 
 
+@pytest.mark.nightly
 def test_all_of_it_and_then_nothing_is_left(opened: Open, service: str) -> None:
     patients, blocks = frames(7)
     key = patients.index[6]
@@ -216,7 +217,7 @@ def test_pasted_lines_have_one_separator_and_what_is_ambiguous_is_refused_at_its
         ]
 
 
-@pytest.mark.parametrize("change", ["forget", "type"])
+@pytest.mark.parametrize("change", ["forget", pytest.param("type", marks=pytest.mark.nightly)])
 def test_an_answer_to_what_is_no_longer_entered_is_thrown_away(opened: Open, service: str, change: str) -> None:
     page = opened(service)
     held: list[Any] = []
@@ -284,6 +285,7 @@ def test_a_token_is_asked_for_and_kept_in_the_page_alone(opened: Open, served_fo
         page.wait_for_selector("#access:not([hidden])")
 
 
+@pytest.mark.nightly
 def test_a_combination_that_training_never_had_is_told(opened: Open, tmp_path: Path) -> None:
     import chiasm
     from lighter_trials import only_ridges
