@@ -140,7 +140,33 @@ def test_what_is_no_signature_is_refused(signed: Path, change: Any) -> None:
 
 def test_a_signature_is_refused_before_the_model_is_parsed(signed: Path, keys: tuple[api.KeyPair, api.KeyPair]) -> None:
     (signed / "model.json").write_text("no JSON")
-    refused(signed, "'model/model.json' was changed after the model was signed", trusted=[keys[0].public])
+    words = "'model/model.json' was changed after the model was signed"
+    refused(signed, words, trusted=[keys[0].public])
+    with pytest.raises(ArtifactError, match=words):
+        chiasm.inspect_model(signed, [keys[0].public])
+
+
+def test_each_file_is_opened_once_and_its_own_hash_is_told(
+    signed: Path, keys: tuple[api.KeyPair, api.KeyPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read twice, a file could be another one the second time: what is shown is what the signature covers."""
+    names: list[str] = []
+    opened = artifact.opening.opened_file
+
+    def counted(path: Path, most: int, name: str | None = None, folder: int | None = None) -> Any:
+        names.append(name or "")
+        return opened(path, most, name, folder)
+
+    monkeypatch.setattr(artifact.opening, "opened_file", counted)
+    trusted = [keys[0].public.read_bytes()]
+    for way in (chiasm.load_model, chiasm.inspect_model):
+        names.clear()
+        way(signed, trusted)
+        assert sorted(names) == sorted(artifact.FILES)
+    told = chiasm.inspect_model(signed).document["files"]
+    assert {name: own["sha256"] for name, own in told.items()} == {
+        name: artifact.files.sha256(signed / name) for name in artifact.FILES if name != "signature.json"
+    }
 
 
 def test_a_damaged_model_is_not_signed(signed: Path, keys: tuple[api.KeyPair, api.KeyPair]) -> None:

@@ -41,7 +41,7 @@ def inspect_model(
     """Look into a model folder: what it is, what it reads, whom it learned from, what it must not be used for.
 
     The model is not loaded: torch is not imported, no class of the model is looked up, and of its weights no more is
-    kept than the summaries of columns. Every file is read once, and compared with its hashes and the signature.
+    kept than the summaries of columns. Every file is opened once, and compared with its hashes and the signature.
 
     Args:
         path: the model folder.

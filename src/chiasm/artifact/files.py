@@ -37,12 +37,12 @@ from chiasm.artifact.description import (
     require_facts,
     require_parts,
 )
-from chiasm.artifact.loading import hash_of, permitted, worded
+from chiasm.artifact.loading import hash_of_rest, permitted, require_weights, worded
 from chiasm.artifact.opening import LinkedError, opened_file, opened_folder
 from chiasm.artifact.register import ArtifactError
 from chiasm.artifact.signature import Signature, read_signature, signed
 from chiasm.artifact.strict_json import JsonError, parts_of, read_json
-from chiasm.artifact.tensors import read_arrays, read_body, read_header
+from chiasm.artifact.tensors import read_arrays, read_header
 from chiasm.artifact.trees import encode, rebuild
 from chiasm.artifact.whole import fsync as _fsync
 from chiasm.artifact.whole import full_disk_named, remove_left_over, staging_of, whole_file
@@ -141,13 +141,9 @@ def sign(path: Path | str, key: Any) -> Signature:
         raw = folder.bytes_of(DESCRIPTION, MODEL_JSON_BYTES)
         document = described(raw, folder.name)
         with folder.file(WEIGHTS, WEIGHTS_BYTES) as file, worded(f"{folder.name}/{WEIGHTS}"):
-            header = read_header(file)
-            hashes = {
-                DESCRIPTION: hashlib.sha256(raw).hexdigest(),
-                WEIGHTS: hash_of(header, read_body(file, header)),
-            }
-        if hashes[WEIGHTS] != document["weights_sha256"]:
-            raise ArtifactError(f"'{folder.name}/{WEIGHTS}' does not have the hash in model.json: copy the model again")
+            weights = hash_of_rest(file, read_header(file))
+        require_weights(document, weights, folder.name)
+        hashes = {DESCRIPTION: hashlib.sha256(raw).hexdigest(), WEIGHTS: weights}
         if CARD in folder.names:
             hashes[CARD] = hashlib.sha256(folder.bytes_of(CARD, CARD_BYTES)).hexdigest()
     text = signed(hashes, key)

@@ -46,11 +46,10 @@ def load(path: Path | str, bring: Callable[[Any], None] | None = None, trusted: 
         with folder.file(WEIGHTS, WEIGHTS_BYTES) as file, worded(f"{folder.name}/{WEIGHTS}"):
             header = read_header(file)
             arrays, body = read_arrays(file, header)
-        hashes = {DESCRIPTION: hashlib.sha256(raw).hexdigest(), WEIGHTS: hash_of(header, body)}
+        hashes = {DESCRIPTION: hashlib.sha256(raw).hexdigest(), WEIGHTS: _hash_of(header, body)}
         _require_signature(folder, hashes, allowed)
         document = document or described(raw, folder.name)
-    if hashes[WEIGHTS] != document["weights_sha256"]:
-        raise ArtifactError(f"'{folder.name}/{WEIGHTS}' does not have the hash in model.json: copy the model again")
+    require_weights(document, hashes[WEIGHTS], folder.name)
     named = require_parts(document["model"], folder.name)
     if bring is not None and unknown_kinds(document["model"]):
         bring(document["model"])
@@ -97,10 +96,15 @@ def looked_into(
     path, allowed = Path(path), None if trusted is None else trusted_keys(trusted)
     with permitted(path), opened_folder(path, FILES) as folder:
         raw = folder.bytes_of(DESCRIPTION, MODEL_JSON_BYTES)
-        document = described(raw, folder.name)
+        document = described(raw, folder.name) if allowed is None else None  # as in `load`
+        card = folder.bytes_of(CARD, CARD_BYTES) if CARD in folder.names else None
         with folder.file(WEIGHTS, WEIGHTS_BYTES) as file, worded(f"{folder.name}/{WEIGHTS}"):
             header = read_header(file)
-            weights = _hash_of_rest(file, header)
+            hashes = {DESCRIPTION: hashlib.sha256(raw).hexdigest(), WEIGHTS: hash_of_rest(file, header)}
+            hashes |= {} if card is None else {CARD: hashlib.sha256(card).hexdigest()}
+            signature = _require_signature(folder, hashes, allowed)
+            document = document or described(raw, folder.name)
+            require_weights(document, hashes[WEIGHTS], folder.name)
             _require_same(require_parts(document["model"], folder.name), header, folder.name)
             arrays = {}
             for name in wanted(document["model"]):
@@ -110,11 +114,6 @@ def looked_into(
                     if len(body) < own.end - own.start:
                         raise LimitError("changed while it was read", "copy it again")
                     arrays[name] = array_of(body, own, own.start)
-        if weights != document["weights_sha256"]:
-            raise ArtifactError(f"'{folder.name}/{WEIGHTS}' does not have the hash in model.json: copy the model again")
-        hashes = {DESCRIPTION: hashlib.sha256(raw).hexdigest(), WEIGHTS: weights}
-        card = folder.bytes_of(CARD, CARD_BYTES) if CARD in folder.names else None
-        signature = _require_signature(folder, hashes, allowed)
         sizes = {DESCRIPTION: len(raw), WEIGHTS: file.size, **({} if card is None else {CARD: len(card)})}
     text = "" if card is None else card.decode("utf-8", "replace")
     return LookedInto(folder.name, document, header, arrays, sizes, hashes, text, signature, allowed is not None)
@@ -138,14 +137,24 @@ class LookedInto:
     trusted: bool
 
 
-def _hash_of_rest(file: OpenFile, header: Header) -> str:
-    """The hash of an open file whose header was read, block by block."""
+def hash_of_rest(file: OpenFile, header: Header) -> str:
+    """The hash of an open file whose header was read, block by block.
+
+    Raises:
+        LimitError: the file changed meanwhile.
+    """
     digest_of, read = hashlib.sha256(header.raw), len(header.raw)
     while block := file.read(BLOCK):
         digest_of.update(block)
         read += len(block)
     file.require_end(read)
     return digest_of.hexdigest()
+
+
+def require_weights(document: Mapping[str, Any], found: str, name: str) -> None:
+    """Refuse weights of another hash than their description names."""
+    if found != document["weights_sha256"]:
+        raise ArtifactError(f"'{name}/{WEIGHTS}' does not have the hash in model.json: copy the model again")
 
 
 def _require_same(named: set[str], header: Header, name: str) -> None:
@@ -164,7 +173,7 @@ def _require_signature(
     if SIGNATURE not in folder.names and allowed is None:
         return None
     own = dict(hashes)
-    if CARD in folder.names:
+    if CARD in folder.names and CARD not in own:
         own[CARD] = hashlib.sha256(folder.bytes_of(CARD, CARD_BYTES)).hexdigest()
     raw = folder.bytes_of(SIGNATURE, SIGNATURE_BYTES) if SIGNATURE in folder.names else None
     return require_signed(folder.name, own, raw, allowed)
@@ -197,7 +206,7 @@ def identity(path: Path | str) -> str:
     return str(described_and_header(path)[0]["sha256"])
 
 
-def hash_of(header: Header, body: bytearray) -> str:
+def _hash_of(header: Header, body: bytearray) -> str:
     digest_of = hashlib.sha256(header.raw)
     digest_of.update(body)
     return digest_of.hexdigest()

@@ -88,19 +88,9 @@ def read_arrays(file: OpenFile, header: Header) -> tuple[dict[str, np.ndarray], 
     Raises:
         LimitError: the file changed meanwhile, or holds truth values that are none.
     """
-    body = read_body(file, header)
-    return {name: array_of(body, own) for name, own in header.places.items()}, body
-
-
-def read_body(file: OpenFile, header: Header) -> bytearray:
-    """Read what comes after the header, once.
-
-    Raises:
-        LimitError: the file changed meanwhile.
-    """
     body = file.read(file.size - len(header.raw))
     file.require_end(len(header.raw) + len(body))
-    return body
+    return {name: array_of(body, own) for name, own in header.places.items()}, body
 
 
 def array_of(body: bytearray, place: Place, first: int = 0) -> np.ndarray:

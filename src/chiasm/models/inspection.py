@@ -79,7 +79,7 @@ def _of_folder(found: LookedInto) -> dict[str, Any]:
     return {
         "signature": state,
         "identity": found.document["sha256"],
-        "files": {name: {"bytes": size, "sha256": found.hashes.get(name)} for name, size in found.sizes.items()},
+        "files": {name: {"bytes": size, "sha256": found.hashes[name]} for name, size in found.sizes.items()},
         "numbers": sum(math.prod(own.shape) for own in found.header.places.values()),
         "schema": found.document["schema"],
     }
