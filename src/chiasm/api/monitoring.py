@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
 from chiasm.api.updating import LEVEL, fitted_model
 from chiasm.artifact import write_text
-from chiasm.cohort import Cohort, Outcome, Unsupported
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.dated import dates_of, periods_of
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.opened import Given, as_cohort
@@ -25,6 +25,7 @@ from chiasm.models.monitoring import CALIBRATION, Frames, Part, Test, drift_test
 from chiasm.models.same_target import as_at_the_fit
 from chiasm.models.updating import recalibrated
 from chiasm.protocols import Model
+from chiasm.targets.outcome import joined
 
 NO_SUMMARY = (
     "The model keeps no summary of its training patients (an earlier release fitted it, or --no-summary): what came in "
@@ -268,7 +269,7 @@ class _Together:
         ]
         try:
             chosen = recalibrated(
-                self.fitted, self.predicted.iloc[rows], joined_outcomes(outcomes), level=0.05, by_pattern=False
+                self.fitted, self.predicted.iloc[rows], joined(outcomes), level=0.05, by_pattern=False
             )
         except Unsupported as few:
             if "too few to say" not in str(few):
@@ -294,18 +295,6 @@ def _joined(frames: Sequence[Frames | None], starts: NDArray[np.int_]) -> Frames
     predicted = [frame.predicted for frame in own if frame.predicted is not None]
     together = pd.concat(predicted, ignore_index=True) if predicted else None
     return Frames(np.concatenate([frame.patterns for frame in own]), present, columns, together)
-
-
-def joined_outcomes(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcomes of several cohorts, one after another."""
-    event = [own.event for own in outcomes if own.event is not None]
-    cause = [own.cause for own in outcomes if own.cause is not None]
-    return Outcome(
-        np.concatenate([own.value for own in outcomes]),
-        np.concatenate(event) if event else None,
-        np.concatenate([own.known for own in outcomes]),
-        np.concatenate(cause) if cause else None,
-    )
 
 
 def with_outcomes(cohort: Cohort, later: Cohort) -> Cohort:

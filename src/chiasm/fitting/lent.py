@@ -31,6 +31,7 @@ from chiasm.fitting.shared import shared_features
 from chiasm.fitting.unimodal import inner_folds
 from chiasm.linear.losses import loss_of
 from chiasm.linear.target_units import TargetUnits
+from chiasm.targets.outcome import joined
 
 Array = NDArray[np.float64]
 LEVELS = -3.0  # power of ten of the penalty of the sources' levels: all but free
@@ -107,7 +108,7 @@ def _fitted(lenders: Sequence[Cohort], parts: Sequence[Shared], target: Target) 
         names[name] = tuple(sorted({feature for own in columns if name in own for feature in own[name][0]}))
     require_size(len(stratum), sum(map(len, names.values())), "patients of source cohorts")
     values = [_side_by_side(columns, name, own, stratum) for name, own in names.items()]
-    outcome = _joined(outcomes)
+    outcome = joined(outcomes)
     if len(folds) > 1 and not loss_of(target.kind, outcome, "linear predictor").compares:
         level = np.eye(len(folds))[stratum]
         values.append(level - level.mean(0))
@@ -166,14 +167,3 @@ def in_order(outcome: Outcome, names: Sequence[str], wanted: Sequence[str]) -> O
     value = outcome.value.copy()
     value[outcome.known] = code[value[outcome.known].astype(int)]
     return Outcome(value, outcome.event, outcome.known)
-
-
-def _joined(outcomes: Sequence[Outcome]) -> Outcome:
-    events = [own.event for own in outcomes if own.event is not None]
-    causes = [own.cause for own in outcomes if own.cause is not None]
-    return Outcome(
-        np.concatenate([own.value for own in outcomes]),
-        np.concatenate(events) if events else None,
-        np.concatenate([own.known for own in outcomes]),
-        np.concatenate(causes) if causes else None,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,18 @@ class Outcome:
     def causes(self) -> int:
         """Largest place of a cause among them; 1 for an outcome of one event."""
         return 1 if self.cause is None else int(self.cause.max(initial=1))
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of several cohorts of one target, one cohort after another; there is one or more."""
+    event = [own.event for own in outcomes if own.event is not None]
+    cause = [own.cause for own in outcomes if own.cause is not None]
+    return Outcome(
+        np.concatenate([own.value for own in outcomes]),
+        np.concatenate(event) if event else None,
+        np.concatenate([own.known for own in outcomes]),
+        np.concatenate(cause) if cause else None,
+    )
 
 
 def causes_of(outcome: Outcome) -> NDArray[np.int_]:
