@@ -1,18 +1,15 @@
 """Check digits and formats that make a number certain, or nearly: one function a number, of text without blanks.
 
 Each says how likely a number made at random passes, given its shape. Sources: NHS Data Dictionary (NHS number); ISO
-13616 and ISO 7064 (IBAN); GKV-Spitzenverband (KVNR); INSEE (NIR); ISO/IEC 7812-1 (Luhn); 49 CFR 565.15 (VIN);
-Skatteverket (personnummer); Skatteetaten (fodselsnummer); Receita Federal (CPF); D.M. 23.12.1976 (codice
-fiscale); CMS (NPI; MBI, which has a shape and no check digit); GS1 General Specifications (GTIN).
+13616 and ISO 7064 (IBAN); GKV-Spitzenverband (KVNR); INSEE (NIR); ISO/IEC 7812-1 (Luhn); Skatteverket
+(personnummer); Skatteetaten (fodselsnummer); Receita Federal (CPF); D.M. 23.12.1976 (codice fiscale); CMS (NPI; MBI,
+which has a shape and no check digit); GS1 General Specifications (GTIN).
 """
 
 from __future__ import annotations
 
 import re
 
-VIN_VALUES = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9),
-                      strict=True))  # fmt: skip
-VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
                (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14,
                 16, 10, 22, 25, 24, 23), strict=True))  # fmt: skip
@@ -110,13 +107,6 @@ def mbi(text: str) -> bool:
 def card(digits: str) -> bool:
     """Tell whether digits are the number of a payment card: a known first digit, 15 or 16 digits, and Luhn's."""
     return bool(re.fullmatch(r"3[47]\d{13}|[2456]\d{15}", digits)) and luhn(digits)
-
-
-def vin_checked(text: str) -> bool:
-    """Tell whether the ninth sign of a vehicle identification number is its check digit, as in North America."""
-    values = [int(sign) if sign.isdigit() else VIN_VALUES[sign] for sign in text]
-    check = sum(value * weight for value, weight in zip(values, VIN_WEIGHTS, strict=True)) % 11
-    return text[8] == ("X" if check == 10 else str(check))
 
 
 def gtin(digits: str) -> bool:
