@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.places import manifest_file
@@ -97,9 +97,10 @@ class _Screen:
         for own in fields.values():
             self.look(own, 1)
 
-    @property
-    def codes(self) -> set[str]:
-        return {str(own) for own in self.cohort.ids}
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Identifiers of all patients."""
+        return frozenset(map(str, self.cohort.ids))
 
     def ids(self) -> None:
         """Look at the identifiers of patients themselves."""
