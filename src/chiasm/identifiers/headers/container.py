@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from chiasm.artifact.tensors import require_header
 from chiasm.cohort.hdf5_heaps import has_damaged_heap
 from chiasm.cohort.workbook_parts import parts_of
 from chiasm.identifiers.headers.label import LABELS, TEXT_BYTES, Label
+from chiasm.readers.reading import ReadError
 
 OWN_OF_ANNDATA = {"encoding-type", "encoding-version", "_index", "column-order", "shape", "ordered", "h5sparse_format"}
 ROWS = 200  # texts of one dataset
@@ -32,7 +34,7 @@ def hdf5_labels(path: Path) -> Iterator[Label]:
     import h5py  # type: ignore[import-untyped, unused-ignore]
 
     if has_damaged_heap(path):
-        return
+        raise ReadError("the texts of the file are damaged", "write the file again")
     found: list[tuple[str, Any]] = []
     with h5py.File(path, "r") as file:
         annotated = "obs" in file and "var" in file
@@ -81,9 +83,9 @@ def parquet_labels(path: Path) -> Iterator[Label]:
 
 def safetensors_labels(path: Path) -> Iterator[Label]:
     """Yield the metadata of a safetensors file; its header is read, and no tensor."""
+    require_header(path)
     with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size)) if size <= TEXT_BYTES * 16 else {}
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     for name, text in (header.get("__metadata__") or {}).items():
         yield Label("safetensors metadata", f"{name}: {text}")
 

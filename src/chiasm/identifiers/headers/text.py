@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from chiasm.identifiers.headers.label import LABELS, TEXT_BYTES, Label
+from chiasm.readers.reading import ReadError
 
 JSON_BYTES = 32 << 20
 FHIR = (  # a part of the path within a resource, and the kind of what stands below
@@ -36,7 +37,7 @@ STANDARD = re.compile(
 def json_labels(path: Path) -> Iterator[Label]:
     """Yield the texts of JSON, or of a line of JSON each, with the kinds that FHIR gives them; inside `guarded`."""
     if path.stat().st_size > JSON_BYTES:
-        return
+        raise ReadError(f"the file has over {JSON_BYTES >> 20} MB, and is not looked at", "split it")
     text = path.read_text("utf-8-sig", "replace")
     try:
         documents = [json.loads(text)]
@@ -75,11 +76,11 @@ def _below(value: Any, name: str, depth: int) -> Iterator[Label]:
 
 
 def xml_labels(path: Path) -> Iterator[Label]:
-    """Yield the texts and attributes of XML, by their tags; what defines entities of its own is not read."""
+    """Yield the texts and attributes of XML, by their tags; what defines entities of its own is refused."""
     with path.open("rb") as file:
         content = file.read(JSON_BYTES)
     if b"<!ENTITY" in content:
-        return
+        raise ReadError("the file defines entities of its own, which are not read", "write it without them")
     for count, own in enumerate(ElementTree.fromstring(content).iter()):
         tag = own.tag.rpartition("}")[2]
         if count > 20 * LABELS:
