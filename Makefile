@@ -26,7 +26,8 @@ services: .services/node_modules/@medplum/fhir-router
 	@missing=$$(for one in $(SERVICES); do test -e "$${one%=*}" || echo "$${one#*=}"; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	command -v apt-get >/dev/null || { echo "install: $$missing"; exit 1; }; \
-	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null \
+	|| exit 1; for one in $(SERVICES); do test -e "$${one%=*}" || { echo "$${one#*=} is installed, and $${one%=*} is not there"; exit 1; }; done
 
 .services/node_modules/@medplum/fhir-router: | .services/npm
 	npm install --silent --no-audit --no-fund --prefix .services $(FHIR)
