@@ -109,7 +109,7 @@ def test_one_modality_is_predicted_as_offline_and_the_rest_is_told_absent(opened
     for name, value in offline["prediction"].items():
         assert f"{100 * value:.1f} %" in told and name.removeprefix("p_") in told
     assert page.inner_text("#absent").startswith("Absent, and not guessed: lab, rna")
-    assert "bmi, code" in page.inner_text("#told") and "bf" not in page.url
+    assert "bmi, code" in page.inner_text("#told") and page.url.rstrip("/") == service
     assert page.evaluate("document.activeElement.id") == "answer"  # a screen reader goes on there
     page.wait_for_selector("#shares")
     assert "clinical" in page.inner_text("#shares") and "lab" not in page.inner_text("#shares")
@@ -149,18 +149,23 @@ def test_what_is_wrong_is_told_at_its_field_and_kept(
 
 
 GENES = [f"g{number}" for number in range(1, 41)]
+MORE: dict[str, Any] = {
+    "genes": {"properties": {name: {"type": ["number", "null"]} for name in GENES}},
+    "records": {"type": ["array", "null"], "x-kind": "events"},
+    "note": {"type": ["string", "null"], "x-kind": "text"},
+    "visit": {"properties": {}, "x-kind": "table"},
+    "trace": {"x-kind": "ecg"},
+}
 
 
 def pasted(opened: Open, service: str) -> tuple[Page, list[Any]]:
-    """A page of a model that reads 40 genes and records too, by its schema, and the bodies that it sends."""
+    """A page of a model that reads `MORE` too, by its schema, and the bodies that it sends."""
     import json
 
     def schema(route: Any) -> None:
         answer = route.fetch()
         own = answer.json()
-        numbers = {name: {"type": ["number", "null"]} for name in GENES}
-        added = {"genes": {"properties": numbers}, "records": {"type": ["array", "null"], "x-kind": "events"}}
-        own["properties"]["patients"]["items"]["properties"] |= added
+        own["properties"]["patients"]["items"]["properties"] |= MORE
         route.fulfill(response=answer, json=own)
 
     sent: list[Any] = []
@@ -181,7 +186,7 @@ def test_pasted_lines_have_one_separator_and_what_is_ambiguous_is_refused_at_its
     opened: Open, service: str
 ) -> None:
     page, sent = pasted(opened, service)
-    genes, records = page.locator("textarea").all()
+    genes, records, _ = page.locator("textarea").all()
     comma, cells, twice = "a point and no comma", "cells", "stands twice"
     for control, text, words in (
         (genes, "g1;g2;g3\n1,5;2,3;0,1", comma),
@@ -215,6 +220,24 @@ def test_pasted_lines_have_one_separator_and_what_is_ambiguous_is_refused_at_its
             {"hours": 1, "code": "LOINC//x", "numeric_value": 2.5},
             {"hours": 2, "code": "LOINC//y", "numeric_value": None},
         ]
+
+
+@pytest.mark.nightly
+def test_a_text_a_table_without_columns_and_files_are_read_each_in_its_way(
+    opened: Open, service: str, tmp_path: Path
+) -> None:
+    page, _ = pasted(opened, service)
+    assert page.evaluate("patientOf()") == {}
+    files = [tmp_path / name for name in ("record.hea", "record.dat")]
+    for file in files:
+        file.write_bytes(b"made up")
+    page.get_by_label("text", exact=True).fill("Lives alone.")
+    page.get_by_label("The patient has it.").check()
+    page.get_by_label("ecg: choose or drop").set_input_files(files)
+    assert page.evaluate("patientOf()") == {"note": "Lives alone.", "visit": {}, "trace": {"upload": "trace"}}
+    assert page.evaluate("[...bodyOf(patientOf()).body.keys()]") == ["request", "trace", "trace"]
+    page.click("#forget")
+    assert page.evaluate("patientOf()") == {}
 
 
 @pytest.mark.parametrize("change", ["forget", pytest.param("type", marks=pytest.mark.nightly)])

@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("asking.js", "form.js", "entered.js", "answer.js", "page.js")
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in SCRIPTS},
 }
 """Addresses of the page, which hold nothing of a patient and are told without a token."""
 POLICY = (
