@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, Trust, require_table, show_notes
+from chiasm.cli.options import (
+    CohortPath,
+    Force,
+    Json,
+    ModelPath,
+    Seed,
+    Trust,
+    require_table,
+    show_notes,
+)
 
 if TYPE_CHECKING:
     from chiasm.api import Cohort, ColumnExplanation, Model
@@ -23,7 +32,7 @@ SHOWN, FEW_SHOWN = 10, 5  # columns, or sets, of a modality and way
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     cohort: CohortPath,
     out: Annotated[
         Path | None, typer.Option(help="shares.parquet or shares.csv: what each modality brings to each patient.")

@@ -8,13 +8,19 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Force, Json, Trust, require_writable
+from chiasm.cli.options import (
+    Force,
+    Json,
+    ModelPath,
+    Trust,
+    require_writable,
+)
 
 SHOWN = 8  # outputs that are named
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     out: Annotated[Path, typer.Option(help="The file, as in model.onnx.")],
     with_training_rows: Annotated[
         bool, typer.Option("--with-training-rows", help="Also a model that keeps training patients row by row.")

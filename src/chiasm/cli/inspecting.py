@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Json, Trust
+from chiasm.cli.options import (
+    Json,
+    ModelPath,
+    Trust,
+)
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     trust: Trust = None,
     trial: Annotated[
         Path | None, typer.Option(help="A run folder with scores of its recipe; default: the folder the model lies in.")

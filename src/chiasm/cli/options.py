@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from chiasm.api import Cohort, Model, PreparedCohort, Problem
 
 CohortPath = Annotated[Path, typer.Argument(metavar="COHORT", help="The manifest cohort.toml, or its folder.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")]
+Strict = Annotated[bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")]
+Draws = Annotated[int, typer.Option(min=100, help="Of the bootstrap.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the splits, the fits and the bootstrap.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")]

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Trust, require_table
+from chiasm.cli.options import (
+    CohortPath,
+    Force,
+    Json,
+    ModelPath,
+    Strict,
+    Trust,
+    require_table,
+)
 
 if TYPE_CHECKING:
     from chiasm.api import Conformal
@@ -18,7 +26,7 @@ KEEP, REFUSE = "keep", "refuse"
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="predictions.parquet or predictions.csv.")],
     calibrate: Annotated[
@@ -37,9 +45,7 @@ def predict(
     unseen: Annotated[
         str, typer.Option(metavar="keep|refuse", help="Predict patterns of modalities never seen in training, or not.")
     ] = KEEP,
-    strict: Annotated[
-        bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")
-    ] = True,
+    strict: Strict = True,
     trust: Trust = None,
     force: Force = False,
     json: Json = False,

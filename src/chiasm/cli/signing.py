@@ -10,7 +10,11 @@ from typing import Annotated
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Json, require_writable
+from chiasm.cli.options import (
+    Json,
+    ModelPath,
+    require_writable,
+)
 
 PassphraseFd = Annotated[
     int | None, typer.Option(min=0, help="Read the passphrase from this open file descriptor; default: ask for it.")
@@ -49,7 +53,7 @@ def keys(
 
 
 def sign(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     key: Annotated[Path, typer.Option(help="The private key, of chiasm keys.")],
     passphrase_fd: PassphraseFd = None,
     json: Json = False,

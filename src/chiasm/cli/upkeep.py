@@ -12,9 +12,12 @@ from chiasm import screen
 from chiasm.cli.models import require_place
 from chiasm.cli.options import (
     CohortPath,
+    Draws,
     Force,
     Json,
+    ModelPath,
     Seed,
+    Strict,
     Trust,
     for_json,
     require_writable,
@@ -24,9 +27,6 @@ from chiasm.cli.options import (
 
 if TYPE_CHECKING:
     from chiasm.api import Monitored, Updated
-
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")]
-Strict = Annotated[bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")]
 
 
 def monitor(
@@ -110,7 +110,7 @@ def extend(
     modality: Annotated[str, typer.Option(metavar="NAME", help="The modality of the cohort that is added.")],
     out: Annotated[Path, typer.Option(help="The folder of the newer model.")],
     strict: Strict = True,
-    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
+    draws: Draws = 1000,
     seed: Seed = 0,
     trust: Trust = None,
     force: Force = False,
@@ -179,7 +179,7 @@ def update(
     level: Annotated[float, typer.Option(help="Size of the test that something is changed.")] = 0.05,
     by_pattern: Annotated[bool, typer.Option(help="Levels of patterns.")] = True,
     strict: Strict = True,
-    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
+    draws: Draws = 1000,
     seed: Seed = 0,
     trust: Trust = None,
     force: Force = False,

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import CohortPath, Force, Json, Seed, Trust, require_writable, show_notes
+from chiasm.cli.options import (
+    CohortPath,
+    Draws,
+    Force,
+    Json,
+    ModelPath,
+    Seed,
+    Strict,
+    Trust,
+    require_writable,
+    show_notes,
+)
 from chiasm.cli.subgroups import show_subgroups
 
 if TYPE_CHECKING:
@@ -17,14 +28,12 @@ if TYPE_CHECKING:
 
 
 def validate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder that chiasm fit wrote.")],
+    model: ModelPath,
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="The folder: validation.json, predictions.parquet, report.html.")],
-    strict: Annotated[
-        bool, typer.Option(help="Refuse tables that lack columns; else these are read as missing.")
-    ] = True,
+    strict: Strict = True,
     by: Annotated[str | None, typer.Option(metavar="site", help="Draw whole sites for the intervals.")] = None,
-    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000,
+    draws: Draws = 1000,
     seed: Seed = 0,
     trust: Trust = None,
     force: Force = False,
