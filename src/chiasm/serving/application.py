@@ -18,8 +18,8 @@ from starlette.responses import Response
 from chiasm.serving.answers import Answer, placed
 from chiasm.serving.documents import Answered, PartsOfRequest, document_of, parts_of
 from chiasm.serving.explaining import explained, require_explains
-from chiasm.serving.faults import Refused, refused
-from chiasm.serving.guard import ASKED, Asked, Guard, fault_of, refusal
+from chiasm.serving.faults import Refused, refusal, refused
+from chiasm.serving.guard import ASKED, Asked, Guard
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.openapi import BODY, RESPONSES, TAGS
 from chiasm.serving.page import page_routes
@@ -70,7 +70,8 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
             404: "there is nothing at this address: /openapi.json lists what there is",
             405: "ask by another method",
         }
-        fault = fault_of(error.status_code, words.get(error.status_code, "the request cannot be read"))
+        status = error.status_code
+        fault = refused(status, f"http-{status}", words.get(status, "the request cannot be read"))
         asked_of(request).outcome = fault.code
         found = _refusal(fault)
         if allow := (error.headers or {}).get("Allow"):
@@ -103,8 +104,9 @@ def asking(service: Service) -> APIRouter:
         loaded = _model_of(service, request, asked)
         require_explains(loaded)
         async with _patients(service, request, loaded, asked, MOST_EXPLAINED) as (patients, sources):
-            found = await service.worker.call(lambda: explained(loaded, patients, sources, service.scratch))
-            return told(loaded, _whole(found))
+            found = _whole(await service.worker.call(lambda: explained(loaded, patients, sources, service.scratch)))
+            asked.patterns = Counter(own["pattern"] for own in found)
+            return told(loaded, found)
 
     for number, way in enumerate(WAYS):
         at = ("", "_of_model", "_of_version")[number]

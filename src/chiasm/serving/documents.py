@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from chiasm.serving.faults import refused
-from chiasm.serving.settings import Limits
+from chiasm.serving.settings import MEGABYTE, Limits
 from chiasm.serving.uploads import Part
 
 REQUEST = "request"
@@ -74,7 +74,7 @@ async def parts_of(request: Request, limits: Limits) -> PartsOfRequest:
         if document is None:
             raise refused(400, "no-request", f"the JSON stands in a part called `{REQUEST}`")
         if len(document) > limits.body_bytes:
-            raise refused(413, "too-large", f"the JSON of a request may have {limits.body_bytes / (1 << 20):,.0f} MB")
+            raise refused(413, "too-large", f"the JSON of a request may have {limits.body_bytes / MEGABYTE:,.3g} MB")
     except BaseException:
         await form.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,3 +60,16 @@ class Refused(Exception):
 def refused(status: int, code: str, message: str, field: str = "", retry_after: int | None = None) -> Refused:
     """Make the refusal of one fault."""
     return Refused(status, [Fault(field, code, message)], retry_after)
+
+
+def refusal(fault: Refused) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of a fault."""
+    body = json.dumps(fault.document()).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if fault.retry_after is not None:
+        headers.append((b"retry-after", str(fault.retry_after).encode()))
+    if fault.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if fault.status in (408, 413):
+        headers.append((b"connection", b"close"))
+    return fault.status, headers, body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import time
 from collections import Counter
@@ -14,14 +13,14 @@ from starlette.routing import Route
 
 from chiasm.serving.access import Caller
 from chiasm.serving.audit import AuditFull
-from chiasm.serving.faults import Fault, Refused, refused
+from chiasm.serving.faults import Refused, refusal, refused
 from chiasm.serving.page import FILES
 from chiasm.serving.service import Service
-from chiasm.serving.settings import REFUSE
+from chiasm.serving.settings import MEGABYTE, REFUSE
 
 Scope = dict[str, Any]
 ASKED = "chiasm.asked"
-OPEN = "/health"  # what is asked without a token, as the page is
+OPEN = {"/health", "/health/live", "/health/ready", *FILES}  # what is asked without a token
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -78,7 +77,7 @@ class Guard:
         try:
             headers = _headers(scope)
             self._admit(scope, headers, asked)
-            if not _open(scope["path"]):
+            if scope["path"] not in OPEN:
                 client = self._enter(scope, asked)
             body = _Body(receive, self._most(headers), self.service.limits.body_seconds)
             await self.app(scope, body, answer)
@@ -107,7 +106,7 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin not in {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}:
             raise refused(403, "other-origin", "a page of another origin may not ask")
-        if _open(scope["path"]):
+        if scope["path"] in OPEN:
             asked.caller = Caller("-", frozenset())
             return
         asked.caller = service.access.caller(headers.get(b"authorization", b"").decode("latin-1") or None)
@@ -118,9 +117,8 @@ class Guard:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             raise refused(400, "content-length", "the header Content-Length is no number")
-        if len(length) > 18 or int(length) > (most := self._most(headers)):
-            most = self._most(headers)
-            raise refused(413, "too-large", f"a request may have {most / (1 << 20):,.0f} MB: send fewer patients")
+        if len(length) > 18 or int(length) > self._most(headers):
+            raise too_large(self._most(headers))
         if service.stopping:
             raise refused(503, "stopping", "the service is stopping: ask again", retry_after=5)
 
@@ -155,11 +153,6 @@ class Guard:
         return times if times == 10 ** (len(str(times)) - 1) else None
 
 
-def _open(path: str) -> bool:
-    """Tell whether an address is told without a token."""
-    return path.startswith(OPEN) or path in FILES
-
-
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers.
 
@@ -172,6 +165,11 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
             raise refused(400, "repeated-header", "a header stands twice")
         found[name] = value
     return found
+
+
+def too_large(most: int) -> Refused:
+    """Make the refusal of a body of more than so many bytes."""
+    return refused(413, "too-large", f"a request may have {most / MEGABYTE:,.3g} MB: send fewer patients")
 
 
 class _Body:
@@ -195,7 +193,7 @@ class _Body:
         self._size += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)
         if self._size > self._most:
-            raise refused(413, "too-large", f"a request may have {self._most / (1 << 20):,.0f} MB: send fewer patients")
+            raise too_large(self._most)
         return message
 
 
@@ -286,21 +284,3 @@ class _Answer:
         if asked.patterns:
             facts["patterns"] = {name or "none": number for name, number in sorted(asked.patterns.items())}
         audit.write(who=who, what=asked.what or "refused", **facts)
-
-
-def refusal(fault: Refused) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body of a fault."""
-    body = json.dumps(fault.document()).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if fault.retry_after is not None:
-        headers.append((b"retry-after", str(fault.retry_after).encode()))
-    if fault.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if fault.status in (408, 413):
-        headers.append((b"connection", b"close"))
-    return fault.status, headers, body
-
-
-def fault_of(status: int, message: str) -> Refused:
-    """Make the refusal of what the framework refuses itself."""
-    return Refused(status, [Fault("", f"http-{status}", message)])
