@@ -8,6 +8,7 @@ from chiasm.cohort import Cohort, Outcome
 from chiasm.evaluation.intervals import Counts, TestFold, patient_draws
 from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
 from chiasm.evaluation.run import kept_together, require_clusters, usable
+from chiasm.evaluation.trial import alone_where_empty
 from chiasm.targets import Target
 
 
@@ -41,10 +42,11 @@ def folded(cohort: Cohort, protocol: Protocol, seed: int) -> Folded:
     target, outcome = used.target, used.outcome
     assert target is not None and outcome is not None  # else it is not usable
     splits = plan(used, protocol, seed)
+    groups = None if used.group is None else alone_where_empty(used.group)
     folds = [
         TestFold(
             split.repeat, split.fold, split.test, outcome.take(split.test), outcome.take(split.train),
-            None if used.group is None else used.group[split.test],
+            None if groups is None else groups[split.test],
         )
         for split in splits
     ]  # fmt: skip

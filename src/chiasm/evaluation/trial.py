@@ -281,13 +281,18 @@ class Trial:
         """Outcomes of every patient of the cohort, in the order of `outcomes`."""
         return outcome_of(self.outcomes, self.classes if self.target.has_labels else ())
 
+    @property
+    def units(self) -> np.ndarray | None:
+        """(N,) who is drawn as one, by the labels of what the folds keep together, else of groups; None for nobody."""
+        kept = next((name for name in ("unit", "group") if name in self.outcomes), None)
+        return None if kept is None else alone_where_empty(self.outcomes[kept].to_numpy(str))
+
     @cached_property
     def folds(self) -> dict[tuple[int, str], TestFold]:
         """Outer test folds by (repeat, fold), in the form that the metrics take."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
         outcome = self.all_outcomes
-        kept = next((name for name in ("unit", "group") if name in self.outcomes), None)
-        groups = None if kept is None else alone_where_empty(self.outcomes[kept].to_numpy(str))
+        groups = self.units
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
         for key, part in first.groupby(["repeat", "fold"], sort=True):

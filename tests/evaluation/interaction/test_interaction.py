@@ -14,6 +14,7 @@ import pytest
 import chiasm
 from chiasm.evaluation.folded import folded
 from chiasm.evaluation.interaction.estimated import TOLD, Labelled, decomposed, parts_of, summing
+from chiasm.evaluation.interaction.interaction import others_drawn
 from chiasm.evaluation.interaction.modality_states import FoldStates, Wanted, named_alike, states_of_fold
 from chiasm.evaluation.interaction.outcome_states import outcome_states
 from chiasm.evaluation.interaction.words import beside_verdict, hidden_from_single
@@ -114,6 +115,13 @@ def test_groups_that_are_drawn_together_widen_the_interval() -> None:
         return own.high - own.low
 
     assert width(copied, np.repeat(draws, 4, axis=1)) > 1.5 * width(copied, apart)
+
+
+def test_who_has_no_group_is_drawn_alone() -> None:
+    cohort = replace(chiasm.synthetic_cohort("redundant", 60), group=np.where(np.arange(60) < 4, "one person", ""))
+    for draws in (folded(cohort, PLAIN, 0).draws, others_drawn(cohort, 100, 0)):
+        assert (draws[:, :4] == draws[:, :1]).all()
+        assert len(np.unique(draws, axis=1).T) == 57
 
 
 def test_outcomes_of_every_kind_are_states() -> None:

@@ -35,6 +35,7 @@ from chiasm.evaluation.interaction.modality_states import (
 from chiasm.evaluation.interaction.outcome_states import OutcomeStates, outcome_states
 from chiasm.evaluation.intervals import Counts, bootstrap_weights
 from chiasm.evaluation.protocol import Protocol
+from chiasm.evaluation.trial import alone_where_empty
 from chiasm.metrics.weighted import Floats
 
 FEWEST_PATIENTS, FEWEST_RAREST = 100, 30
@@ -127,7 +128,7 @@ def interactions(
         told[name] = states
         progress(done, len(splits))
     of_key = {key: named_alike([told[split.key][key] for split in splits]) for key in keys}
-    draws = np.c_[known.draws, _others_drawn(others, len(known.draws), seed)]
+    draws = np.c_[known.draws, others_drawn(others, len(known.draws), seed)]
     return [
         (own, way, *_answer(own, [of_key[key] for key in own.keys(way)], known, others, draws, seed))
         if own.states
@@ -162,10 +163,13 @@ def _states(rarest: float) -> int:
     return int(np.clip(np.sqrt(rarest / A_CELL), FEWEST_STATES, MOST_STATES))
 
 
-def _others_drawn(others: Cohort | None, draws: int, seed: int) -> Counts:
-    """(R, U) counts of the patients without a known outcome."""
+def others_drawn(others: Cohort | None, draws: int, seed: int) -> Counts:
+    """(R, U) counts of the patients without a known outcome; a group is drawn as a whole."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-    return bootstrap_weights(0 if others is None else len(others), draws, rng, None if others is None else others.group)
+    if others is None:
+        return bootstrap_weights(0, draws, rng)
+    groups = None if others.group is None else alone_where_empty(others.group)
+    return bootstrap_weights(len(others), draws, rng, groups)
 
 
 def _answer(

@@ -25,13 +25,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.cohort import Unsupported
 from chiasm.compute.isolation import seeded
 from chiasm.evaluation.contrasts import Contrast, Values
 from chiasm.evaluation.estimates import estimate, estimate_of_labels
+from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.evaluation.judging import PRESENCE, Inner, Judging, placed
 from chiasm.evaluation.trial import VALUE_OF, Trial, fold_key
 from chiasm.evaluation.verdict import Evidence, decide
@@ -129,7 +129,8 @@ def not_at_random(
     found: list[list[Judged]] = [[] for _ in asked]
     for number in range(imputations):
         rng = np.random.default_rng(seeded(seed, f"imputation {number}"))
-        drawn = unseen.drawn(asked, _bootstrap(trial, rng), rng)
+        counts = bootstrap_weights(len(trial.outcomes), 1, rng, trial.units)[0].astype(int)
+        drawn = unseen.drawn(asked, counts, rng)
         for place, outcome in enumerate(drawn):
             judged = _judged(trial, outcome, inner, singles, combined, leaks)
             found[place].append(judged._replace(evidence=replace(judged.evidence, too_few=too_few)))
@@ -191,18 +192,6 @@ def _unseen(trial: Trial, picks: Sequence[Sequence[str]]) -> Unseen:
             links[fold.patients, p] += own - (own.mean(axis=0) if trial.target.has_times else 0.0)
     rows = np.asarray((often > 0) & outcome.known)
     return Unseen(trial.target, outcome, links / np.maximum(often, 1)[:, None, None], rows)
-
-
-def _bootstrap(trial: Trial, rng: np.random.Generator) -> NDArray[np.int_]:
-    """How often each patient is drawn; patients of a group as one."""
-    kept = next((name for name in ("unit", "group") if name in trial.outcomes), None)
-    n = len(trial.outcomes)
-    if kept is None:
-        return np.bincount(rng.integers(n, size=n), minlength=n)
-    names = trial.outcomes[kept].to_numpy(str)
-    alone = np.where(names == "", np.char.add("\0", np.arange(n).astype(str)), names)
-    groups, of = np.unique(alone, return_inverse=True)
-    return np.bincount(rng.integers(len(groups), size=len(groups)), minlength=len(groups))[of]
 
 
 def _judged(
