@@ -12,17 +12,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
 import chiasm
 from chiasm.api.following import FOLLOWERS
 from chiasm.cli import main
 from chiasm.cohort import Cohort
 from chiasm.report import write_report
-from chiasm.sharing.tracking_place import TrackingError, TrackingPlace, tracking_place
+from chiasm.sharing.tracking_place import (
+    TrackingError,
+    TrackingPlace,
+    told_plainly,
+    tracking_place,
+    without_password,
+)
 from chiasm.sharing.trial_runs import without_places
 from fake_trials import FUSED, SINGLES
 from fake_trials import run as run_trial
@@ -132,21 +140,30 @@ def test_a_trial_that_is_half_written_is_a_failed_run(trial: chiasm.Trial, place
 def test_every_trial_is_written_until_it_is_stopped(
     trial: chiasm.Trial, cohort: Cohort, place: TrackingPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chiasm.api import following, tracking
+    from chiasm.api import following
 
-    monkeypatch.setattr(tracking, "tracking_place", lambda to, experiment: place, raising=False)
     monkeypatch.setattr("chiasm.sharing.tracking_place.tracking_place", lambda to, experiment: place)
     with chiasm.autolog("there") as log:
         following.tell(trial, cohort)
         assert len(log.runs) == 1 and place.client.get_run(log.runs[0]).info.run_name == "ward"
-        monkeypatch.setattr("chiasm.sharing.trial_runs.record", refusing)
-        with pytest.warns(UserWarning, match="is finished and is not tracked"):
-            following.tell(trial, cohort)
+        for refused in (TrackingError("MLflow is not there"), OSError(28, "No space left on device")):
+            monkeypatch.setattr("chiasm.sharing.trial_runs.record", Mock(side_effect=refused))
+            with pytest.warns(UserWarning, match="is finished and is not tracked"):
+                following.tell(trial, cohort)
     assert FOLLOWERS == []
 
 
-def refusing(*_: Any) -> None:
-    raise TrackingError("MLflow is not there")
+@pytest.mark.parametrize("kind", [requests.ConnectionError, requests.exceptions.InvalidURL])
+def test_what_the_connection_says_is_not_repeated(kind: type[Exception]) -> None:
+    with pytest.raises(TrackingError, match="at 'there' cannot be used") as refused, told_plainly("there"):
+        raise kind("http://me:pass@there")
+    assert "pass" not in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", ["me:pass@", "me:p@ss@", "me:p?ss@", "me@"])
+def test_no_password_of_an_address_is_shown(secret: str) -> None:
+    assert without_password(f"postgresql://{secret}there/db?password=pass") == "postgresql://there/db"
+    assert without_password("https://there/a@b") == "https://there/a@b"
 
 
 def test_a_model_comes_back_and_answers_as_it_did(model: Any, cohort: Cohort, place: TrackingPlace, run: str) -> None:

@@ -86,7 +86,7 @@ class Autolog:
     def _write(self, trial: Trial, cohort: Cohort) -> None:
         try:
             self.runs.append(track(trial, self.place, cohort=cohort).run)
-        except ValueError as refused:  # hours of fits are not lost for it
+        except (ValueError, OSError) as refused:  # hours of fits are not lost for it
             warnings.warn(f"the trial is finished and is not tracked: {refused}", stacklevel=4)
 
 

@@ -24,8 +24,6 @@ USUAL = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """MLflow's own settings, where the user has set none."""
-
-
 CHATTER = ("mlflow.store.db.utils", "alembic")
 
 
@@ -120,17 +118,15 @@ def holds_tracking(folder: Path) -> bool:
 
 
 def without_password(uri: str) -> str:
-    """Return an address without the name and the password in it."""
-    return re.sub(r"(://)[^/@]*@", r"\1", uri)
+    """Return an address without the name and the password in it, and without its query, where a database has them."""
+    return re.sub(r"(://)[^/]*@", r"\1", uri).partition("?")[0]
 
 
 @contextmanager
 def told_plainly(shown: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into a sentence; theirs may repeat what was to be written."""
+    """Turn what MLflow and its database raise into a sentence; theirs may repeat a password, or what was written."""
     try:
         yield
-    except (ValueError, OSError):
-        raise
     except Exception as error:
         kind = type(error)
         if kind.__module__.partition(".")[0] not in ("mlflow", "sqlalchemy", "requests", "alembic", "sqlite3"):
