@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.cohort.units import alone_where_empty
 from chiasm.encoders import TableEncoder
-from chiasm.evaluation.trial import alone_where_empty
 from chiasm.heads.response import Response
 from chiasm.recipes.baselines.stacked import weights_for
 from chiasm.recipes.registry import make_recipe

@@ -49,6 +49,11 @@ def _components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
     return np.asarray(units, dtype=int)
 
 
+def alone_where_empty(groups: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Give each patient without a group, "", a group of their own; (B,) labels."""
+    return np.array([group or f"\0{row}" for row, group in enumerate(groups.tolist())], dtype=str)
+
+
 def content_keys(cohort: Cohort) -> NDArray[np.bytes_]:
     """(B,) content key, equal for patients identical in every modality; empty for a patient without modalities."""
     digests = cohort.digests  # (B, M)

@@ -10,7 +10,7 @@ from chiasm.cohort import Cohort
 from chiasm.cohort.characteristics import characteristics
 from chiasm.cohort.inventory import flow_of, inventory
 from chiasm.cohort.lending import events_of, shared_parts
-from chiasm.evaluation.trial import alone_where_empty
+from chiasm.cohort.units import alone_where_empty
 from chiasm.fitting.source_model import SourceModel
 
 

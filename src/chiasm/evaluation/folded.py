@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.cohort import Cohort, Outcome
+from chiasm.cohort.units import alone_where_empty
 from chiasm.evaluation.intervals import Counts, TestFold, patient_draws
 from chiasm.evaluation.protocol import Protocol, Split, plan, with_repeats
 from chiasm.evaluation.run import kept_together, require_clusters, usable
-from chiasm.evaluation.trial import alone_where_empty
 from chiasm.targets import Target
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from chiasm.cohort.units import alone_where_empty
 from chiasm.evaluation.estimates import estimate_of, mean_over_folds, mean_over_labels
 from chiasm.evaluation.intervals import bootstrap_weights, fold_values, one_label
 from chiasm.evaluation.meta import random_effects
@@ -62,9 +63,7 @@ def site_table(trial: Trial, recipe: str) -> pd.DataFrame:
 def at_site(trial: Trial, recipe: str, here: np.ndarray, salt: int) -> tuple[float, float, float, float]:
     """Mean, interval and standard error of the primary metric among the patients `here` (N,); NaN if not estimable."""
     protocol, rows = trial.document["protocol"], np.flatnonzero(here)
-    groups = trial.outcomes["group"].to_numpy(str)[rows] if "group" in trial.outcomes else None
-    if groups is not None:
-        groups = np.array([group or f"\0{row}" for row, group in enumerate(groups.tolist())], dtype=str)
+    groups = alone_where_empty(trial.outcomes["group"].to_numpy(str)[rows]) if "group" in trial.outcomes else None
     draws = np.zeros((protocol["draws"], len(here)), dtype=np.uint16)
     rng = np.random.default_rng([protocol["seed"], salt])
     draws[:, rows] = bootstrap_weights(len(rows), protocol["draws"], rng, groups)

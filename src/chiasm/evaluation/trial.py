@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Outcome
+from chiasm.cohort.units import alone_where_empty
 from chiasm.evaluation.document import SCHEMA as SCHEMA
 from chiasm.evaluation.document import is_sound
 from chiasm.evaluation.estimates import Estimate
@@ -281,7 +282,7 @@ class Trial:
         """Outcomes of every patient of the cohort, in the order of `outcomes`."""
         return outcome_of(self.outcomes, self.classes if self.target.has_labels else ())
 
-    @property
+    @cached_property
     def units(self) -> np.ndarray | None:
         """(N,) who is drawn as one, by the labels of what the folds keep together, else of groups; None for nobody."""
         kept = next((name for name in ("unit", "group") if name in self.outcomes), None)
@@ -291,8 +292,7 @@ class Trial:
     def folds(self) -> dict[tuple[int, str], TestFold]:
         """Outer test folds by (repeat, fold), in the form that the metrics take."""
         position = pd.Series(np.arange(len(self.outcomes)), index=self.outcomes.index)
-        outcome = self.all_outcomes
-        groups = self.units
+        outcome, groups = self.all_outcomes, self.units
         first = self.predictions[self.predictions["recipe"] == self.predictions["recipe"].iloc[0]]
         folds = {}
         for key, part in first.groupby(["repeat", "fold"], sort=True):
@@ -321,11 +321,6 @@ class Trial:
         """Bootstrap counts of this trial, `(R, N)`, the same for every recipe."""
         protocol = self.document["protocol"]
         return patient_draws(list(self.folds.values()), len(self.outcomes), protocol["draws"], protocol["seed"])
-
-
-def alone_where_empty(groups: np.ndarray) -> np.ndarray:
-    """Give each patient without a group, "", a group of their own; `(N,)` labels."""
-    return np.array([group or f"\0{row}" for row, group in enumerate(groups.tolist())], dtype=str)
 
 
 def fold_key(key: Any) -> tuple[int, str]:

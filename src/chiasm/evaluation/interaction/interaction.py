@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.units import alone_where_empty
 from chiasm.evaluation.fits import Execute
 from chiasm.evaluation.folded import Folded, folded
 from chiasm.evaluation.interaction.bounded import Bounded, Counted, bounded
@@ -35,7 +36,6 @@ from chiasm.evaluation.interaction.modality_states import (
 from chiasm.evaluation.interaction.outcome_states import OutcomeStates, outcome_states
 from chiasm.evaluation.intervals import Counts, bootstrap_weights
 from chiasm.evaluation.protocol import Protocol
-from chiasm.evaluation.trial import alone_where_empty
 from chiasm.metrics.weighted import Floats
 
 FEWEST_PATIENTS, FEWEST_RAREST = 100, 30

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort
 from chiasm.cohort.digests import DIGEST
+from chiasm.cohort.units import alone_where_empty
 from chiasm.compute.isolation import seeded
-from chiasm.evaluation.trial import alone_where_empty
 from chiasm.fitting.model import FittedModel
 from chiasm.models.explain.pieces import Piece
 from chiasm.protocols import Model
