@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 PRESENCE, PREDICTIONS, CALIBRATION = "who has what", "predictions", "calibration"
 FACTORS = (10.0, 100.0, 1000.0, 2.2046, 2.54, 18.016, 38.67, 88.42, 60.0, 24.0, 365.25, 12.0, 30.44)
 """Ratios of units that are mixed up: powers of ten, pounds, inches, glucose, cholesterol and creatinine, times."""
-CLOSE = 1.7  # how far the ratio of medians may be from that of the units
+UNLIKE = 0.01  # p of a column at or below which its unit is asked for, and above which another unit explains it
 SHOWN = 10  # parts of a test that are told
 NEW = "new"
 
@@ -173,7 +173,7 @@ def _bin_part(own: ColumnSummary, numbers: Array) -> Part | None:
         int(own.below[place]), own.known, int(below[place]), m, f"lie below {edge:.3g} in column '{own.name}'"
     )
     found = Part(own.name, bonferroni(p), said)
-    unit = unit_told(own, numbers) if found.p < 0.01 else ""
+    unit = unit_told(own, numbers) if found.p <= UNLIKE else ""
     return Part(found.name, found.p, f"{unit} {said}".strip())
 
 
@@ -183,18 +183,20 @@ def _edge_p(own: ColumnSummary, numbers: Array) -> tuple[Array, NDArray[np.int64
 
 
 def unit_told(own: ColumnSummary, numbers: Array) -> str:
-    """Say that a column looks as if it were in another unit, where dividing by the ratio makes it as before."""
-    middle, now = float(own.edges[len(own.edges) // 2]), float(np.median(numbers))
-    if middle > 0 and now > 0:
-        ratio = now / middle
-        for factor in (*FACTORS, *(1 / own_factor for own_factor in FACTORS)):
-            if factor / CLOSE < ratio < factor * CLOSE and bonferroni(_edge_p(own, numbers / factor)[0]) > 0.01:
-                many = f"{factor:.4g} times larger" if factor > 1 else f"{1 / factor:.4g} times smaller"
-                return f"'{own.name}' is about {many}, and else as before: look at its unit."
-    for way, turned in (("Fahrenheit", (numbers - 32) / 1.8), ("Celsius", numbers * 1.8 + 32)):
-        if bonferroni(_edge_p(own, turned)[0]) > 0.01:
-            return f"'{own.name}' is as before if it is in {way} now: look at its unit."
-    return ""
+    """Say that a column looks as if it were in another unit: the one by which it is most as before, where it is so.
+
+    Numbers none of which is negative are divided by each ratio, and any are turned into degrees of the other kind.
+    """
+    asked = {}
+    if own.edges[0] >= 0 and numbers.min() >= 0:
+        for factor in FACTORS:
+            asked[f"is about {factor:.4g} times larger, and else as before"] = numbers / factor
+            asked[f"is about {factor:.4g} times smaller, and else as before"] = numbers * factor
+    asked["is as before if it is in Fahrenheit now"] = (numbers - 32) / 1.8
+    asked["is as before if it is in Celsius now"] = numbers * 1.8 + 32
+    p = {said: bonferroni(_edge_p(own, turned)[0]) for said, turned in asked.items()}
+    best = max(p, key=lambda said: p[said])  # of equals the first: powers of ten are mixed up most
+    return f"'{own.name}' {best}: look at its unit." if p[best] > UNLIKE else ""
 
 
 def _share(name: str, count: int, n: int, now: int, m: int, what: str) -> Part:
