@@ -22,10 +22,10 @@ def undone(model: FittedModel) -> FittedModel:
     *steps, last = model.history
     predictor = model.predictor
     bare = replace(model, response=last.before, history=tuple(steps))
-    if last.what == UPDATE:
-        if last.levelled and isinstance(predictor, PatternLevels):
-            return replace(bare, predictor=predictor.predictor)
+    if last.what == UPDATE and not last.levelled:
         return bare
+    if last.what == UPDATE and isinstance(predictor, PatternLevels):
+        return replace(bare, predictor=predictor.predictor)
     if last.what == EXTEND and isinstance(predictor, Extended):
         return predictor.taken_from(bare)
     raise Unsupported(f"the last step of the model, '{last.what[:40]}', is not one that can be taken back")
