@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -112,6 +113,9 @@ def test_another_unit_is_told() -> None:
     assert "Fahrenheit" in unit_told(own, rng.normal(37, 0.5, 80) * 1.8 + 32)
     glucose = column_summary("glucose", pd.Series(np.exp(rng.normal(1.7, 0.3, 200))))
     assert "18.02 times larger" in unit_told(glucose, 18.016 * np.exp(rng.normal(1.7, 0.3, 80)))
+    weight = column_summary("weight", pd.Series(rng.normal(70, 12, 200)))
+    assert "2.205 times larger" in unit_told(weight, 2.2046 * rng.normal(70, 12, 200)), "not 2.54, which is near"
+    assert "2.205 times smaller" in unit_told(weight, rng.normal(70, 12, 200) / 2.2046)
     assert unit_told(glucose, np.exp(rng.normal(2.3, 0.9, 80))) == ""
     gone = column_parts(glucose, pd.Series(np.full(50, np.nan)))
     assert len(gone) == 1 and gone[0].p < 1e-6 and "100 % lack" in gone[0].said
@@ -130,9 +134,21 @@ def test_patients_alike_are_no_alarm_and_others_are(folder: Path) -> None:
     assert "predictions" in set(held.table()["test"]) and "'alike'" in held.against
 
 
-def test_a_model_without_a_summary_says_so(folder: Path) -> None:
-    from dataclasses import replace
+def test_predictions_that_rank_nobody_are_an_alarm_by_their_p_alone(folder: Path) -> None:
+    """A slope at its lower end comes by chance too: it has the p of its test, and few looks' levels are that small."""
+    cohort = chiasm.open_cohort(folder / "alike")
+    assert cohort.outcome is not None
+    turned = cohort.with_target(cohort.target, replace(cohort.outcome, value=1 - cohort.outcome.value)).subset(
+        range(60)
+    )
+    with pytest.raises(Unsupported, match="do not rank"):
+        chiasm.update(folder / "model", turned)
+    (p,) = chiasm.monitor(folder / "model", turned).table().query("test == 'calibration'")["p"]
+    assert 0 < p < 0.05
+    assert not chiasm.monitor(folder / "model", turned, rate=p / 2).alarm
 
+
+def test_a_model_without_a_summary_says_so(folder: Path) -> None:
     bare = replace(chiasm.load_model(folder / "model"), reference=None)
     found = chiasm.monitor(bare, folder / "level")
     assert "keeps no summary" in found.notes[0] and set(found.table()["test"]) == {"calibration"}
@@ -140,6 +156,8 @@ def test_a_model_without_a_summary_says_so(folder: Path) -> None:
         chiasm.monitor(bare, chiasm.open_cohort(folder / "level").with_target(None, None))
     with pytest.raises(ValueError, match="did you mean 'day'"):
         chiasm.monitor(bare, folder / "level", date="days")
+    with pytest.raises(ValueError, match=r"several cohorts.*--since"):
+        chiasm.monitor(bare, [folder / "level", folder / "alike"], date="day", since="2026-03-01")
     with pytest.raises(ValueError, match="no date"):
         chiasm.monitor(bare, folder / "level", date="day", since="soon")
 

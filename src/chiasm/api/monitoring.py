@@ -22,6 +22,7 @@ from chiasm.fitting.model import FittedModel
 from chiasm.fitting.reference import Reference, reference_of
 from chiasm.models.looks import Look, looked
 from chiasm.models.monitoring import CALIBRATION, Frames, Part, Test, drift_tests, frames_of
+from chiasm.models.recalibration import BOTH, INTERCEPT, NONE, TooFew
 from chiasm.models.same_target import as_at_the_fit
 from chiasm.models.updating import recalibrated
 from chiasm.protocols import Model
@@ -172,8 +173,8 @@ def monitor(
     if (every or since) and not date:
         raise ValueError("name the column of the patients' table that holds their date: --date COLUMN")
     given = list(cohorts) if isinstance(cohorts, list | tuple) else [cohorts]
-    if len(given) > 1 and (every or outcomes is not None):
-        raise ValueError("several cohorts are looks of their own: leave out --every and --outcomes")
+    if len(given) > 1 and (date or outcomes is not None):
+        raise ValueError("several cohorts are looks of their own: leave out --date, --every, --since and --outcomes")
     opened = [as_cohort(own) for own in given]
     against: Reference | None = fitted.reference
     whose = "the training patients"
@@ -196,12 +197,13 @@ def monitor(
         batches = [(opened[0].name, np.arange(len(parts[0].cohort)))]
     if not batches or not sum(len(rows) for _, rows in batches):
         raise ValueError(f"no patient of '{opened[0].name}' came in since then: name an earlier date")
-    if against is None and not any(own.known for own in parts):
+    has_outcomes = any(own.usable.any() for own in parts)
+    if against is None and not has_outcomes:
         raise Unsupported(f"there is nothing to compare. {NO_SUMMARY} Or bring outcomes by --outcomes.")
     whole = _Together(fitted, against, parts)
     number = looks or max(len(batches), A_YEAR.get(every, 1))
     found = looked(batches, whole.tests, rate=rate, looks=number)
-    notes += [NO_OUTCOMES] if not any(own.known for own in parts) else [TOO_FEW] if whole.few else []
+    notes += [NO_OUTCOMES] if not has_outcomes else [*whole.untested]
     return Monitored(fitted.recipe, opened[0].name, whose, rate, number, tuple(found), (*notes, *whole.notes))
 
 
@@ -234,9 +236,7 @@ class _Seen:
         answered = self.cohort if fitted.has_prior else self.cohort.subset(np.asarray(self.cohort.present.any(1)))
         predicted, self.notes = told_by(fitted, answered.with_target(None, None), strict)
         self.predicted = predicted.reindex(list(self.cohort.ids))
-        own = self.cohort.outcome
-        lacking = self.predicted["pattern"].isna().to_numpy()
-        self.known = 0 if own is None else int((own.known & ~lacking).sum())
+        own, lacking = self.cohort.outcome, self.predicted["pattern"].isna().to_numpy()
         bare = self.predicted.drop(columns="pattern")
         self.frames = None if against is None else frames_of(against, self.cohort, bare)
         self.usable = np.zeros(len(lacking), bool) if own is None else np.asarray(own.known & ~lacking)
@@ -246,7 +246,8 @@ class _Together:
     """The tests of rows that run through several cohorts, one after another."""
 
     def __init__(self, fitted: FittedModel, against: Reference | None, parts: Sequence[_Seen]) -> None:
-        self.fitted, self.against, self.parts, self.few = fitted, against, parts, False
+        self.fitted, self.against, self.parts = fitted, against, parts
+        self.untested: dict[str, None] = {}  # why calibration was not tested somewhere
         self.starts = np.cumsum([0, *(len(own.cohort) for own in parts)])
         self.notes = tuple(dict.fromkeys(note for own in parts for note in own.notes))
         self.frames = None if against is None else _joined([own.frames for own in parts], self.starts)
@@ -271,14 +272,12 @@ class _Together:
             chosen = recalibrated(
                 self.fitted, self.predicted.iloc[rows], joined(outcomes), level=0.05, by_pattern=False
             )
-        except Unsupported as few:
-            if "too few to say" not in str(few):
-                return [Test(CALIBRATION, len(rows), 0.0, (Part(CALIBRATION, 0.0, f"{few}"),), 1)]
-            self.few = True
+        except Unsupported as why:
+            self.untested[TOO_FEW if isinstance(why, TooFew) else f"Calibration is not tested: {why}."] = None
             return []
-        p, both = next(iter(chosen.p.values())), chosen.candidates[2]
-        shift = ", ".join(f"{value:+.2f}" for value in chosen.candidates[1].intercept.tolist())
-        said = f"The slope is {both.slope:.2f} (1 is ideal), the level {shift} (0 is ideal): chiasm update."
+        p, by_name = chosen.p[NONE], {own.name: own for own in chosen.candidates}
+        shift = ", ".join(f"{value:+.2f}" for value in by_name[INTERCEPT].intercept.tolist())
+        said = f"The slope is {by_name[BOTH].slope:.2f} (1 is ideal), the level {shift} (0 is ideal): chiasm update."
         return [Test(CALIBRATION, len(rows), p, (Part(CALIBRATION, p, said),), 1)]
 
 

@@ -150,16 +150,16 @@ def update(
         raise ValueError(f"the level is {level:g}: a test has a size between 0 and 0.5, as in 0.05")
     fitted, parent = fitted_model(model, trusted), parent_of(model)
     seen = seen_outcomes(fitted, cohort, strict, progress)
-    assert seen.cohort.outcome is not None
-    found = recalibrated(fitted, seen.predicted, seen.cohort.outcome, level=level, by_pattern=by_pattern)
-    before = score_external(seen.cohort, {fitted.recipe: seen.predicted}, draws=draws, seed=seed)
+    found = recalibrated(fitted, seen.predicted, seen.outcome, level=level, by_pattern=by_pattern)
 
     def step(said: str) -> Step:
         learned_from, name = dict(learned(seen.outcome)), seen.cohort.name
         levelled = found.change.name == PATTERNS
         return Step(UPDATE, parent, said, learned_from, name, fitted.response, levelled)
 
-    return Updated(changed(fitted, found.change, step), found, level, before, seen.left_out, seen.notes)
+    newer = changed(fitted, found.change, step)
+    before = score_external(seen.cohort, {fitted.recipe: seen.predicted}, draws=draws, seed=seed)
+    return Updated(newer, found, level, before, seen.left_out, seen.notes)
 
 
 def undo(model: Model | Path | str, *, trusted: Sequence[artifact.Given] | None = None) -> FittedModel:
@@ -171,10 +171,9 @@ def undo(model: Model | Path | str, *, trusted: Sequence[artifact.Given] | None 
 
     Raises:
         Unsupported: the model has no history.
-        ArtifactError: the folder is not a model, or not the one that the step was done to is what came back.
+        ArtifactError: the folder is not a model.
     """
-    fitted = fitted_model(model, trusted)
-    return undone(fitted)
+    return undone(fitted_model(model, trusted))
 
 
 @dataclass(frozen=True)

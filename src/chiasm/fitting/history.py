@@ -45,5 +45,4 @@ class Step:
 
 def history_told(steps: Sequence[Step]) -> list[str]:
     """Say each step, the first first; nothing for a model as it was fitted."""
-
     return [f"{number}. {step.sentence}" for number, step in enumerate(steps, start=1)]

@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.errors import count
@@ -37,7 +37,7 @@ from chiasm.heads.kinds import HEADS
 from chiasm.heads.response import Response, level_of
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
-from chiasm.models.recalibration import LEAST_EVENTS, LEAST_PATIENTS, Array
+from chiasm.models.recalibration import LEAST_EVENTS, LEAST_PATIENTS, Array, TooFew
 from chiasm.models.updating import calibrated_links, fewest
 from chiasm.protocols import Predictor, reads_inputs
 
@@ -147,13 +147,13 @@ def require_enough(response: Response, cohort: Cohort, modality: str) -> None:
     """Refuse too few patients to learn what a modality adds.
 
     Raises:
-        Unsupported: naming how many there are.
+        TooFew: naming how many there are.
     """
     assert cohort.outcome is not None
     n = len(cohort)
     least = fewest(response, cohort.outcome) if n else 0
     if n < LEAST_PATIENTS or least < LEAST_EVENTS:
-        raise Unsupported(
+        raise TooFew(
             f"too few to say: {count(n, 'patient')} with a known outcome have '{modality}' and one of the model's, "
             f"{least:,} of them with an event or of the rarest class; what it adds is learned from {LEAST_PATIENTS} "
             f"patients and {LEAST_EVENTS} events, so wait for more"

@@ -42,6 +42,10 @@ SLOPES = (0.01, 20.0)
 """Slopes that are sought: at the lower end the predictions rank these patients no better than chance."""
 
 
+class TooFew(Unsupported):
+    """Error for patients or events too few to say anything of a model by."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One candidate: (K,) `intercept`, `slope`, (K,) `shifts` of patterns, its log likelihood and free parameters."""
@@ -114,9 +118,6 @@ def chosen_change(
         patterns: (n,) pattern of modalities of each patient; None asks for no level of their own.
         enough: patterns with enough patients and events for a level of their own; those of fewer than two are not used.
         level: size of the test, between 0 and 1.
-
-    Raises:
-        Unsupported: the fitted slope is at the lower end: the predictions do not rank these patients.
     """
     k = eta.shape[1]
     free = likelihood.levels_of(k)
@@ -131,8 +132,8 @@ def chosen_change(
     for smaller in found[:-1]:
         p[smaller.name] = _p_value(likelihood, smaller, fullest, len(eta))
         if p[smaller.name] > level:
-            return Chosen(_ranking(smaller), tuple(found), p)
-    return Chosen(_ranking(fullest), tuple(found), p)
+            return Chosen(smaller, tuple(found), p)
+    return Chosen(fullest, tuple(found), p)
 
 
 def _p_value(likelihood: Likelihood, smaller: Change, fuller: Change, n: int) -> float:
@@ -143,13 +144,17 @@ def _p_value(likelihood: Likelihood, smaller: Change, fuller: Change, n: int) ->
     return float(stats.chi2.sf(max(gain, 0.0), more))
 
 
-def _ranking(change: Change) -> Change:
+def require_ranking(change: Change) -> None:
+    """Refuse a change whose slope is at the lower end.
+
+    Raises:
+        Unsupported: the predictions do not rank these patients.
+    """
     if change.slope <= SLOPES[0] * 1.01:
         raise Unsupported(
             "the predictions do not rank these patients at all (their slope is zero or below): a recalibration cannot "
             "mend that, look at the data (chiasm monitor), or fit a model anew"
         )
-    return change
 
 
 def _fitted(name: str, likelihood: Likelihood, eta: Array, parameters: int, *, sloped: bool) -> Change:

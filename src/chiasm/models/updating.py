@@ -23,7 +23,9 @@ from chiasm.models.recalibration import (
     Change,
     Chosen,
     Likelihood,
+    TooFew,
     chosen_change,
+    require_ranking,
 )
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.targets import kind_of
@@ -113,7 +115,7 @@ def fewest(response: Response, outcome: Outcome) -> int:
     if own.has_labels:  # those that few have are masked, and are not counted
         with_it, without = np.nansum(outcome.value, axis=0), np.nansum(1 - outcome.value, axis=0)
         sizes = np.minimum(with_it, without)[~np.isnan(outcome.value).all(axis=0)]
-        return int(sizes.min(initial=np.inf)) if len(sizes) else 0
+        return int(sizes.min()) if len(sizes) else 0
     if own.has_times:
         likelihood = likelihood_of(response, outcome)
         assert likelihood.seen is not None
@@ -133,14 +135,15 @@ def recalibrated(
         by_pattern: whether patterns of modalities with enough patients may get a level of their own.
 
     Raises:
-        Unsupported: too few patients or events.
+        TooFew: too few patients or events.
+        Unsupported: a model of times that keeps no baseline hazard.
     """
     own, n = kind_of(model.response.kind), len(predicted)
     outcome = own.scorable(outcome, LEAST_EVENTS)
     least = fewest(model.response, outcome)
     if n < LEAST_PATIENTS or least < LEAST_EVENTS:
         what = own.rare.format(n=least) if not own.has_times else f"{count(least, 'event')} of the rarest cause"
-        raise Unsupported(
+        raise TooFew(
             f"too few to say: {count(n, 'patient')} with a known outcome, and {what}; recalibration takes "
             f"{LEAST_PATIENTS} patients and {LEAST_EVENTS} events or members of each class, so wait for more outcomes"
         )
@@ -155,9 +158,13 @@ def changed(model: FittedModel, change: Change, step: Callable[[str], Step]) -> 
 
     Args:
         step: makes the step by what is told of it.
+
+    Raises:
+        Unsupported: the predictions do not rank the patients of the change, which no slope mends.
     """
     if change.name == NONE:
         return model
+    require_ranking(change)
     response, predictor = moved(model.response, change), model.predictor
     if change.name == PATTERNS:
         shifts = {name: np.asarray(own / response.slope, np.float64) for name, own in change.shifts.items()}
