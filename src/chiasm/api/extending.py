@@ -174,8 +174,9 @@ def extend(
         return ExtendedModel(fitted, modality, 0.0, scores, gain, tuple(notes))
     newer = with_block(fitted, found.block, used, predicted)
     assert used.outcome is not None
+    kept = f"{found.gate:.0%}".replace("%", " %")
     step = Step(
-        EXTEND, parent, f"Extended by '{modality}', of which {found.gate:.0%} is kept.".replace("%", " %"),
+        EXTEND, parent, f"Extended by '{modality}', of which {kept} is kept.",
         dict(learned(used.outcome)), used.name, fitted.response,
     )  # fmt: skip
     newer = replace(newer, history=(*newer.history, step))
