@@ -183,3 +183,7 @@ def test_on_the_command_line(folder: Path, tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit) as end:
         main([*words, str(folder / "alike"), "--every", "week"])
     assert end.value.code == 2 and "--date" in capsys.readouterr().err
+    chiasm.new_keys(tmp_path / "key")
+    with pytest.raises(SystemExit) as end:
+        main([*words, str(folder / "alike"), "--trust", str(tmp_path / "key.pub.pem")])
+    assert end.value.code == 2 and "is not signed" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
 from chiasm.api.updating import LEVEL, fitted_model
+from chiasm.artifact import Given as Trusted
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.dated import dates_of, periods_of
@@ -146,6 +147,7 @@ def monitor(
     looks: int | None = None,
     strict: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
+    trusted: Sequence[Trusted] | None = None,
 ) -> Monitored:
     """Compare patients who came in with those a model was trained on: who has what, columns, predictions, calibration.
 
@@ -161,13 +163,14 @@ def monitor(
         looks: how many looks the rate is for; None: as many as a year has of `every`, else as many as there are.
         strict: refuse tables that lack columns of the fit; False reads these as missing values.
         progress: called with (modality, finished, all) sources.
+        trusted: public keys, one of which has to have signed the model's folder, as for `load_model`.
 
     Raises:
         ValueError: a rate that is not between 0 and 1, more batches than looks, an unknown `every`, no such column, or
             no patient since then.
         Unsupported: there is nothing to compare: no summary, no reference, no outcome; or none of chiasm's recipes.
     """
-    fitted = fitted_model(model)
+    fitted = fitted_model(model, trusted)
     if every and every not in A_YEAR:
         raise ValueError(f"every '{every}' is not known: choose one of {', '.join(A_YEAR)}")
     if (every or since) and not date:

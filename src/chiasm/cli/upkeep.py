@@ -43,6 +43,7 @@ def monitor(
     looks: Annotated[int | None, typer.Option(min=1, help="Looks that the rate is for; default: a year's.")] = None,
     strict: Strict = True,
     out: Annotated[Path | None, typer.Option(help="The page, as monitor.html.")] = None,
+    trust: Trust = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -63,7 +64,7 @@ def monitor(
             model, opened, date=date, every=every, since=since,
             outcomes=None if outcomes is None else api.open_cohort(outcomes),
             reference=None if reference is None else api.open_cohort(reference), rate=rate, looks=looks, strict=strict,
-            progress=progress.named,
+            progress=progress.named, trusted=trust,
         )  # fmt: skip
     if out is not None:
         found.report(out)
