@@ -152,11 +152,9 @@ class Answer(BaseHTTPRequestHandler):
         if self.server.fault == "another revision":
             revision = "0" * 40
         if self.server.fault == "huge":
-            rows[-1] = {
-                **next(row for row in rows if "lfs" in row),
-                "size": 1 << 50,
-                "lfs": {"sha256": "0" * 64, "size": 1 << 50},
-            }
+            rows = [row | {"lfs": {"sha256": "0" * 64, "size": 1 << 50}} if "lfs" in row else row for row in rows]
+        if self.server.fault == "twice":
+            rows += [row for row in rows if "lfs" in row]
         if self.server.fault == "endless listing":
             rows = [{"rfilename": "a" * 1000} for _ in range(6000)]
         return self._tell(200, {"id": name, "sha": revision, "private": repository.private, "siblings": rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.card_patients import shares_told, training_told
 from chiasm.report.measures import text_of
 from chiasm.report.model_card import summary_table
+from chiasm.sharing.hub_card import hub_card
 from lighter_trials import only_ridges
 
 N = 90
@@ -32,6 +34,30 @@ def made() -> tuple[Any, Trial, chiasm.Cohort]:
         protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
         trial = chiasm.evaluate(cohort, ["late-fusion"], protocol, jobs=1, progress=lambda *told: None)
         return chiasm.fit(cohort, "late-fusion", seed=0), trial, cohort
+
+
+def test_the_hub_reads_the_scores_of_the_trial_from_the_card(made: tuple[Any, Trial, chiasm.Cohort]) -> None:
+    from huggingface_hub import ModelCard
+
+    model, trial, _ = made
+    card = ModelCard(hub_card("# Late\n", model, "cc-by-nc-4.0", name="ward/late", trial=trial))
+    told = card.data.to_dict()
+    assert card.text == "\n# Late\n" and (told["license"], told["library_name"]) == ("cc-by-nc-4.0", "chiasm")
+    assert told["tags"] == ["chiasm", "multimodal", "medical", "late-fusion", "classification"]
+    (index,) = told["model-index"]
+    (result,) = index["results"]
+    assert index["name"] == "ward/late" and result["dataset"] == {"type": "cohort", "name": "a|b"}
+    row: Any = next(own for own in trial.document["recipes"] if own["name"] == "late-fusion")
+    known = {name: own for name, own in row["metrics"].items() if own["low"] is not None}
+    assert {own["type"]: own["value"] for own in result["metrics"]} == pytest.approx(
+        {name: own["mean"] for name, own in known.items()}, abs=1e-4
+    )
+    auroc = next(own["name"] for own in result["metrics"] if own["type"] == "auroc")
+    assert f"({known['auroc']['low']:.3f} to {known['auroc']['high']:.3f})" in auroc
+    unnamed = hub_card(
+        "", model, "other", name="ward/late", trial=replace(trial, document={**trial.document, "recipes": []})
+    )
+    assert "model-index" not in unnamed
 
 
 def test_the_card_has_the_scores_of_the_trial(made: tuple[Any, Trial, chiasm.Cohort], tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def test_a_branch_is_refused_with_the_hash_that_it_stands_for(
         ("broken", "answers 500"),
         ("round", "redirects .* more than"),
         ("another revision", "another revision"),
-        ("huge", "bytes there|each once"),
+        ("huge", "bytes there"),
+        ("twice", "each once"),
         ("endless listing", "more than"),
     ],
 )
@@ -128,9 +129,7 @@ def test_a_model_that_was_changed_at_its_source_is_refused(hub: Hub, model: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rows_of_training_patients_are_not_sent_unasked(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_training_patients_are_not_sent_unasked(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "kernel"
     chiasm.fit(chiasm.synthetic_cohort("complementary", n=60, seed=0), "kron-rls").save(folder)
     with pytest.raises(HubError, match="rows of training patients"):
