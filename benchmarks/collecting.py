@@ -1,6 +1,7 @@
 """How often `chiasm collect` is right on made cohorts of known price and gain, and what its wrong answers cost.
 
-    python benchmarks/collecting.py [--cohorts 200] [--repeats 5] [--rows rows.csv] > benchmarks/results/collecting.txt
+    python benchmarks/collecting.py [--cohorts 200] [--rows rows.csv] > benchmarks/results/collecting-five.txt
+    python benchmarks/collecting.py [--cohorts 200] --repeats 1 [--rows rows.csv] > benchmarks/results/collecting.txt
 
 Each cohort has 400 patients of whom a share between 20 and 70 % that is drawn has both modalities and the others `m1`
 alone, at random; the outcome (numbers, two classes of which the rarer one is drawn between 15 and 50 %, or survival, in
