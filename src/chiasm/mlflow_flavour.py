@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -22,10 +22,7 @@ from chiasm.artifact import ArtifactError, Given, holds_model, identity, load, w
 from chiasm.fitting.model import FittedModel
 from chiasm.recipes import registry
 from chiasm.sharing.flavoured import FLAVOUR, INSIDE, blocks_of, copy_of, described, patients_of
-from chiasm.sharing.tracking_place import told_plainly, tracking_place, without_telemetry
-
-if TYPE_CHECKING:
-    from chiasm.sharing.tracking_place import TrackingPlace
+from chiasm.sharing.tracking_place import TrackingPlace, told_plainly, tracking_place, without_telemetry
 
 __all__ = ["FLAVOUR", "Logged", "load_model", "log_model", "save_model"]
 
@@ -93,8 +90,6 @@ def log_model(
         TrackingError: the place cannot be opened or written.
         ArtifactError: the folder holds no sound model.
     """
-    from chiasm.sharing.tracking_place import TrackingPlace
-
     place = to if isinstance(to, TrackingPlace) else tracking_place(to, experiment)
     with tempfile.TemporaryDirectory() as folder, told_plainly(place.shown):
         made = save_model(model, Path(folder) / "made")
@@ -130,8 +125,6 @@ def load_model(
     folder = Path(uri)
     if folder.is_dir():
         return _opened(_inside(folder), trusted)
-    from chiasm.sharing.tracking_place import TrackingPlace
-
     place = to if isinstance(to, TrackingPlace) else tracking_place(to)
     from mlflow.artifacts import download_artifacts
 
