@@ -17,7 +17,7 @@ from chiasm.evaluation.interaction.estimated import TOLD, Labelled, decomposed, 
 from chiasm.evaluation.interaction.interaction import others_drawn
 from chiasm.evaluation.interaction.modality_states import FoldStates, Wanted, named_alike, states_of_fold
 from chiasm.evaluation.interaction.outcome_states import outcome_states
-from chiasm.evaluation.interaction.words import beside_verdict, hidden_from_single
+from chiasm.evaluation.interaction.words import beside_verdict, hidden_from_single, says
 from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.targets import Outcome
 from lighter_trials import only_ridges
@@ -211,6 +211,20 @@ def row_of(**changed: object) -> dict[str, object]:
     whole = {"together": 0.3, "together_low": 0.25, "together_high": 0.35}
     named = {"first": "a", "second": "b", "outcome": "y", "states_by": "predictions", "told": True, "says": "said"}
     return {**parts, **whole, **named, **changed}
+
+
+def test_a_pair_is_put_into_words_by_what_the_other_one_adds() -> None:
+    pair = {"basis": "patients", "entropy": 1.0}
+    hidden = row_of(**pair, adds_second=0.3, adds_second_low=0.2)
+    assert "tells 100 % of it" in says(hidden) and "neither says anything without the other" in says(hidden)
+    beside = says(hidden | {"first_alone": 0.1, "first_alone_high": 0.2})
+    assert "'b' beside 'a' tells" in beside and "neither" not in beside
+    assert says(row_of(**pair, redundant=0.3, adds_second_high=0.01)).startswith("redundant: 'b' repeats")
+    assert says(row_of(**pair, second_alone=0.3, adds_first_high=0.01)).startswith("'b' tells nearly all")
+    assert "cannot be told" in says(row_of(**pair, adds_second_high=0.2))
+    assert "shuffled outcomes" in says(row_of(**pair, told=False))
+    bounded = row_of(basis="bounds", entropy=1.0, synergy_high=0.05)
+    assert "not worth collecting" in says(bounded) and "up to 0.500 bits" in says(bounded | {"synergy_high": 0.5})
 
 
 def test_sentences_beside_the_verdict() -> None:

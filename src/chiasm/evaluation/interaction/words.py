@@ -38,7 +38,7 @@ def says(row: Row) -> str:
     whole = row["together"]
     if row[f"{gain}_low"] > LITTLE * whole:
         what = f"'{other}' beside '{better}' tells {100 * row[gain] / whole:.0f} % of it: there is something to combine"
-        if not _alone(row, row["redundant_high"]):
+        if not _alone(row):
             what += ", of which neither says anything without the other"
         return what
     if row[f"{gain}_high"] < LITTLE * whole:
@@ -100,6 +100,7 @@ def _own(row: Row, modality: str) -> str:
     return "first_alone" if modality == row["first"] else "second_alone"
 
 
-def _alone(row: Row, redundant: float) -> bool:
-    """True if either tells something without the other: a part but the synergy is a tenth of the whole."""
-    return bool(max(redundant, row["first_alone_high"], row["second_alone_high"]) >= LITTLE * row["together"])
+def _alone(row: Row) -> bool:
+    """True if either may tell something without the other: a part but the synergy may be a tenth of the whole."""
+    parts = ("redundant", "first_alone", "second_alone")
+    return bool(max(row[f"{name}_high"] for name in parts) >= LITTLE * row["together"])
