@@ -88,10 +88,8 @@ class Stress:
         out = Path(path)
         if out.suffix not in (".html", ".htm"):
             raise ValueError(f"'{out}' must end in .html: the page is a web page")
-        page = render_stress(
-            self.table, self.attacks, self.metric, not_attacked=self.not_attacked, leaks=self.leaks
-        )  # fmt: skip
-        write_text(out, page)
+        parts = self.table, self.attacks, self.metric
+        write_text(out, render_stress(*parts, not_attacked=self.not_attacked, leaks=self.leaks))
         return out
 
 
@@ -116,7 +114,8 @@ def stress(
             made of one.
         recipes: names with their options, or recipe objects.
         faults: kinds of fault, "drift", "lost", "mixed", "labels" or "sites"; None takes those that can be put into
-            the cohort. "attack" (or "fgsm", "pgd", "noise") moves the tokens of networks, where it is asked for.
+            the cohort, and () none. "attack" (or "fgsm", "pgd", "noise") moves the tokens of networks, where it is
+            asked for.
         protocol: folds and repeats, as in `evaluate`.
         seed: of the folds, the fits, the faults and the bootstrap.
         jobs, engine, device, progress: as in `evaluate`.
@@ -124,7 +123,7 @@ def stress(
     Raises:
         CohortError: `check_cohort` finds errors.
         Unsupported: no target, a recipe does not support the cohort, or a fault can be put into no modality.
-        ValueError: a kind of fault that there is not, or none.
+        ValueError: a kind of fault that there is not.
     """
     named = split_specs(recipes) if isinstance(recipes, str) else list(recipes)
     kinds = [kind.strip() for kind in faults.split(",")] if isinstance(faults, str) else faults

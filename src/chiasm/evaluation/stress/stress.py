@@ -21,8 +21,8 @@ import pandas as pd
 
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import seeded
-from chiasm.evaluation.contrasts import UNKNOWN, Contrast, contrast, whole_values
-from chiasm.evaluation.estimates import estimate, estimate_of_labels
+from chiasm.evaluation.contrasts import UNKNOWN, Contrast, Values, contrast, whole_values
+from chiasm.evaluation.estimates import Estimate, estimate, estimate_of_labels
 from chiasm.evaluation.explained import Compared, more_explained
 from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
 from chiasm.evaluation.folded import folded
@@ -85,14 +85,12 @@ def _predict(asked: _Asked, task: _Task) -> tuple[_Task, list[pd.DataFrame], lis
         spread = spread_of(model, train) if _attacks(faults) and can_be_attacked(model) else {}
         for fault in (NONE, *faults):
             number: float
-            if fault.kind in ATTACKS:
+            if fault.kind in ATTACKS and spread:
                 aimed = test.modalities if fault.modality == EVERY else (fault.modality,)
-                own_seed, strike = seeded(seed, f"{fault.kind}:{fault.modality}"), fault.level
-                found, number = (
-                    attacked(model, test, outcome, fault.kind, aimed, strike, spread, own_seed)
-                    if spread
-                    else (frames[0], np.nan)
-                )
+                own_seed = seeded(seed, f"{fault.kind}:{fault.modality}")
+                found, number = attacked(model, test, outcome, fault.kind, aimed, fault.level, spread, own_seed)
+            elif fault.kind in ATTACKS:
+                found, number = frames[0], np.nan
             elif fault.kind == LABELS:
                 wrong, number = mislabelled(train, fault.level, seed)
                 found = said_of(fitted(wrong), test)
@@ -166,25 +164,28 @@ def stressed(
                 continue
             frames = [of_fold[place] for of_fold, _ in own]
             values = whole_values(kind, folds, frames, names, known.draws)
-            level = estimate_of_labels(values) if kind_of(kind).has_labels else estimate(*values[0])
-            told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
             changes = contrast(values, plain_values, **sizes), explained(frames, None), explained(frames, plain)
-            rows.append((*told, *(end for change in changes for end in _ends(change))))
+            rows.append(_row(recipe.name, fault, many, _mean(kind, values), changes))
         for fault in of_sites:
             ours, theirs = held_out_frames(known, plain, [found[number, split.key][0][0] for split in apart])
             known_there, left_out = within_sites(known, ours), within_sites(known, theirs)
-            level = estimate_of_labels(left_out) if kind_of(kind).has_labels else estimate(*left_out[0])
-            many = (
-                float(np.mean([(used.site[split.test] != "").sum() for split in splits]))
-                if used.site is not None
-                else 0
-            )
+            assert used.site is not None  # else there is no such fault
+            many = float(np.mean([(used.site[split.test] != "").sum() for split in splits]))
             scaled = UNKNOWN if kind_of(kind).has_times else explained(theirs, None)
             more = UNKNOWN if kind_of(kind).has_times else explained(theirs, ours)
             changes = contrast(left_out, known_there, **sizes), scaled, more
-            told = (recipe.name, fault.kind, fault.modality, fault.level, many, level.mean, level.low, level.high)
-            rows.append((*told, *(end for change in changes for end in _ends(change))))
+            rows.append(_row(recipe.name, fault, many, _mean(kind, left_out), changes))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _mean(kind: str, values: Values) -> Estimate:
+    return estimate_of_labels(values) if kind_of(kind).has_labels else estimate(*values[0])
+
+
+def _row(recipe: str, fault: Fault, many: float, metric: Estimate, changes: Sequence[Contrast]) -> tuple[object, ...]:
+    """One row of the table."""
+    told = (recipe, fault.kind, fault.modality, fault.level, many, metric.mean, metric.low, metric.high)
+    return *told, *(end for change in changes for end in _ends(change))
 
 
 def _ends(change: Contrast) -> tuple[float, float, float]:
