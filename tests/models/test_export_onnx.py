@@ -17,6 +17,7 @@ import onnx_recipes
 from archived import RELEASES
 from chiasm import Unsupported
 from chiasm.artifact import content_of
+from chiasm.encoding.preparing import encode_for
 from chiasm.models.export import answer, checking
 from chiasm.models.export.checking import session_of
 from chiasm.models.export.inputs import Reading
@@ -36,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield made
 
 
-def inputs_of(model: Any, cohort: chiasm.Cohort, description: dict[str, Any]) -> dict[str, np.ndarray]:
+def inputs_of(cohort: chiasm.Cohort, description: dict[str, Any]) -> dict[str, np.ndarray]:
     """What a runtime is given of a cohort's patients, written from the description of the file alone."""
     given: dict[str, np.ndarray] = {}
     for own in description["modalities"]:
@@ -67,7 +68,7 @@ def exported_and_expected(name: str, place: Path, **options: Any) -> tuple[pd.Da
     found = chiasm.export_onnx(model, place / f"{name}.onnx", **options)
     session = session_of(found.path)
     description = json.loads(session.get_modelmeta().custom_metadata_map["chiasm"])
-    given = inputs_of(model, cohort, description)
+    given = inputs_of(encode_for(model, cohort).cohort, description)
     columns = description["outputs"]
     said = session.run([*columns, answer.KNOWN] if model.patterns else columns, given)
     expected = model.predict(cohort).loc[cohort.ids]
