@@ -76,6 +76,5 @@ def shape_and_meaning(modality: dict[str, object], part: str) -> tuple[str, str]
         "words": (f"(B, {len(words)}) text", "columns of categories, '' where empty"),
         "tokens": (f"(B, {length}, {modality.get('token_width')}) float32", f"tokens{encoder}"),
         "mask": (f"(B, {length}) bool", "which tokens there are"),
-        "times": (f"(B, {length}) float32", "hours of each token"),
     }
     return told[part]

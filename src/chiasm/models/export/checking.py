@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chiasm.errors import Unsupported
 from chiasm.fitting.model import FittedModel
 from chiasm.models.export.answer import columns_of
-from chiasm.models.export.inputs import Form
+from chiasm.models.export.inputs import PRESENT, Form
 from chiasm.models.export.made_rows import MadeRows, made_rows
 
 CLOSE = 1e-5
@@ -110,4 +110,4 @@ def _expected(model: FittedModel, made: MadeRows) -> NDArray[np.float64]:
 
 
 def _scarce(model: FittedModel, n: int) -> dict[str, NDArray[Any]]:
-    return {f"{name}.present": np.zeros(n, bool) for name in model.scarce}
+    return {f"{name}.{PRESENT}": np.zeros(n, bool) for name in model.scarce}

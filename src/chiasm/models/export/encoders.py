@@ -55,13 +55,13 @@ def _(encoder: Projected, reading: Reading, modality: str) -> Value:
 
 @features_by.register
 def _(encoder: BagEncoder, reading: Reading, modality: str) -> Value:
-    values, mask, _ = reading.tokens(modality)
+    values, mask = reading.tokens(modality)
     return mean_and_maximum(values.cast(np.float64), mask)
 
 
 @features_by.register
 def _(encoder: StoredTokensEncoder, reading: Reading, modality: str) -> Value:
-    values, mask, _ = reading.tokens(modality)
+    values, mask = reading.tokens(modality)
     if encoder.slots and encoder.slots * len(encoder.mean[0]) <= FLAT:  # type: ignore[index]
         standard = (values.cast(np.float64) - encoder.mean[None]) / encoder.scale[None, :, None]  # type: ignore[index]
         return mask.expanded(2).where(standard, 0.0).reshape(0, -1)
@@ -71,7 +71,7 @@ def _(encoder: StoredTokensEncoder, reading: Reading, modality: str) -> Value:
 
 @features_by.register
 def _(encoder: PooledTokens, reading: Reading, modality: str) -> Value:
-    values, mask, _ = tokens_by(encoder.encoder, reading, modality)
+    values, mask = tokens_by(encoder.encoder, reading, modality)
     values = values.cast(np.float64)
     if encoder.encoder.slots:
         return values.reshape(0, -1)
@@ -109,31 +109,31 @@ def _(encoder: TableEncoder, reading: Reading, modality: str) -> Value:
 
 
 @singledispatch
-def tokens_by(encoder: Any, reading: Reading, modality: str) -> tuple[Value, Value, Value | None]:
-    """Return the tokens that a network reads, `(B, T, D)` float32, their mask `(B, T)`, and times if there are any."""
+def tokens_by(encoder: Any, reading: Reading, modality: str) -> tuple[Value, Value]:
+    """Return the tokens that a network reads, `(B, T, D)` float32, and their mask `(B, T)`; times are read of none."""
     return reading.tokens(modality)
 
 
-def _whole(reading: Reading, modality: str, values: Value, slots: int) -> tuple[Value, Value, Value | None]:
+def _whole(reading: Reading, modality: str, values: Value, slots: int) -> tuple[Value, Value]:
     """Every token of who has the modality is there."""
     everywhere = reading.graph.constant(np.ones((1, slots)), bool)
-    return values, reading.present(modality).column() & everywhere, None
+    return values, reading.present(modality).column() & everywhere
 
 
 @tokens_by.register
-def _(encoder: TableEncoder, reading: Reading, modality: str) -> tuple[Value, Value, Value | None]:
+def _(encoder: TableEncoder, reading: Reading, modality: str) -> tuple[Value, Value]:
     return _whole(reading, modality, table_tokens(reading, modality, encoder), encoder.slots)
 
 
 @tokens_by.register
-def _(encoder: OmicsEncoder, reading: Reading, modality: str) -> tuple[Value, Value, Value | None]:
+def _(encoder: OmicsEncoder, reading: Reading, modality: str) -> tuple[Value, Value]:
     return _whole(reading, modality, omics_tokens(reading, modality, encoder), encoder.slots)
 
 
 @tokens_by.register
-def _(encoder: StoredTokensEncoder, reading: Reading, modality: str) -> tuple[Value, Value, Value | None]:
-    values, mask, _ = reading.tokens(modality)
-    return stored_tokens(encoder, values, mask), mask, None
+def _(encoder: StoredTokensEncoder, reading: Reading, modality: str) -> tuple[Value, Value]:
+    values, mask = reading.tokens(modality)
+    return stored_tokens(encoder, values, mask), mask
 
 
 def stored_tokens(encoder: StoredTokensEncoder, values: Value, mask: Value) -> Value:

@@ -13,7 +13,7 @@ from chiasm.encoders.table.table import written
 from chiasm.models.export.graph import TREES, Graph, Value
 
 T = TypeVar("T")
-PRESENT, NUMBERS, WORDS, TOKENS, MASK, TIMES = "present", "numbers", "words", "tokens", "mask", "times"
+PRESENT, NUMBERS, WORDS, TOKENS, MASK = "present", "numbers", "words", "tokens", "mask"
 BATCH = "patients"
 
 
@@ -27,7 +27,6 @@ class Form:
         words: columns of words, in the order of the input, each with the levels that the model knows.
         width: D of its tokens, 0 where no token is read.
         slots: number of tokens of every patient, 0 where they are as many as there are.
-        timed: True if the time of each token is read.
         single: True if numbers are kept in single precision, as an omics block is.
     """
 
@@ -37,14 +36,13 @@ class Form:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     width: int = 0
     slots: int = 0
-    timed: bool = False
     single: bool = False
 
     def inputs(self, modality: str) -> dict[str, str]:
         """Name of each input of the modality, by what it holds."""
         read = {
             PRESENT: True, NUMBERS: bool(self.numbers), WORDS: bool(self.words), TOKENS: bool(self.width),
-            MASK: bool(self.width), TIMES: bool(self.width and self.timed),
+            MASK: bool(self.width),
         }  # fmt: skip
         return {part: f"{modality}.{part}" for part, asked in read.items() if asked}
 
@@ -133,15 +131,14 @@ class Reading:
             return self.graph.op("LabelEncoder", words, domain=TREES, **code).cast(bool)
         return self.given[modality][NUMBERS].take([self.forms[modality].numbers.index(column)]).op("IsNaN")
 
-    def tokens(self, modality: str) -> tuple[Value, Value, Value | None]:
-        """Return tokens `(B, T, D)` float32 with zeros where there is none, mask `(B, T)` and times, if any."""
+    def tokens(self, modality: str) -> tuple[Value, Value]:
+        """Return tokens `(B, T, D)` float32 with zeros where there is none, and their mask `(B, T)`."""
         return self.once((TOKENS, modality), lambda: self._tokens(modality))
 
-    def _tokens(self, modality: str) -> tuple[Value, Value, Value | None]:
-        own, zero = self.given[modality], self.graph.constant(0, np.float32)
+    def _tokens(self, modality: str) -> tuple[Value, Value]:
+        own = self.given[modality]
         mask = own[MASK] & own[PRESENT].column()
-        times = mask.where(own[TIMES], zero) if TIMES in own else None
-        return mask.expanded(2).where(own[TOKENS], zero), mask, times
+        return mask.expanded(2).where(own[TOKENS], self.graph.constant(0, np.float32)), mask
 
 
 def _declared(graph: Graph, modality: str, form: Form) -> Any:
@@ -152,7 +149,6 @@ def _declared(graph: Graph, modality: str, form: Form) -> Any:
         WORDS: (str, [BATCH, len(form.words)]),
         TOKENS: (np.float32, [BATCH, length, form.width]),
         MASK: (bool, [BATCH, length]),
-        TIMES: (np.float32, [BATCH, length]),
     }
     for part, name in form.inputs(modality).items():
         yield part, graph.input(name, *shapes[part])

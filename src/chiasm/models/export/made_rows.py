@@ -18,7 +18,7 @@ from chiasm.cohort.items import ValueSource
 from chiasm.encoders.table.scaling import Scaler
 from chiasm.fitting.model import FittedModel
 from chiasm.models.export.forms import encoders_of
-from chiasm.models.export.inputs import MASK, NUMBERS, PRESENT, TIMES, TOKENS, WORDS, Form
+from chiasm.models.export.inputs import MASK, NUMBERS, PRESENT, TOKENS, WORDS, Form
 
 Array = NDArray[Any]
 EVERY_PATTERN = 6  # modalities up to which every pattern is made; beyond, patterns are drawn
@@ -56,9 +56,6 @@ class MadeTokens(Sequence[Array]):
         """Return padded values `(b, T, D)` float32 and their mask `(b, T)`."""
         return padded([self.values[int(row)] for row in rows], self.width, self.slots)
 
-    def times(self, row: int) -> None:
-        """Made tokens have no times."""
-
 
 def padded(values: Sequence[Array], width: int, slots: int) -> tuple[Array, Array]:
     """Pad tokens with zeros to `(b, T, D)` float32, with their mask."""
@@ -81,7 +78,7 @@ class MadeRows:
         draw, found = np.random.default_rng(seed), dict(self.inputs)
         for name in self.cohort.modalities:
             absent = ~self.inputs[f"{name}.{PRESENT}"]
-            for part in (NUMBERS, WORDS, TOKENS, MASK, TIMES):
+            for part in (NUMBERS, WORDS, TOKENS, MASK):
                 key = f"{name}.{part}"
                 if key in found:
                     found[key] = found[key].copy()

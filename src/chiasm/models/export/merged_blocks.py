@@ -95,12 +95,10 @@ class MergedBlocks(nn.Module):
 @link_of.register
 def _(predictor: LegoMergePredictor, reading: Reading) -> Value:
     names = sorted(predictor.encoders)
-    given = []
+    given = list[Value]()
     for name in names:
-        values, mask, _ = tokens_by(predictor.encoders[name], reading, name)
-        given += [values, mask]
+        given += tokens_by(predictor.encoders[name], reading, name)
     present = reading.graph.concat([reading.present(name).column() for name in names])
-    timed = [False] * len(names)
-    network = Traced(MergedBlocks(predictor), names, timed).eval()
-    link = traced(reading.graph, network, examples(predictor.shapes, names, timed), [present, *given])
+    network = Traced(MergedBlocks(predictor), names).eval()
+    link = traced(reading.graph, network, examples(predictor.shapes, names), [present, *given])
     return link.cast(np.float64) * float(predictor.scale) + float(predictor.centre)

@@ -27,18 +27,15 @@ Shapes = Mapping[str, tuple[int, int]]
 
 
 class Traced(nn.Module):
-    """A network with tensors for arguments: who has what, and values, mask and times of each modality's tokens."""
+    """A network with tensors for arguments: who has what, and values and mask of each modality's tokens."""
 
-    def __init__(self, network: nn.Module, names: Sequence[str], timed: Sequence[bool]) -> None:
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
-        self.network, self.names, self.timed = network, list(names), list(timed)
+        self.network, self.names = network, list(names)
 
     def forward(self, present: Tensor, *given: Tensor) -> Tensor:
         """Return the link `(B, K)`."""
-        parts, tokens = iter(given), {}
-        for name, timed in zip(self.names, self.timed, strict=True):
-            values, mask = next(parts), next(parts)
-            tokens[name] = Tokens(values, mask, next(parts) if timed else None)
+        tokens = {name: Tokens(*given[2 * m : 2 * m + 2]) for m, name in enumerate(self.names)}
         found: Tensor = self.network(tokens, present)[0]
         return found
 
@@ -46,18 +43,16 @@ class Traced(nn.Module):
 @link_of.register
 def _(predictor: NetworkPredictor, reading: Reading) -> Value:
     names = sorted(predictor.encoders)
-    read = {name: tokens_by(predictor.encoders[name], reading, name) for name in names}
-    given = []
-    for values, mask, times in read.values():
-        given += [values, mask, *([] if times is None else [times])]
+    given = list[Value]()
+    for name in names:
+        given += tokens_by(predictor.encoders[name], reading, name)
     present = reading.graph.concat([reading.present(name).column() for name in names])
-    timed = [times is not None for _, _, times in read.values()]
-    network = Traced(predictor.network(), names, timed).eval()
-    link = traced(reading.graph, network, examples(predictor.shapes, names, timed), [present, *given])
+    network = Traced(predictor.network(), names).eval()
+    link = traced(reading.graph, network, examples(predictor.shapes, names), [present, *given])
     return link.cast(np.float64) * float(predictor.scale) + float(predictor.centre)
 
 
-def examples(shapes: Shapes, names: Sequence[str], timed: Sequence[bool]) -> list[Tensor]:
+def examples(shapes: Shapes, names: Sequence[str]) -> list[Tensor]:
     """Draw the patients that a network is traced on: one of each pattern, those with none too, and bags of any length.
 
     No way through a network that only some batches take is then taken: there are absent and present, short and long.
@@ -77,8 +72,6 @@ def examples(shapes: Shapes, names: Sequence[str], timed: Sequence[bool]) -> lis
         most = torch.randint(1, length + 1, (len(present), 1), generator=draw)
         mask = torch.arange(length)[None] < (torch.full_like(most, length) if slots else most)
         found += [values, mask & present[:, [m]]]
-        if timed[m]:
-            found.append(torch.arange(length, dtype=torch.float32)[None].repeat(len(present), 1))
     return found
 
 

@@ -59,7 +59,6 @@ def _grown(
         return np.tile(own, len(votes))
 
     into_left, into_right = trees.feature[left] == LEAF, trees.feature[right] == LEAF
-    constant = _tensor
     return seen.graph.op(
         "TreeEnsemble",
         seen,
@@ -67,16 +66,16 @@ def _grown(
         aggregate_function=SUM,
         n_targets=outputs,
         tree_roots=again(place[trees.start[chosen]], np.zeros(len(chosen), bool)),
-        nodes_modes=constant(repeated(np.full(len(tests), BELOW)), np.uint8),
+        nodes_modes=_tensor(repeated(np.full(len(tests), BELOW)), np.uint8),
         nodes_featureids=repeated(trees.feature[tests]).tolist(),
-        nodes_splits=constant(repeated(trees.threshold[tests]), np.float64),
+        nodes_splits=_tensor(repeated(trees.threshold[tests]), np.float64),
         nodes_missing_value_tracks_true=repeated(missing).astype(int).tolist(),
         nodes_truenodeids=again(place[left], into_left),
         nodes_falsenodeids=again(place[right], into_right),
         nodes_trueleafs=repeated(into_left).astype(int).tolist(),
         nodes_falseleafs=repeated(into_right).astype(int).tolist(),
         leaf_targetids=[int(k) for vote in votes for k in trees.output[owner[~inner]] + vote],
-        leaf_weights=constant(value[leaves].T.reshape(-1), np.float64),
+        leaf_weights=_tensor(value[leaves].T.reshape(-1), np.float64),
     )
 
 
