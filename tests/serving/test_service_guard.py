@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from chiasm.api.serving import serving_app
 from chiasm.serving.access import access_of
 from chiasm.serving.address import address_of, require_safe
 from chiasm.serving.audit import Audit, AuditFull, verify_audit
@@ -82,6 +84,28 @@ def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
     assert client.post("/predict", content=sent(), headers=own).status_code == 413  # without a length
     packed = client.post("/predict", content=b"x", headers={**own, "content-encoding": "gzip"})
     assert packed.status_code == 415
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go_of(served_folder: Path) -> None:
+    sent = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+        await asyncio.Event().wait()
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/health",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    guard = serving_app([served_folder], limits=Limits(send_seconds=0.05))
+    asyncio.run(asyncio.wait_for(guard(scope, receive, send), 10))
+    assert sent == ["http.response.start"]
 
 
 def test_no_value_stands_in_metrics_or_audit(client: TestClient, places: dict[str, Path]) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +57,56 @@ def test_what_was_begun_is_finished_when_it_is_told_to_stop(served_folder: Path,
     assert json.loads(audit.read_text().splitlines()[-1])["what"] == "stop"
 
 
+def trickled(own: socket.socket, text: bytes) -> bytes:
+    """What comes back of a client that sends a byte each tenth of a second, and never all of it."""
+    start = time.monotonic()
+    with suppress(ConnectionError):
+        for byte in text:
+            own.sendall(bytes([byte]))
+            time.sleep(0.1)
+    found = rest_of(own)
+    assert time.monotonic() - start < 2, "each byte gave it time anew"
+    return found
+
+
 def test_slow_clients_are_let_go_of_and_others_are_answered(served_folder: Path, tmp_path: Path) -> None:
     with service(tmp_path, [served_folder], limits=SLOW) as own, ExitStack() as sockets:
-        silent, trickling, *holding = (sockets.enter_context(own.connect()) for _ in range(4))
-        trickling.sendall(b"POST /predict HTTP/1.1\r\nHost: loc")
+        silent, *holding = (sockets.enter_context(own.connect()) for _ in range(3))
         for one in holding:
             one.sendall(HEAD.encode() + SENT[:5])
         time.sleep(0.3)
         status, told, headers = own.ask("POST", "/predict", BODY)
         assert (status, told["error"]["code"], headers["retry-after"]) == (503, "busy", "1")
         assert own.ask("GET", "/health/ready")[0] == 200
-        for one in holding:
-            assert rest_of(one).startswith(b"HTTP/1.1 408")
-        assert rest_of(silent) == b"" and rest_of(trickling) == b""
+        assert trickled(holding[0], SENT[5:-1]).startswith(b"HTTP/1.1 408")
+        assert rest_of(holding[1]).startswith(b"HTTP/1.1 408")
+        assert rest_of(silent) == b""
+        assert trickled(sockets.enter_context(own.connect()), HEAD.encode()[:24]) == b""
         assert own.ask("POST", "/predict", BODY)[0] == 200
+
+
+@pytest.mark.nightly
+def test_200_clients_at_once_are_answered_without_an_error(served_folder: Path, tmp_path: Path) -> None:
+    with service(tmp_path, [served_folder]) as own:
+        (alone,) = own.ask("POST", "/predict", BODY)[1]["patients"]
+        found: list[tuple[int, Any]] = []
+        here = threading.Barrier(200)
+
+        def client() -> None:
+            here.wait(60)
+            for _ in range(3):
+                status, told, _ = own.ask("POST", "/predict", BODY)
+                found.append((status, told["patients"][0]["prediction"]["p_yes"] if status == 200 else told))
+
+        threads = [threading.Thread(target=client) for _ in range(200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert own.ask("GET", "/health/ready")[0] == 200
+    assert len(found) == 600 and {status for status, _ in found} == {200}
+    answers = [answer for _, answer in found]
+    assert answers == pytest.approx([alone["prediction"]["p_yes"]] * 600, abs=1e-6)
 
 
 def asking(own: Process, found: list[tuple[int, str, float]], end: threading.Event) -> None:
