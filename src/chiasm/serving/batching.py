@@ -124,10 +124,7 @@ class Worker:
         torch.set_num_threads(1)
         with loaded_libraries().limit(limits=1):
             while (batch := self._next()) is not None:
-                start = time.monotonic()
                 self._work(batch)
-                if patients := sum(len(job.patients) for job in batch):
-                    self._observed(patients, time.monotonic() - start)
 
     def _next(self) -> list[Job] | None:
         """Wait for a job, and then a moment for others of the same model."""
@@ -174,6 +171,7 @@ class Worker:
             except BaseException as error:
                 batch[0].finish(error=error)
             return
+        start = time.monotonic()
         try:
             together = self._answers(batch[0], [own for job in batch for own in job.patients])
         except BaseException as error:
@@ -183,6 +181,7 @@ class Worker:
             for job in batch:  # so that what fails in one request fails that one alone
                 self._work([job])
             return
+        self._observed(len(together), time.monotonic() - start)  # before anyone has an answer and asks for the metrics
         at = 0
         for job in batch:
             job.finish(together[at : at + len(job.patients)])
