@@ -35,6 +35,7 @@ _PUBLIC = {
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
     "collect": "chiasm.api",
+    "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
     "encode": "chiasm.api",
     "evaluate": "chiasm.api",
@@ -46,6 +47,8 @@ _PUBLIC = {
     "extend": "chiasm.api",
     "fit": "chiasm.api",
     "from_sklearn": "chiasm.api",
+    "identity_groups": "chiasm.cohort.identity",
+    "identity_split": "chiasm.cohort.identity_split",
     "inspect_model": "chiasm.api",
     "interaction": "chiasm.api",
     "list_encoders": "chiasm.api",
@@ -155,6 +158,9 @@ if TYPE_CHECKING:
         open_cohort,
         synthetic_cohort,
     )
+    from chiasm.cohort.compositional import compositional_split
+    from chiasm.cohort.identity import identity_groups
+    from chiasm.cohort.identity_split import identity_split
     from chiasm.errors import FindingWarning
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.validation import Validation

