@@ -182,7 +182,7 @@ def test_a_site_whose_measure_is_turned_is_predicted_worse_by_who_never_saw_it(t
         assert low < row["change"] < high and row["level"] == 2
     with pytest.raises(chiasm.Unsupported, match="nothing to draw"):
         found.plot(Path("never.svg"))
-    page = found.page(tmp_path / "sites.html").read_text(encoding="utf-8")
+    page = found.report(tmp_path / "sites.html").read_text(encoding="utf-8")
     assert 'id="site-table"' in page and f"{row['metric'] - row['change']:.3f}" in page
     with pytest.raises(chiasm.Unsupported, match=r"'sites' needs site in \[patients\]"):
         faults_of(made(), ["sites"])
@@ -203,11 +203,11 @@ def test_attacks_stand_beside_noise_and_what_has_no_gradient_is_named(
     assert whole.loc[0.25, "attacked"] < whole.loc[0.05, "attacked"] < whole.loc[0.05, "clean"]
     assert whole.loc[0.25, "attacked"] < whole.loc[0.25, "noise"]
     assert "fgsm" in found.plot(tmp_path / "stress.svg").read_text()
-    page = html.unescape(found.page(tmp_path / "stress.html").read_text(encoding="utf-8"))
+    page = html.unescape(found.report(tmp_path / "stress.html").read_text(encoding="utf-8"))
     assert 'id="attack-table"' in page and NO_GRADIENT in page and 'id="fault-table"' not in page
     assert f"{whole.loc[0.25, 'attacked']:.3f}" in page
     with pytest.raises(ValueError, match=r"must end in \.html"):
-        found.page(tmp_path / "stress.pdf")
+        found.report(tmp_path / "stress.pdf")
 
 
 def test_what_is_lost_is_a_share_of_what_lies_above_chance() -> None:

@@ -77,7 +77,7 @@ class Stress:
         out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
         return out
 
-    def page(self, path: Path | str) -> Path:
+    def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file: the picture, every level of each fault, sites and attacks.
 
         Raises:

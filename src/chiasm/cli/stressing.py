@@ -86,7 +86,7 @@ def stress(
     if plot is not None:
         found.plot(plot)
     if page is not None:
-        found.page(page)
+        found.report(page)
     rows = found.table.to_dict("records")
     if json:
         attacks = for_json(found.attacks.to_dict("records"))

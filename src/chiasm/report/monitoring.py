@@ -36,7 +36,7 @@ def row_of(own: Judged) -> tuple[str, str, str, str, str, list[str]]:
     """A test as text: its name, of whom, how many, p and the level, whether it is an alarm, and what differs most."""
     p = "below 0.0001" if own.adjusted < 1e-4 else f"{own.adjusted:.4f}"
     said = [part.said for part in own.test.parts if own.alarm and part.p <= 10 * own.level] or [
-        part.said for part in own.test.parts[:1]
+        part.said if part.p < 1 else "Nothing that chance alone would not make." for part in own.test.parts[:1]
     ]
     word = "alarm" if own.alarm else "no alarm"
     return own.test.name, f"{own.scope}, {own.test.patients:,}", p, f"{own.level:.2g}", word, said[:SHOWN]
