@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from chiasm.api.checking import check_cohort, source_problems
     from chiasm.api.collecting import Advice, collect
+    from chiasm.api.embedding import Embedded, embed
     from chiasm.api.encoding import encode, encode_for, prepare
     from chiasm.api.estimators import ChiasmClassifier, ChiasmRegressor, ChiasmSurvival
     from chiasm.api.explaining import (
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from chiasm.errors import FindingWarning as FindingWarning
     from chiasm.errors import hush_findings
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials
+    from chiasm.evaluation.embeddings.pairs import mine_confusing_pairs
     from chiasm.evaluation.opening import told_openings
     from chiasm.evaluation.prices import require_worth
     from chiasm.evaluation.stress.faults import require_faults
@@ -137,6 +139,9 @@ _PLACES = {
     "demo_cohort": "chiasm.cohort.demo",
     "diagnose": "chiasm.doctor",
     "drawn_from": "chiasm.api.tuning",
+    "Embedded": "chiasm.api.embedding",
+    "embed": "chiasm.api.embedding",
+    "mine_confusing_pairs": "chiasm.evaluation.embeddings.pairs",
     "encode": "chiasm.api.encoding",
     "encode_for": "chiasm.api.encoding",
     "evaluate": "chiasm.api.trials",
@@ -237,6 +242,7 @@ __all__ = [
     "CohortError",
     "ColumnExplanation",
     "Conformal",
+    "Embedded",
     "Encoded",
     "Explanation",
     "Exported",
@@ -276,6 +282,7 @@ __all__ = [
     "demo_cohort",
     "diagnose",
     "drawn_from",
+    "embed",
     "encode",
     "encode_for",
     "evaluate",
@@ -305,6 +312,7 @@ __all__ = [
     "load_trial",
     "log_model",
     "merge",
+    "mine_confusing_pairs",
     "mlflow_flavour",
     "monitor",
     "names_in_trial",

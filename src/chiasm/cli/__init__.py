@@ -12,6 +12,7 @@ from chiasm import screen
 from chiasm.cli import (
     about,
     collecting,
+    embedding,
     explaining,
     exporting,
     federate,
@@ -51,6 +52,7 @@ for command in (
     *(inspecting.inspect, signing.keys, signing.sign),
     *(upkeep.monitor, upkeep.update, upkeep.extend),
     interacting.interaction,
+    embedding.embed,
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),
     *(tracking.track, hub.push, hub.pull),

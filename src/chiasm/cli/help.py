@@ -32,6 +32,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm interaction cohort.toml --plot parts.png",
         "chiasm interaction cohort.toml --modalities clinical,rna --trial run",
     ),
+    "embed": (
+        "chiasm embed cohort.toml --page embed.html",
+        "chiasm embed cohort.toml --encoder patches:size=28 --encoder hf:folder,level=pooled --layers",
+        "chiasm embed cohort.toml --file vgg16=vgg.parquet --shares 1,10,100 --json",
+    ),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
         "chiasm stress cohort.toml --recipes healnet --faults attack",

@@ -168,6 +168,15 @@ def require_picture(path: Path, force: bool) -> None:
     require_writable(path)
 
 
+def require_page(path: Path, force: bool) -> None:
+    """A page of this name can be written; asked before anything is computed."""
+    if path.suffix not in (".html", ".htm"):
+        raise ValueError(f"'{path}' must end in .html: the page is a web page")
+    if path.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --page, or add --force to replace it", str(path))
+    require_writable(path)
+
+
 def show_written(*paths: Path | None) -> None:
     """Say which files were written, of those that were asked for."""
     for path in paths:

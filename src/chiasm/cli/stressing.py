@@ -21,9 +21,9 @@ from chiasm.cli.options import (
     Seed,
     for_json,
     prepared,
+    require_page,
     require_picture,
     require_table,
-    require_writable,
     show_written,
     told_how_to_go_on,
 )
@@ -69,7 +69,7 @@ def stress(
     if plot is not None:
         require_picture(plot, force)
     if page is not None:
-        _require_page(page, force)
+        require_page(page, force)
     api.require_faults([] if faults is None else [kind.strip() for kind in faults.split(",")])
     if engine == "local":
         api.require_device(device)
@@ -115,14 +115,6 @@ def stress(
             )
     _show_attacks(found)
     show_written(out, plot, page)
-
-
-def _require_page(path: Path, force: bool) -> None:
-    if path.suffix not in (".html", ".htm"):
-        raise ValueError(f"'{path}' must end in .html: the page is a web page")
-    if path.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --page, or add --force to replace it", str(path))
-    require_writable(path)
 
 
 def _show_attacks(found: Any) -> None:

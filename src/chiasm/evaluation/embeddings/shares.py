@@ -25,7 +25,7 @@ def require_shares(shares: Sequence[float]) -> tuple[float, ...]:
         ValueError: none, one twice, or one that is not above 0 and at most 100.
     """
     found = sorted(float(own) for own in shares)
-    if not found or not 0 < found[0] or found[-1] > 100 or len(set(found)) < len(found):
+    if not found or not found[0] > 0 or found[-1] > 100 or len(set(found)) < len(found):
         raise ValueError("shares are percentages of the training patients, above 0 and at most 100, each named once")
     return tuple(found)
 

@@ -1,1 +1,1 @@
-"""What is learned on vectors of patients from any encoder: neighbours and linear probes, and where vectors come from."""
+"""Vectors of patients from any encoder, and what is learned of them: nearest neighbours and linear probes."""

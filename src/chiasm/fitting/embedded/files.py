@@ -37,7 +37,8 @@ def read_vectors(path: Path | str, cohort: Cohort, name: str | None = None) -> R
 
     `.npy` holds `(n, D)` numbers, a row for each patient in the order of the patients' table; `.npz` the arrays `ids`
     `(n,)`, text, and `embeddings` `(n, D)`; Parquet, CSV and TSV a column of identifiers, called as in the patients'
-    table, `id` or `patient`, or else the first one, and a column for each dimension. Nothing in it is executed.
+    table, `id` or `patient`, or else the first or the last one, and a column for each dimension. Nothing in it is
+    executed.
 
     Args:
         name: what the vectors are called; the name of the file without its ending unless given.
@@ -101,7 +102,9 @@ def _archive(file: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
     except (ValueError, OSError, EOFError, SyntaxError, zipfile.BadZipFile, KeyError):
         raise _refused(file, "is no archive of arrays of text and numbers", FIX) from None
     if set(both) != {IDS, VALUES}:
-        raise _refused(file, f"lacks an array '{IDS}' or '{VALUES}'", "save it by np.savez(file, ids=..., embeddings=...)")
+        raise _refused(
+            file, f"lacks an array '{IDS}' or '{VALUES}'", "save it by np.savez(file, ids=..., embeddings=...)"
+        )
     ids, values = both[IDS], both[VALUES]
     if ids.ndim != 1 or ids.dtype.kind not in "iuSU" or len(ids) != len(values):
         raise _refused(file, f"'{IDS}' is no list of identifiers, one for each row of '{VALUES}'", FIX)
@@ -109,20 +112,22 @@ def _archive(file: Path) -> tuple[NDArray[Any], NDArray[np.str_]]:
 
 
 def _table(file: Path, cohort: Cohort) -> tuple[NDArray[Any], NDArray[np.str_]]:
-    """Read a table: a column of identifiers, and numbers in all others."""
+    """Read a table: a column of identifiers, and numbers in all others; pandas writes an index as the last one."""
     table = Table(file.resolve(), file.name)
     table.inspect()
     columns = table.columns
-    likely = [own for own in dict.fromkeys([table.key("id"), "patient", *columns[:1]]) if own in columns]
+    likely = [own for own in dict.fromkeys([table.key("id"), "patient", *columns[:1], *columns[-1:]]) if own in columns]
     texts = {own: np.asarray(table.texts(own), dtype=str) for own in likely}
     met = [own for own in likely if (places_of(cohort.ids, texts[own]) >= 0).any()]
     if not met:
-        raise _refused(file, f"no identifier in '{likely[0]}' is that of a patient of the cohort", FIX)
+        raise _refused(file, f"no identifier in '{columns[0]}' is that of a patient of the cohort", FIX)
     rest = [own for own in columns if own != met[0]]
     frame = table.frame(rest)
     words = sum(frame[own].dtype.kind not in "biuf" for own in rest)
     if words or not rest:
-        raise _refused(file, f"{count(words, 'column')} beside '{met[0]}' hold no numbers" if words else "holds no numbers", FIX)
+        raise _refused(
+            file, f"{count(words, 'column')} beside '{met[0]}' hold no numbers" if words else "holds no numbers", FIX
+        )
     return frame.to_numpy(np.float32), texts[met[0]][: len(frame)]
 
 

@@ -61,7 +61,7 @@ class Pupils:
         target, outcome = cohort.target, cohort.outcome
         assert target is not None and outcome is not None  # else there are no folds of a trial
         if len(cohort) < LEAST_PATIENTS:
-            raise TooFew(f"{len(cohort)} patients, and {LEAST_PATIENTS} are needed to fit")
+            raise TooFew(f"fewer than the {LEAST_PATIENTS} that a fit needs")
         for folds in range(inner, 1, -1):
             try:
                 found = fold_ids(cohort, folds, seed=seed)

@@ -38,7 +38,9 @@ def nearest_links(
         ks: numbers of neighbours, of which those above n count as n.
         classes: number of classes or labels.
     """
-    found, _ = Neighbours(np.asarray(known, np.float32)).nearest(np.asarray(asked, np.float32), min(max(ks), len(known)))
+    found, _ = Neighbours(np.asarray(known, np.float32)).nearest(
+        np.asarray(asked, np.float32), min(max(ks), len(known))
+    )
     units = TargetUnits.of(kind, outcome)
     inside = units.inside(outcome)
     loss = LOSSES[kind]

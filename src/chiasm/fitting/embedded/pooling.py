@@ -39,8 +39,13 @@ def _flat(values: Floats, mask: Bools) -> Floats:
     return np.where(mask[..., None], values, np.float32(0.0)).reshape(len(values), -1)
 
 
-POOLS: dict[str, Callable[[Floats, Bools], Floats]] = {"mean": _mean, "max": _max, "attention": _attention}
-"""Ways to make one vector of tokens, none of which learns anything.
+POOLS: dict[str, Callable[[Floats, Bools], Floats]] = {
+    "mean": _mean,
+    "max": _max,
+    "attention": _attention,
+    "flat": _flat,
+}
+"""Ways to make one vector of tokens, none of which learns anything; `flat` sets tokens of fixed positions side by side.
 
 `attention` weighs a token by `exp(10 cos(token, mean token))`, one step of attention with the mean as the query: tokens
 like most of the others count most. Attention that is learned is the recipe `probe`.
@@ -62,38 +67,28 @@ def pooled_vectors(cohort: Cohort, modality: str, name: str, pool: str = "mean")
     """Return one vector of each patient of an encoded cohort, pooled over the tokens of a modality.
 
     Raises:
-        Unsupported: the modality holds no tokens of a frozen encoder.
+        Unsupported: the modality holds no tokens of a frozen encoder, or tokens side by side have no positions, or are
+            over 65,536 numbers a patient.
+        ValueError: there is no such way to pool.
     """
-    return _vectors(cohort, modality, name, POOLS[require_pool(pool)])
-
-
-def flat_vectors(cohort: Cohort, modality: str, name: str) -> Vectors:
-    """Return the tokens of each patient side by side, for encoders whose tokens have positions.
-
-    Raises:
-        Unsupported: the tokens have no positions, or are over 65,536 numbers a patient.
-    """
-    raw = cohort.raw(modality)
-    if not isinstance(raw, StoredTokens) or not raw.slots or raw.slots * raw.width > WIDEST:
-        raise Unsupported(f"the tokens of modality '{modality}' cannot stand side by side: pool them")
-    return _vectors(cohort, modality, name, _flat)
-
-
-def _vectors(cohort: Cohort, modality: str, name: str, pool: Callable[[Floats, Bools], Floats]) -> Vectors:
+    way = POOLS[require_pool(pool)]
     raw, rows = cohort.raw(modality), cohort.rows_of(modality)
     if not isinstance(raw, StoredTokens | Bags):
         raise Unsupported(
             f"modality '{modality}' of kind '{cohort.kinds[modality]}' has no tokens of a frozen encoder: name an "
             "encoder that learns nothing from patients (chiasm encoders), or give a file of embeddings"
         )
-    parts = [pool(values, mask) for values, mask in _batches(raw)]
+    slots = raw.slots if isinstance(raw, StoredTokens) else 0
+    if pool == "flat" and not 0 < slots * raw.width <= WIDEST:
+        raise Unsupported(f"the tokens of modality '{modality}' cannot stand side by side: pool them by mean or max")
+    parts = [way(values, mask) for values, mask in batches(raw)]
     found = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     values = np.full((len(cohort), found.shape[1]), np.nan, np.float32)
     values[rows] = found
     return Vectors(name, values)
 
 
-def _batches(raw: StoredTokens | Bags) -> Iterator[tuple[Floats, Bools]]:
+def batches(raw: StoredTokens | Bags) -> Iterator[tuple[Floats, Bools]]:
     """Yield tokens `(b, T, D)` with their masks, some patients at a time; bags one by one, as they may be large."""
     if isinstance(raw, StoredTokens):
         for start in range(0, len(raw), AT_ONCE):

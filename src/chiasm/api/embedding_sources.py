@@ -1,0 +1,215 @@
+"""Where the embeddings that `embed` compares come from: encoders of a modality, files, and fitted models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.api.encoding import encode, encode_for, prepare
+from chiasm.api.models import load_model
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import TABLE, as_read, has_form
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.encoding.preparing import warn_of_findings
+from chiasm.errors import count
+from chiasm.evaluation.run import usable
+from chiasm.fitting.embedded.files import read_vectors
+from chiasm.fitting.embedded.layers import layer_vectors
+from chiasm.fitting.embedded.pooling import pooled_vectors
+from chiasm.fitting.embedded.vectors import RawColumns, Vectors
+from chiasm.retrieval import embed_model
+
+RAW_ENCODERS = {"image": "patches:size=32,patch=32", "volume": "volume-patches:size=16,patch=16"}
+"""Raw input of files by what they are read as: grey pixels at 32 x 32, voxels at 16 x 16 x 16."""
+SEEN_BEFORE = (
+    "'{name}' is a fitted model: whoever of these patients it was fitted on, or was chosen by, it knows too well, and "
+    "its figures hold only for others"
+)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Embeddings of the same patients, by row of `cohort`, with the raw input; None where the kind has none."""
+
+    cohort: Cohort
+    vectors: tuple[Vectors, ...]
+    raw: Vectors | RawColumns | None
+    layers: tuple[Vectors, ...]
+    notes: tuple[str, ...]
+    leaks: tuple[str, ...]
+
+
+def gathered(
+    cohort: Given,
+    *,
+    modality: str | None,
+    encoders: Sequence[str],
+    files: str | Path | Iterable[str | Path] | Mapping[str, str | Path],
+    models: Sequence[Any],
+    pool: str,
+    baselines: bool,
+    layers: bool,
+    jobs: int | None,
+    engine: str,
+    progress: Callable[..., None] | None,
+) -> Gathered:
+    """Check the cohort, make or read every embedding, and keep the patients who have them all and a known outcome.
+
+    Raises:
+        CohortError: the check finds errors, or a file of embeddings is no such file.
+        Unsupported: no target, nothing to compare, or nobody is left.
+    """
+    whole = as_cohort(cohort)
+    usable(whole)  # a target, before anything is read
+    given = _named(files)
+    chosen = _modality(whole, modality, bool(encoders) or not (given or models), baselines)
+    quiet = None if progress is None else (lambda *told: None)
+    notes, vectors = [], []
+    for name, path in given.items():
+        read = read_vectors(path, whole, name or None)
+        vectors.append(read.vectors)
+        if read.strangers:
+            notes.append(f"{count(read.strangers, 'row')} of '{read.vectors.name}' are of nobody in the cohort")
+    specs = list(encoders) or ([] if given or models else [whole.encoders.get(chosen, "") if chosen else ""])
+    if layers and len(specs) != 1:
+        raise Unsupported("layers are those of one encoder: name one, and no other source of embeddings beside files")
+    ready = prepare(whole.with_modalities([chosen]), jobs=jobs, engine=engine, progress=quiet) if chosen else None
+    if ready is not None:
+        warn_of_findings(ready.checked, stacklevel=3)
+    base = whole.with_modalities([chosen]) if chosen else whole
+    states: list[Vectors] = []
+    for spec in specs:
+        assert chosen is not None and ready is not None  # asked for, or `_modality` has refused
+        named = {chosen: spec} if spec else None
+        if spec or layers:
+            own = encode(base, named, inputs=layers, jobs=jobs, engine=engine, progress=quiet).cohort
+        else:
+            own = ready.cohort
+        called = spec or (own.encodings[chosen].encoder if chosen in own.encodings else chosen)
+        vectors.append(pooled_vectors(own, chosen, called, pool))
+        states = layer_vectors(own, chosen, pool) if layers else []
+    for model in models:
+        fitted = load_model(model) if isinstance(model, str | Path) else model
+        called = Path(model).name if isinstance(model, str | Path) else str(fitted.recipe)
+        rows, values = embed_model(fitted, encode_for(fitted, whole, progress=quiet).cohort)
+        placed = np.full((len(whole), values.shape[1]), np.nan, np.float32)
+        placed[rows] = values
+        vectors.append(Vectors(called, placed))
+        notes.append(SEEN_BEFORE.format(name=called))
+    raw = _raw(base, chosen, jobs, engine, quiet) if baselines and chosen else None
+    if baselines and raw is None:
+        notes.append(_no_raw(whole, chosen))
+    findings = () if ready is None else ready.findings
+    leaks = tuple(own.words for own in findings if own.leak)
+    return _compared(whole, vectors, raw, states, notes, leaks)
+
+
+def _named(files: Any) -> dict[str, Path]:
+    """Files by the names that they are given; `name=path` names one too."""
+    if isinstance(files, Mapping):
+        return {str(name): Path(path) for name, path in files.items()}
+    listed = [files] if isinstance(files, str | Path) else list(files)
+    found: dict[str, Path] = {}
+    for own in listed:
+        name, sign, path = str(own).partition("=")
+        named = sign and not Path(str(own)).exists()
+        called = name if named else _stem(Path(own))
+        if called in found:
+            raise ValueError(f"two files of embeddings are called '{called}': name them, as first={Path(own).name}")
+        found[called] = Path(path) if named else Path(own)
+    return found
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or path.name
+
+
+def _modality(cohort: Cohort, modality: str | None, needed: bool, baselines: bool) -> str | None:
+    """The modality that encoders read and that is the raw input; None where nothing asks for one.
+
+    Raises:
+        Unsupported: encoders are asked for, and there is no modality of files, cells or events, or several.
+        ValueError: there is no such modality.
+    """
+    if modality is not None:
+        cohort.with_modalities([modality])
+        if needed and has_form(cohort.kinds[modality], TABLE):
+            raise Unsupported(_only_columns(f"modality '{modality}' is columns"))
+        return modality
+    able = [name for name in cohort.modalities if not has_form(cohort.kinds[name], TABLE)] if needed else []
+    if needed and not able:
+        raise Unsupported(_only_columns("the cohort holds columns alone"))
+    likely = able or (list(cohort.modalities) if baselines else [])
+    if len(likely) > 1:
+        raise Unsupported(
+            f"there are the modalities {', '.join(likely)}: name the one that is asked, by modality (--modality)"
+        )
+    return likely[0] if likely else None
+
+
+def _only_columns(what: str) -> str:
+    return f"{what}, which no frozen encoder reads: give a file of embeddings (--file) or a fitted model (--model)"
+
+
+def _raw(
+    cohort: Cohort, modality: str, jobs: int | None, engine: str, progress: Callable[..., None] | None
+) -> Vectors | RawColumns | None:
+    """The raw input of a modality: its columns, its pixels or its voxels; None for other kinds."""
+    kind = cohort.kinds[modality]
+    if has_form(kind, TABLE):
+        return RawColumns("raw", cohort, modality)
+    spec = RAW_ENCODERS.get(kind) or RAW_ENCODERS.get(as_read(kind))
+    if spec is None or modality in cohort.encodings:
+        return None
+    encoded = encode(cohort, {modality: spec}, jobs=jobs, engine=engine, progress=progress).cohort
+    return pooled_vectors(encoded, modality, "raw", "flat")
+
+
+def _no_raw(cohort: Cohort, modality: str | None) -> str:
+    if modality is None:
+        return "no modality was named, so that nothing is compared with the raw input"
+    return (
+        f"modality '{modality}' of kind '{cohort.kinds[modality]}' has no raw input of one length: nothing is compared "
+        "with it"
+    )
+
+
+def _compared(
+    whole: Cohort,
+    vectors: Sequence[Vectors],
+    raw: Vectors | RawColumns | None,
+    states: Sequence[Vectors],
+    notes: list[str],
+    leaks: tuple[str, ...],
+) -> Gathered:
+    """Keep who has every embedding, the raw input and a known outcome."""
+    assert whole.outcome is not None  # `usable` has asked
+    keep = whole.outcome.known & whole.present.any(1)
+    known = int(keep.sum())
+    for own in vectors:
+        lacking = int((keep & ~own.has).sum())
+        if lacking:
+            notes.append(f"{count(lacking, 'patient')} of known outcome have no vector in '{own.name}'")
+        keep = keep & own.has
+    if isinstance(raw, Vectors):
+        keep = keep & raw.has
+    elif raw is not None:
+        keep = keep & whole.present[:, whole.modalities.index(raw.modality)]
+    rows = np.flatnonzero(keep)
+    if not len(rows):
+        raise Unsupported("no patient of known outcome has every embedding and the raw input: compare fewer at once")
+    if len(rows) < known:
+        notes.append(f"{len(rows):,} of {known:,} patients of known outcome have all that is compared")
+    taken = whole.subset(rows)
+    return Gathered(
+        taken,
+        tuple(own.take(rows) for own in vectors),
+        None if raw is None else raw.take(rows),
+        tuple(own.take(rows) for own in states),
+        tuple(notes),
+        leaks,
+    )

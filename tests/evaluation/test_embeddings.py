@@ -1,0 +1,214 @@
+"""Embeddings on the folds of a trial: nested parts, intervals over patients and draws, and what vectors show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats  # type: ignore[import-untyped]
+from sklearn.decomposition import PCA  # type: ignore[import-untyped]
+
+import chiasm
+from chiasm.api.embedding import Embedded
+from chiasm.evaluation.embeddings.judged import learned_from
+from chiasm.evaluation.embeddings.likeness import likeness, stages
+from chiasm.evaluation.embeddings.outliers import find_outliers
+from chiasm.evaluation.embeddings.pairs import mine_confusing_pairs
+from chiasm.evaluation.embeddings.protocol import Asked, Task, _picked, _redrawn, learn
+from chiasm.evaluation.embeddings.shares import nested_parts, require_shares
+from chiasm.evaluation.embeddings.spread import participation_ratio, principal_components, spread_of
+from chiasm.evaluation.folded import folded
+from chiasm.fitting.embedded.vectors import RandomFeatures, RawColumns, Vectors
+from chiasm.report.embedding_page import render_embedded
+
+N = 120
+
+
+def made(n: int = N, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """A table, a modality of noise with a weak signal, and vectors that hold the signal in the first of eight."""
+    rng = np.random.default_rng(seed)
+    ids = [f"case-{k:03d}" for k in range(n)]
+    vectors = rng.normal(size=(n, 8))
+    table = pd.DataFrame({"y": (vectors[:, 0] + 0.3 * rng.normal(size=n) > 0).astype(int)}, index=ids)
+    raw = pd.DataFrame(rng.normal(size=(n, 5)), index=ids, columns=[f"c{k}" for k in range(5)])
+    return table, raw, vectors
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Embedded:
+    table, raw, vectors = made()
+    cohort = chiasm.cohort_from_frames(table, {"clinical": raw}, target=chiasm.Classification("y"))
+    file = tmp_path_factory.mktemp("vectors") / "good.npz"
+    np.savez(file, ids=np.array([*table.index, "nobody"]), embeddings=np.vstack([vectors, np.zeros(8)]))
+    return chiasm.embed(
+        cohort, files=[file], shares=(1, 25, 100), draws=2, protocol=chiasm.Protocol(folds=2, repeats=1, draws=100),
+        jobs=1,
+    )  # fmt: skip
+
+
+def test_an_embedding_of_the_signal_pays_and_too_few_are_said(found: Embedded) -> None:
+    table = found.table.set_index(["embedding", "method", "share"])
+    assert table.loc[("good", "probe", 100.0), "metric"] > 0.9 > 0.65 > table.loc[("raw", "probe", 100.0), "metric"]
+    assert table.loc[("good", "knn", 100.0), "outcome"] == "pays"
+    assert table.loc[("good", "probe", 100.0), "against"] == "raw"
+    few = table.xs(1.0, level="share")
+    assert few["metric"].isna().all() and few["why"].str.contains("fewer than the 10").all()
+    assert any("At 1 % of the training patients there are too few to say" in own for own in found.sentences)
+    assert any(own.startswith("By probe, learned from all training patients (60): 'good'") for own in found.sentences)
+    assert "1 row of 'good' are of nobody in the cohort" in found.notes
+    told = table.loc[("good", "probe", 25.0)]
+    assert told["low"] < told["metric"] < told["high"] and 14 <= told["patients"] <= 16
+
+
+def test_the_page_tells_every_figure_and_no_patient(found: Embedded) -> None:
+    page = render_embedded(
+        found.table, found.spread, found.likeness, found.layers, found.metric, found.chance, cohort=found.cohort,
+        patients=found.patients, folds=found.folds, draws=found.draws, sentences=found.sentences, notes=found.notes,
+        leaks=("a leak",),
+    )  # fmt: skip
+    assert "case-00" not in page and "too few to say" in page and "A leak was found: a leak" in page
+    best = found.table.set_index(["embedding", "method", "share"]).loc[("good", "probe", 100.0)]
+    assert f"{best['metric']:.3f}" in page and "Directions used" in page
+
+
+def test_what_was_asked_is_compared_and_no_more() -> None:
+    table, raw, _ = made()
+    cohort = chiasm.cohort_from_frames(table, {"clinical": raw}, target=chiasm.Classification("y"))
+    with pytest.raises(chiasm.Unsupported, match="no frozen encoder reads"):
+        chiasm.embed(cohort)
+    with pytest.raises(ValueError, match="percentages"):
+        chiasm.embed(cohort, shares=(0, 10))
+    with pytest.raises(chiasm.Unsupported, match="needs a target"):
+        chiasm.embed(cohort.with_target(None, None))
+
+
+def test_parts_are_nested_stratified_and_whole_in_groups() -> None:
+    table, raw, _ = made()
+    table["person"] = [f"g{k // 2}" for k in range(N)]
+    table["y"] = (np.arange(N) % 4 == 0).astype(int)
+    cohort = chiasm.cohort_from_frames(table, {"m": raw}, target=chiasm.Classification("y"), group="person")
+    assert cohort.outcome is not None and cohort.group is not None
+    parts = nested_parts(cohort, (10.0, 25.0, 50.0, 100.0), seed=1)
+    sizes = {share: len(rows) for share, (rows, why) in parts.items() if not why}
+    assert sizes[100.0] == N and sizes[50.0] == pytest.approx(60, abs=2) and sizes[25.0] == pytest.approx(30, abs=2)
+    for small, large in ((10.0, 25.0), (25.0, 50.0), (50.0, 100.0)):
+        assert set(parts[small][0]) < set(parts[large][0])
+    rows = parts[25.0][0]
+    assert cohort.outcome.value[rows].mean() == pytest.approx(0.25, abs=0.05)
+    assert all((cohort.group[rows] == own).sum() == 2 for own in set(cohort.group[rows]))
+    other = nested_parts(cohort, (25.0, 100.0), seed=2)[25.0][0]
+    assert set(other) != set(rows)
+
+
+def test_the_bootstrap_of_draws_has_the_spread_of_their_mean() -> None:
+    rng = np.random.default_rng(0)
+    folds, often, draws = 2, 4, 20_000
+    values = rng.normal(size=(folds * often, 1))
+    picked = _picked(folds, often, np.zeros((draws, 1), np.uint16), 0)
+    found = _redrawn(np.repeat(values, draws, axis=1), picked)  # (J, R): the patients are not drawn here
+    of_fold = values.reshape(folds, often)
+    np.testing.assert_allclose(found.mean(1), of_fold.mean(1), atol=0.03)
+    np.testing.assert_allclose(found.var(1), of_fold.var(1, ddof=1) / often, rtol=0.05)
+
+
+def test_nothing_that_is_fitted_sees_a_tested_patient() -> None:
+    table, raw, vectors = made()
+    table["fold"] = ["train"] * 80 + ["test"] * 40
+    told = []
+    for times in (1.0, 1e6):  # of the tested patients but for the first ten
+        raw.iloc[90:] *= times
+        vectors[90:] *= times
+        cohort = chiasm.cohort_from_frames(table, {"m": raw}, target=chiasm.Classification("y"), folds="fold")
+        known = folded(cohort, chiasm.Protocol(draws=100), 0)
+        columns = RawColumns("raw", known.cohort, "m")
+        seen = (Vectors("v", vectors.astype(np.float32)), columns, RandomFeatures("random", columns, 8, 0))
+        asked = Asked(known.cohort, seen, ("knn", "probe"), (25.0, 100.0), 0)
+        told.append(learn(asked, Task(known.splits[0], 0, True))[2])
+    assert len(told[0]) == 12
+    for key, answer in told[0].items():
+        assert answer.setting == told[1][key].setting
+        np.testing.assert_array_equal(answer.frame.iloc[:10], told[1][key].frame.iloc[:10])
+
+
+def test_shares_and_words() -> None:
+    assert require_shares([100, 1]) == (1.0, 100.0)
+    for wrong in ([], [0], [101], [5, 5]):
+        with pytest.raises(ValueError, match="percentages"):
+            require_shares(wrong)
+    assert learned_from(1.0, 27.0) == "learned from 1 % of the training patients (27)"
+
+
+def test_components_are_those_of_scikit_learn() -> None:
+    x = np.random.default_rng(1).normal(size=(40, 6)) @ np.random.default_rng(2).normal(size=(6, 6))
+    own, reference = principal_components(x, 4), PCA(4).fit(x)
+    np.testing.assert_allclose(own.variance, reference.explained_variance_)
+    np.testing.assert_allclose(own.share, reference.explained_variance_ratio_)
+    np.testing.assert_allclose(np.abs(own.directions), np.abs(reference.components_), atol=1e-9)
+    np.testing.assert_allclose(np.abs(own.scores), np.abs(reference.transform(x)), atol=1e-9)
+
+
+def test_directions_used() -> None:
+    rng = np.random.default_rng(3)
+    line = np.outer(rng.normal(size=200), rng.normal(size=5))
+    assert participation_ratio(line) == pytest.approx(1.0)
+    square = np.concatenate([np.eye(4), -np.eye(4)])
+    assert participation_ratio(square) == pytest.approx(4.0)
+    rotation = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    assert participation_ratio(3 * square @ rotation + 7) == pytest.approx(4.0)
+    assert np.isnan(participation_ratio(np.ones((3, 2))))
+    own = spread_of(np.column_stack([line, np.zeros(200)]))
+    assert (own.width, own.constant, own.half) == (6, 1, 1) and own.zeros == pytest.approx(1 / 6)
+
+
+def test_planted_outliers_are_found_and_false_alarms_are_as_many_as_is_said() -> None:
+    rng = np.random.default_rng(4)
+    alarms, flagged, n = 0.01, 0, 400
+    for _ in range(10):
+        flagged += len(find_outliers(rng.normal(size=(n, 30)), alarms).rows)
+    low, high = stats.binom.ppf([0.001, 0.999], 10 * n, alarms)
+    assert low / 3 <= flagged <= 2 * high  # components are of the patients themselves, and the rest is nearly normal
+    x = rng.normal(size=(n, 30))
+    planted = np.array([3, 77, 200])
+    x[planted] += 8 * np.linalg.qr(rng.normal(size=(30, 3)))[0].T * 2
+    own = find_outliers(x)
+    assert set(planted) <= set(own.rows.tolist()) and set(own.rows[:3].tolist()) == set(planted)
+    assert own.expected == pytest.approx(0.4)
+    with pytest.raises(ValueError, match="20 at least"):
+        find_outliers(x[:10])
+
+
+def test_an_embedding_is_like_itself_turned_and_scaled() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(60, 5))
+    turned = 3 * x @ np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    found = likeness({"x": x, "same": x, "turned": turned, "other": rng.normal(size=(60, 5))})
+    found = found.set_index(["first", "second"])
+    assert found.loc[("x", "same"), "rsa"] == pytest.approx(1.0)
+    assert found.loc[("x", "turned"), "cka"] == pytest.approx(1.0)
+    assert found.loc[("x", "other"), "cka_debiased"] < 0.3
+    layers = stages({"1": x[:, :2], "2": x[:, :4], "3": x})
+    assert layers["cka_last"].iloc[-1] == pytest.approx(1.0) and layers["cka_last"].is_monotonic_increasing
+    with pytest.raises(ValueError, match="same patients"):
+        likeness({"x": x, "y": x[:10]})
+
+
+def test_confusing_pairs_are_those_of_all_pairs_whatever_the_block() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=(50, 3)), rng.normal(size=(50, 3))
+    unit = [own / np.linalg.norm(own, axis=1, keepdims=True) for own in (a, b)]
+    near, far = (own @ own.T for own in unit)
+    i, j = np.triu_indices(50, 1)
+    kept = (near[i, j] >= 0.8) & (far[i, j] <= 0.2)
+    order = np.argsort(-(near - far)[i, j][kept], kind="stable")
+    for block in (7, 512):
+        found = mine_confusing_pairs(a, b, alike=0.8, unlike=0.2, block=block)
+        np.testing.assert_array_equal(found["first"], i[kept][order][:100])
+        np.testing.assert_array_equal(found["second"], j[kept][order][:100])
+        np.testing.assert_allclose(found["similarity_a"], near[i, j][kept][order][:100])
+    labels = np.arange(50) % 2
+    apart = mine_confusing_pairs(a, b, alike=0.8, unlike=0.2, apart=labels.tolist())
+    assert (labels[apart["first"]] != labels[apart["second"]]).all() and 0 < len(apart) < len(found)
+    assert len(mine_confusing_pairs(a, b, alike=0.8, unlike=0.2, most=3)) == 3
+    for wrong in ({"alike": 2.0}, {"most": 0}, {"apart": [1]}):
+        with pytest.raises(ValueError):
+            mine_confusing_pairs(a, b, **wrong)  # type: ignore[arg-type]
