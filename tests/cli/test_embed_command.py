@@ -59,15 +59,11 @@ def test_the_screen_and_the_page_say_what_pays(folder: Path, run: Run) -> None:
     ("words", "said"),
     [
         ([], "which no frozen encoder reads: give a file of embeddings (--file)"),
-        (["--encoder", "patches"], "which no frozen encoder reads"),
         (["--file", "gone.npz"], "gone.npz: there is no such file"),
         (["--file", "NOISE", "--shares", "a"], "are no percentages"),
         (["--file", "NOISE", "--contrast", "noise"], "names no two embeddings"),
         (["--file", "NOISE", "--contrast", "noise:other"], "no embedding here: there are noise, raw, random"),
-        (["--file", "NOISE", "--methods", "forest"], "no way to learn"),
-        (["--file", "NOISE", "--pool", "median"], "pooled by mean"),
         (["--file", "NOISE", "--layers"], "layers are those of one encoder"),
-        (["--file", "NOISE", "--modality", "clinicl"], "did you mean 'clinical'"),
         (["--file", "NOISE", "--page", "x.txt"], "must end in .html"),
     ],
 )

@@ -99,7 +99,7 @@ def test_k_is_the_best_on_inner_folds_and_fits_into_them() -> None:
     rng = np.random.default_rng(4)
     x = rng.normal(size=(12, 2))
     learned = METHODS[KNN](pupils("classification", (x[:, 0] > 0).astype(int)), x, x[:3])
-    assert learned.setting in (1, 3, 5)  # nine to ten patients are left of twelve, of whom ten do not vote
+    assert learned.setting in (1, 3, 5)  # eight are left of twelve, of whom ten do not vote
     assert best_of(np.array([[0.5, 0.8, 0.8], [np.nan, 0.8, 0.8]])) == 2
     assert best_of(np.full((2, 3), np.nan)) == 1
 

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
 COMPONENTS = 1_024
 KNN, PROBE = "knn", "probe"
-INNER_FOLDS = 5
+INNER_FOLDS = 3
 
 
 @dataclass(frozen=True)
