@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import chiasm
@@ -45,12 +46,22 @@ def stress_page(path: Path) -> None:
     chiasm.stress(cohort_of(0), "late-fusion", faults="lost", protocol=QUICK, jobs=1).report(path)
 
 
+def embedding_page(path: Path) -> None:
+    cohort = synthetic_cohort("complementary", n=120, seed=0).with_modalities(["m1"])
+    values = np.random.default_rng(0).normal(size=(len(cohort), 4))
+    files = {name: path.with_name(f"{name}.npy") for name in ("one", "an_embedding_of_a_rather_long_name")}
+    for place, own in enumerate(files.values()):
+        np.save(own, values + place)
+    chiasm.embed(cohort, files=files, shares=(5, 50, 100), draws=2, protocol=QUICK, jobs=1).report(path)
+
+
 PAGES = {
     "trial": trial_page,
     "survival": survival_page,
     "validation": validation_page,
     "monitoring": monitoring_page,
     "stress": stress_page,
+    "embedding": embedding_page,
 }
 BY_DAY = ("trial", 390, "dark")
 CASES = [(name, width, scheme) for name in PAGES for width in WIDTHS for scheme in SCHEMES]

@@ -86,7 +86,7 @@ class Embedded:
         out.write_bytes(draw_curves(self.table, self.metric, self.chance).stored(kind))
         return out
 
-    def page(self, path: Path | str) -> Path:
+    def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file: curves of learning, every figure, and what the vectors look like.
 
         Raises:

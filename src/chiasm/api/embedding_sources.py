@@ -21,6 +21,7 @@ from chiasm.fitting.embedded.files import read_vectors
 from chiasm.fitting.embedded.layers import layer_vectors
 from chiasm.fitting.embedded.pooling import pooled_vectors
 from chiasm.fitting.embedded.vectors import RawColumns, Vectors
+from chiasm.fitting.model import FittedModel
 from chiasm.retrieval import embed_model
 
 RAW_ENCODERS = {"image": "patches:size=32,patch=32", "volume": "volume-patches:size=16,patch=16"}
@@ -94,7 +95,8 @@ def gathered(
         states = layer_vectors(own, chosen, pool) if layers else []
     for model in models:
         fitted = load_model(model) if isinstance(model, str | Path) else model
-        called = Path(model).name if isinstance(model, str | Path) else str(fitted.recipe)
+        own_name = str(fitted.recipe) if isinstance(fitted, FittedModel) else "model"
+        called = Path(model).name if isinstance(model, str | Path) else own_name
         rows, values = embed_model(fitted, encode_for(fitted, whole, progress=quiet).cohort)
         placed = np.full((len(whole), values.shape[1]), np.nan, np.float32)
         placed[rows] = values

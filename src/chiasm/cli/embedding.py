@@ -92,7 +92,7 @@ def embed(
     if plot is not None and drawn:
         found.plot(plot)
     if page is not None:
-        found.page(page)
+        found.report(page)
     rows = found.table.to_dict("records")
     if json:
         told = {"cohort": found.cohort, "patients": found.patients, "folds": found.folds, "draws": found.draws}

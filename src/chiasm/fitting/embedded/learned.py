@@ -130,7 +130,7 @@ def best_of(scores: Array) -> int:
     mean = np.where(told, scores, 0.0).sum(0) / np.maximum(told.sum(0), 1)
     mean = np.where(told.any(0), mean, -np.inf)
     if not told.any():
-        return scores.shape[1] // 2
+        return int(scores.shape[1] // 2)
     return int(np.flatnonzero(mean >= mean.max() - 1e-12)[-1])
 
 
