@@ -23,7 +23,7 @@ class Receiver:
         listening = self._listener.start(socket.create_server(("127.0.0.1", 0)))
         self.port = asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
 
-    async def _answer(self, data: bytes) -> bytes:
+    async def _answer(self, data: bytes, _: str) -> bytes:
         self.taken.append(data)
         control = read_message(data).control
         return f"MSH|^~\\&|R||CHIASM||20260301||ACK|1|P|2.5.1\rMSA|{self.code}|{control}\r".encode()

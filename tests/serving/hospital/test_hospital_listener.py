@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ import pytest
 from chiasm.api.serving import serving_app
 from chiasm.serving.hospital.hl7 import read_message
 from chiasm.serving.hospital.mapping import MappingError
-from chiasm.serving.hospital.mllp import BEGIN, END, Listener, MllpLimits, send_message
+from chiasm.serving.hospital.mllp import BEGIN, END, Listener, MllpLimits, send_message, subject_of
 from hl7_receiver import Receiver
 from hospital_messages import MAPPING, mapping_file, message
 from served_models import asked
@@ -28,7 +29,7 @@ def test_a_listener_bounds_what_a_sender_costs() -> None:
         events: list[str] = []
         limits = MllpLimits(message_bytes=100, message_seconds=0.2, idle_seconds=0.2, connections=1)
 
-        async def answer(data: bytes) -> bytes:
+        async def answer(data: bytes, _: str) -> bytes:
             return data
 
         own = Listener(answer, lambda event, **_: events.append(event), limits)
@@ -55,7 +56,7 @@ def test_whoever_holds_connections_idle_closes_the_listener_to_nobody() -> None:
     async def run() -> None:
         events: list[str] = []
 
-        async def answer(data: bytes) -> bytes:
+        async def answer(data: bytes, _: str) -> bytes:
             return data
 
         limits = MllpLimits(connections=8)
@@ -116,7 +117,9 @@ def test_a_sender_has_to_have_a_certificate_where_they_are_asked_for(
         f'{MAPPING}\n[hl7]\nlisten = "127.0.0.1:0"\nsend = "127.0.0.1:{receiver.port}"\nzone = "Europe/Berlin"\n{keys}'
     )
     told: list[Any] = []
+    trail = tmp_path / "audit.jsonl"
     options = {"hospital": mapping_file(tmp_path, text), "told": lambda event, **facts: told.append((event, facts))}
+    options["audit"] = trail
     # half past eleven UTC is later than twelve in Berlin
     data = message("M1").replace(b"20260301120000+0000", b"20260301120000")
     data = data.replace(b"20260220080000+0000", b"20260301113000+0000")
@@ -144,6 +147,22 @@ def test_a_sender_has_to_have_a_certificate_where_they_are_asked_for(
         assert len(receiver.taken) == before
         assert read_message(sent(own)).field("MSA", 1) == "AA"
         assert b"later than the question" in receiver.taken[-1]
+    lines = [json.loads(line) for line in trail.read_text().splitlines()]
+    assert [line.get("certificate") for line in lines if line["who"] == "hl7"] == ["CN=own"]
+
+
+def test_a_subject_is_written_as_cryptography_writes_it(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    from cryptography import x509
+
+    oid = x509.oid.NameOID
+    odd = [' lab, "B" ', "#1", "a+b=c\\d;<e>", "Klinikum Süd"]
+    kinds = [oid.COMMON_NAME, oid.ORGANIZATION_NAME, oid.ORGANIZATIONAL_UNIT_NAME, oid.LOCALITY_NAME]
+    words = ["commonName", "organizationName", "organizationalUnitName", "localityName"]
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in zip(kinds, odd, strict=True)])
+    told = tuple(((word, value),) for word, value in zip(words, odd, strict=True))
+    assert subject_of({"subject": told}) == name.rfc4514_string()
+    assert subject_of({}) == subject_of(None) == "" and len(subject_of({"subject": ((("x", "y" * 9_999),),)})) == 1_000
 
 
 @pytest.mark.parametrize(

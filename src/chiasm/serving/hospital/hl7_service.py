@@ -147,15 +147,19 @@ class Answering:
         self._remembered = Remembered()
         self._one = asyncio.Lock()  # messages are answered in the order in which they came
 
-    async def __call__(self, data: bytes) -> bytes:
-        """Return the acknowledgement of a message; one that is sent again gets the one it got."""
-        async with self._one:
-            return await self._acknowledged(data)
+    async def __call__(self, data: bytes, subject: str = "") -> bytes:
+        """Return the acknowledgement of a message; one that is sent again gets the one it got.
 
-    async def _acknowledged(self, data: bytes) -> bytes:
+        Args:
+            subject: of the sender's certificate, which stands in the audit trail; "" without one.
+        """
+        async with self._one:
+            return await self._acknowledged(data, subject)
+
+    async def _acknowledged(self, data: bytes, subject: str) -> bytes:
         now = datetime.now(UTC)
         start = time.monotonic()
-        asked = _Taken(secrets.token_hex(8))
+        asked = _Taken(secrets.token_hex(8), {"certificate": subject} if subject else {})
         message: Message | None = None
         try:
             message = await asyncio.to_thread(read_message, data)

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 BEGIN, END = b"\x0b", b"\x1c\r"
 MESSAGE_BYTES = 4 << 20
 READ_BYTES = 1 << 16
 
-Answer = Callable[[bytes], Awaitable[bytes]]
+Answer = Callable[[bytes, str], Awaitable[bytes]]
+SHORT = {
+    "commonName": "CN", "organizationName": "O", "organizationalUnitName": "OU", "countryName": "C",
+    "localityName": "L", "stateOrProvinceName": "ST", "streetAddress": "STREET", "domainComponent": "DC",
+    "userId": "UID",
+}  # fmt: skip
+LONGEST_SUBJECT = 1_000  # letters
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Listener:
     """A server of MLLP.
 
     Args:
-        answer: the acknowledgement of a message.
+        answer: the acknowledgement of a message from a sender with a certificate of this subject, "" without one.
         told: is called with (event, **facts), none of them of a patient.
     """
 
@@ -126,6 +134,7 @@ class Listener:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: asyncio.Task[None]
     ) -> None:
+        subject = subject_of(writer.get_extra_info("peercert"))
         while self._server is not None and self._server.is_serving():
             self._idle[task] = None
             try:
@@ -137,7 +146,7 @@ class Listener:
             if first != BEGIN:
                 raise BrokenFrame("it does not begin with the start of a frame")
             data = await asyncio.wait_for(self._message(reader), self.limits.message_seconds)
-            acknowledged = await self.answer(data)
+            acknowledged = await self.answer(data, subject)
             writer.write(BEGIN + acknowledged + END)
             await asyncio.wait_for(writer.drain(), self.limits.answer_seconds)
 
@@ -162,6 +171,25 @@ class Listener:
             parts.append(part)
             if part.endswith(END):
                 return b"".join(parts).removesuffix(END)
+
+
+def subject_of(certificate: Mapping[str, Any] | None) -> str:
+    """Return the subject of a certificate that TLS has checked, as RFC 4514 writes it: `CN=lab,O=Hospital`.
+
+    Args:
+        certificate: as `ssl.SSLSocket.getpeercert` gives it; None, or empty, without one.
+    """
+    parts = [
+        "+".join(f"{SHORT.get(name, name)}={_escaped(value)}" for name, value in together)
+        for together in (certificate or {}).get("subject", ())
+    ]
+    return ",".join(reversed(parts))[:LONGEST_SUBJECT]
+
+
+def _escaped(value: str) -> str:
+    found = re.sub(r'([,+"\\<>;])', r"\\\1", value).replace("\0", "\\00")
+    found = f"\\{found}" if found[:1] in ("#", " ") else found
+    return f"{found[:-1]}\\ " if found[1:].endswith(" ") else found
 
 
 class Remembered:
