@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ class TrackingPlace:
     @property
     def look(self) -> str:
         """The command that shows what is kept here; "" for a server, which shows it itself."""
-        return "" if self.folder is None else f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {self.uri}"
+        if self.folder is None:
+            return ""
+        return f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
 
 
 def tracking_place(to: str | os.PathLike[str] | None, experiment: str = EXPERIMENT) -> TrackingPlace:
