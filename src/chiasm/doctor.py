@@ -38,7 +38,7 @@ EXTRAS = {
     "transport": ("POT",),
     "explain": ("captum",),
     "store": ("lancedb",),
-    "scale": ("ray",),
+    "scale": ("ray", "grpcio-reflection"),
     "federated": ("flwr",),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
     "signing": ("cryptography",),

@@ -113,6 +113,7 @@ def service_of(
     load: Callable[[Path], Model] = load_model,
     trusted: Sequence[artifact.Given] | None = None,
     told: Told = silent,
+    replicas: int = 0,
     address: Address | None = None,
     _safe: Callable[[int], None] | None = None,
 ) -> Any:
@@ -130,6 +131,7 @@ def service_of(
         load: opens a model folder, where no key is asked for.
         trusted: public keys, as of `load_model`, one of which has to have signed each model, also those loaded later.
         told: is called with (event, **facts): listening, loaded, kept, failed, ...
+        replicas: processes of this machine under Ray Serve in which models predict; 0: a thread of this process.
 
     Raises:
         ValueError, ArtifactError, Unsupported, OSError: as for `serve`.
@@ -164,7 +166,7 @@ def service_of(
     shelf.refresh(first=True)
     trail = None if audit is None else Audit(audit)
     hosts = hosts_of(address or Address("127.0.0.1", 0), allow_hosts)
-    return Service(shelf, access, hosts, bounds, trail, audit_full, told)
+    return Service(shelf, access, hosts, bounds, trail, audit_full, told, replicas)
 
 
 FLAGS = (FLAG, REFUSE)

@@ -53,6 +53,9 @@ def serve(
     seconds: Annotated[float, typer.Option(min=0.1, help="That an answer may take.")] = 30.0,
     wait_ms: Annotated[float, typer.Option(min=0, help="That a request waits for others.")] = 2.0,
     grace: Annotated[float, typer.Option(min=0, help="Seconds to finish what was begun.")] = 20.0,
+    replicas: Annotated[
+        int, typer.Option(min=0, help="Processes under Ray Serve in which models predict; 0: this one alone.")
+    ] = 0,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
@@ -72,7 +75,7 @@ def serve(
         models, listen=listen, default=default, tokens=tokens, certificate=certificate, key=key,
         behind_proxy=behind_proxy, allow_hosts=allow_host or (), policy=api.Policy(unseen, unfamiliar),
         calibrate=calibrate, coverage=coverage, audit=audit, audit_full=audit_full, watch_seconds=watch, limits=limits,
-        trusted=trust,
+        trusted=trust, replicas=replicas,
         hospital=hospital,
         told=_as_json if json else _as_words,
     )  # fmt: skip
@@ -129,5 +132,9 @@ def _as_words(event: str, **facts: Any) -> None:
         screen.hint(f"Stopping: what was begun is finished, within {facts['seconds']:g} s.")
     elif event == "hl7":
         screen.hint(f"HL7 v2 messages are taken on port {facts['port']}.")
+    elif event == "replicas":
+        screen.hint(f"{facts['number']} replicas predict, each in a process of its own.")
+    elif event == "asked-again":
+        screen.hint("warning: a replica was lost, and what it had in work is asked of another one.")
     elif event == "late":
         screen.hint("warning: what was begun did not finish in time.")

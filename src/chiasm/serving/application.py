@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from starlette.responses import Response
 
 from chiasm.serving.answers import Answer, placed
 from chiasm.serving.documents import Answered, PartsOfRequest, document_of, parts_of
-from chiasm.serving.explaining import explained, require_explains
+from chiasm.serving.explaining import require_explains
 from chiasm.serving.faults import Refused, refusal, refused
 from chiasm.serving.guard import ASKED, Asked, Guard
 from chiasm.serving.loaded import Loaded
@@ -26,6 +28,7 @@ from chiasm.serving.page import page_routes
 from chiasm.serving.patients import Patient, patients_of
 from chiasm.serving.service import Service, facts_of
 from chiasm.serving.uploads import written
+from chiasm.serving.works import EXPLAIN
 
 Extension = Callable[[FastAPI, Service], None]
 WAYS = ("/{what}", "/models/{name}/{what}", "/models/{name}/versions/{version}/{what}")
@@ -45,7 +48,13 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        try:
+            await asyncio.to_thread(service.start)
+        except Exception as error:
+            service.broken = error
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # of which Ray makes a crash of its own
         yield
         await asyncio.to_thread(service.stop)
 
@@ -104,7 +113,7 @@ def asking(service: Service) -> APIRouter:
         loaded = _model_of(service, request, asked)
         require_explains(loaded)
         async with _patients(service, request, loaded, asked, MOST_EXPLAINED) as (patients, sources):
-            found = _whole(await service.worker.call(lambda: explained(loaded, patients, sources, service.scratch)))
+            found = _whole(await service.worker.does(EXPLAIN, loaded, patients, sources))
             asked.patterns = Counter(own["pattern"] for own in found)
             return told(loaded, found)
 

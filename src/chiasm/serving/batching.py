@@ -14,11 +14,26 @@ from typing import Any
 import torch
 
 from chiasm.compute.isolation import loaded_libraries
+from chiasm.errors import raised_at
 from chiasm.serving.answers import Answer, answers_of
 from chiasm.serving.faults import refused
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
 from chiasm.serving.settings import Limits
+from chiasm.serving.works import PREDICT, WORKS
+
+
+class FailedElsewhere(Exception):
+    """An error that is not raised where the request waits, by its name and its place; its words stay where they are.
+
+    Args:
+        error: the name of its type.
+        module, line: where it was raised.
+    """
+
+    def __init__(self, error: str, module: str, line: int) -> None:
+        super().__init__(f"{error} in {module}, line {line}")
+        self.place = error, module, line
 
 
 @dataclass(eq=False, repr=False)
@@ -43,7 +58,12 @@ class Job:
         return self.function is not None or bool(self.sources)
 
     def finish(self, result: Any = None, error: BaseException | None = None) -> None:
-        """Hand the result to the request, unless it has stopped waiting."""
+        """Hand the result to the request, unless it has stopped waiting.
+
+        What would end the service where it is raised, as `SystemExit`, arrives as `FailedElsewhere`.
+        """
+        if error is not None and (not isinstance(error, Exception) or isinstance(error, StopIteration)):
+            error = FailedElsewhere(type(error).__name__, *raised_at(error))
 
         def hand() -> None:
             if self.future.done():
@@ -62,12 +82,17 @@ class Worker:
     Args:
         scratch: private folder in which files are read.
         observed: is called with (patients, seconds) of each batch.
+        failed: is called with an error that belongs to no request; the thread goes on.
     """
 
-    def __init__(self, limits: Limits, scratch: Path, observed: Callable[[int, float], None]) -> None:
-        self._limits, self._scratch, self._observed = limits, scratch, observed
+    def __init__(
+        self, limits: Limits, scratch: Path, observed: Callable[[int, float], None],
+        failed: Callable[[BaseException], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._limits, self._scratch, self._observed, self._failed = limits, scratch, observed, failed
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
+        self._hand: list[Job] = []
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
 
@@ -98,6 +123,20 @@ class Worker:
         found: list[Answer] = await self._done(Job(loop, loop.create_future(), loaded, patients, sources))
         return found
 
+    async def does(
+        self, what: str, loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path] | None = None
+    ) -> list[Answer]:
+        """Predict, or do other work of `works` by its name, alone; returns the answer of each patient.
+
+        Raises:
+            Refused: 503, it took too long.
+        """
+        if what == PREDICT:
+            return await self.predict(loaded, patients, sources)
+        function, files = WORKS[what], sources or {}
+        found: list[Answer] = await self.call(lambda: function(loaded, patients, files, self._scratch))
+        return found
+
     async def call(self, function: Callable[[], Any]) -> Any:
         """Return what a function gives in this thread.
 
@@ -123,8 +162,20 @@ class Worker:
     def _run(self) -> None:
         torch.set_num_threads(1)
         with loaded_libraries().limit(limits=1):
-            while (batch := self._next()) is not None:
-                self._work(batch)
+            while True:
+                try:
+                    return self._rounds()
+                except BaseException as error:  # whatever ends a round does not end the service
+                    self._failed(error)
+                    for job in self._hand:
+                        job.finish(error=error)
+                    self._hand = []
+
+    def _rounds(self) -> None:
+        while (batch := self._next()) is not None:
+            self._hand = batch
+            self._work(batch)
+            self._hand = []
 
     def _next(self) -> list[Job] | None:
         """Wait for a job, and then a moment for others of the same model."""

@@ -32,6 +32,7 @@ class Metrics:
         self.work = Histogram("chiasm_batch_seconds", "Seconds that a batch took.", buckets=SECONDS, **own)
         self.failures = Total("chiasm_failures", "Requests that failed by a fault of the service.", **own)
         self.audit = Total("chiasm_audit_failures", "Lines that the audit trail could not take.", **own)
+        self.again = Total("chiasm_asked_again", "Requests that a replica was lost with, and another was asked.", **own)
         self.open = Gauge("chiasm_requests_in_work", "Requests in work.", **own)
         self.models = Gauge("chiasm_model", "Versions that are served.", ["model", "version"], **own)
         self.reloads = Total("chiasm_reload_failures", "Models that could not be loaded.", **own)

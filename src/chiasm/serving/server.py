@@ -137,6 +137,7 @@ def run(application: Any, service: Service, listening: Listening) -> None:
 
     Raises:
         OSError: the address cannot be listened on.
+        Exception: whatever kept the service from starting.
     """
     sock = bound(listening.address, service.limits.send_seconds)
     port = int(sock.getsockname()[1])
@@ -168,6 +169,8 @@ def run(application: Any, service: Service, listening: Listening) -> None:
 
     server = Server(config, service, begun)
     asyncio.run(_serve(server, service, sock, listening.watch_seconds))
+    if service.broken is not None:
+        raise service.broken
 
 
 async def _serve(server: Server, service: Service, sock: socket.socket, watch_seconds: float) -> None:

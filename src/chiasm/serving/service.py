@@ -15,7 +15,7 @@ from chiasm.errors import raised_at
 from chiasm.serving.access import Access
 from chiasm.serving.address import Hosts
 from chiasm.serving.audit import Audit, AuditFull
-from chiasm.serving.batching import Worker
+from chiasm.serving.batching import FailedElsewhere, Worker
 from chiasm.serving.metrics import Metrics
 from chiasm.serving.settings import REFUSE, Limits
 from chiasm.serving.shelf import Shelf
@@ -36,6 +36,7 @@ class Service:
         audit: the audit trail; None: none is kept.
         audit_full: "refuse" answers what cannot be written down, or "serve".
         told: is called with (event, **facts), none of them a value or an identifier of a patient.
+        replicas: processes under Ray Serve in which models predict; 0: a thread of this one.
     """
 
     shelf: Shelf
@@ -45,14 +46,23 @@ class Service:
     audit: Audit | None
     audit_full: str
     told: Told
+    replicas: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.stopping = False
         remove_left_over()
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))  # mode 700
-        self.worker = Worker(self.limits, self.scratch, self.metrics.batched)
+        self.worker = self._worker()
         self._audit_told = False
+        self.broken: Exception | None = None  # why it could not start
+
+    def _worker(self) -> Worker:
+        if not self.replicas:
+            return Worker(self.limits, self.scratch, self.metrics.batched, self.failed)
+        from chiasm.serving.replicas import Replicated
+
+        return Replicated(self.replicas, self.limits, self.scratch, self.metrics, self.told, lambda: list(self.shelf))
 
     def start(self) -> None:
         self.worker.start()
@@ -89,9 +99,11 @@ class Service:
 
     def failed(self, error: BaseException) -> None:
         """Tell where the service failed, and not the words of the error, which may quote a patient's values."""
-        module, line = raised_at(error)
+        name, module, line = (
+            error.place if isinstance(error, FailedElsewhere) else (type(error).__name__, *raised_at(error))
+        )
         self.metrics.failures.inc()
-        self.told("failed", error=type(error).__name__, module=module, line=line)
+        self.told("failed", error=name, module=module, line=line)
 
     def audit_failed(self, error: AuditFull) -> None:
         self.metrics.audit.inc()
