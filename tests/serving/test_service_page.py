@@ -327,6 +327,30 @@ def test_a_combination_that_training_never_had_is_told(opened: Open, tmp_path: P
         assert "No training patient had this combination" in page.inner_text("#told")
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1400, "light")])
+def test_whom_a_patient_is_like_is_told_in_bands(opened: Open, tmp_path: Path, width: int, scheme: str) -> None:
+    import chiasm
+    from lighter_trials import only_ridges
+    from served_models import cohort
+
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    with only_ridges():
+        chiasm.fit(cohort(140), "single:lab", seed=0, keep_similar=20).save(tmp_path / "model")
+    with running(tmp_path / "model") as (base, _):
+        page = opened(base, width, scheme)
+        fill(page, crp="9.5")
+        predict(page)
+        page.wait_for_selector("#similar")
+        told = page.inner_text("#alike")
+        assert "20 or more" in told and told.count("%") >= 2 and "no second prediction" in told
+        assert axe.Axe().run(page).response["violations"] == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        page.screenshot(path=str(tmp_path / "page.png"), full_page=True)
+        page.click("#forget")
+        assert page.inner_text("#told") == ""
+
+
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [

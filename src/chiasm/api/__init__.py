@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.monitoring import Monitored, monitor
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
-    from chiasm.api.retrieval import score_similar, similar
+    from chiasm.api.retrieval import score_similar, similar, similar_in_training
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.sensitivity import DELTAS, not_at_random
@@ -205,6 +205,7 @@ _PLACES = {
     "Limits": "chiasm.serving.settings",
     "Policy": "chiasm.serving.settings",
     "similar": "chiasm.api.retrieval",
+    "similar_in_training": "chiasm.api.retrieval",
     "split_specs": "chiasm.specs",
     "Stress": "chiasm.api.stressing",
     "STRESSED": "chiasm.api.stressing",
@@ -345,6 +346,7 @@ __all__ = [
     "serving_app",
     "sign_model",
     "similar",
+    "similar_in_training",
     "source_problems",
     "split_specs",
     "stopping",

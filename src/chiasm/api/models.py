@@ -33,6 +33,7 @@ def fit(
     engine: str = "local",
     sources: Iterable[Source] = (),
     summary: bool = True,
+    keep_similar: int = 0,
 ) -> Model:
     """Fit one recipe on every patient of the cohort whose outcome is known.
 
@@ -45,6 +46,8 @@ def fit(
         sources: source cohorts for a recipe that borrows, or the paths of their manifests, beside those that the
             cohort's manifest names.
 
+        keep_similar: keep groups of so many training patients or more, and their outcomes in bands, by which
+            `similar_in_training` says whom a patient is like; 0 keeps none, and five are the fewest.
         summary: keep counts and bins of the training patients in the model, with which `monitor` compares later ones.
 
     Raises:
@@ -52,7 +55,7 @@ def fit(
         Unsupported: the recipe cannot be fitted on this cohort, or the engine lacks; or a source cohort has another
             target, or nothing that both share.
         LeakageError: a patient of the cohort stands in a source cohort too.
-        ValueError: there is no such engine, or the seed is below 0.
+        ValueError: there is no such engine, the seed is below 0, or there are too few patients for the groups.
     """
     ready, asked = cohort, list(sources)
     lends = bool(asked) or borrows(registry.named(recipe))
@@ -66,11 +69,20 @@ def fit(
             warnings.warn(f"{what}: chiasm.encode(cohort).problems lists them", stacklevel=2)
     elif lends:
         ready = with_sources(ready, asked, engine=engine)
+    if keep_similar:
+        from chiasm.fitting.similar_groups import require_groups
+        from chiasm.models.similar_patients import people_of
+
+        require_groups(ready.cohort.target, len(people_of(ready.cohort)), keep_similar)
     (chosen,) = registry.resolve([recipe], ready.cohort)
     work = OneFit(ready.cohort, seed, Path(checkpoint) if checkpoint else None, device)
     (model,) = [fitted(work, chosen)] if engine == "local" else engine_of(engine)(fitted, work, [chosen], 1)
     if summary and isinstance(model, FittedModel):
-        return replace(model, reference=reference_of(learned_from(ready.cohort, model)))
+        model = replace(model, reference=reference_of(learned_from(ready.cohort, model)))
+    if keep_similar and isinstance(model, FittedModel):
+        from chiasm.models.similar_patients import with_similar
+
+        model = with_similar(model, ready.cohort, keep_similar, seed)
     return model
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from chiasm.api.encoding import encode, encode_for
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.models.similar_patients import kept_groups
+from chiasm.models.similar_patients import similar_in_training as of_groups
 from chiasm.protocols import Model
 from chiasm.retrieval import require_patients, retrieval_scores
 from chiasm.retrieval import similar as nearest_patients
@@ -42,6 +44,25 @@ def similar(
     else:
         found = encode_for(by, whole, progress=progress)
     return nearest_patients(found.cohort, chosen, by, k=k, method=method)
+
+
+def similar_in_training(model: Model, cohort: Given) -> pd.DataFrame:
+    """Say which training patients each patient is like: a group of them that the model keeps, never one of them.
+
+    Args:
+        model: fitted with `keep_similar`.
+        cohort: patients, or the path of a manifest.
+
+    Returns:
+        One row for each patient who has a modality of the model, indexed by identifier: `alike` (False: farther than
+        nineteen in twenty training patients from their own group), `patients` ("20 or more"), and the outcome of the
+        group in bands, one column for each output of the model; None where the patient is like nobody.
+
+    Raises:
+        Unsupported: the model keeps no groups.
+    """
+    kept_groups(model)
+    return of_groups(model, encode_for(model, as_cohort(cohort)).cohort)
 
 
 def score_similar(

@@ -109,6 +109,7 @@ PLACES = {
     "residual-start": "chiasm.fitting.residual",
     "response": "chiasm.heads.response",
     "scaler": "chiasm.encoders.table.scaling",
+    "similar-groups": "chiasm.fitting.similar_groups",
     "source-score": "chiasm.fitting.source_model",
     "ssma": "chiasm.recipes.fusion.ssma",
     "stacked-fusion": "chiasm.recipes.baselines.stacked",

@@ -37,6 +37,9 @@ def fit(
     engine: Engine = "local",
     device: Device = "cpu",
     summary: Annotated[bool, typer.Option(help="Keep counts and bins, for monitor.")] = True,
+    keep_similar: Annotated[
+        int, typer.Option(min=0, help="Keep groups of so many training patients (20, say), for serve.")
+    ] = 0,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -57,7 +60,7 @@ def fit(
     ready = prepared(cohort, [recipe], engine=engine)
     if source:
         ready = borrowing(ready, source, engine=engine)
-    model = api.fit(ready, recipe, seed=seed, device=device, engine=engine, summary=summary)
+    model = api.fit(ready, recipe, seed=seed, device=device, engine=engine, summary=summary, keep_similar=keep_similar)
     model.save(out)
     tuning = api.tuning_of(model)
     seconds = time.monotonic() - start

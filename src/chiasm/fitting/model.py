@@ -22,6 +22,7 @@ from chiasm.fitting.facts import facts_of
 from chiasm.fitting.history import Step
 from chiasm.fitting.possible import require_possible
 from chiasm.fitting.reference import Reference
+from chiasm.fitting.similar_groups import SimilarGroups
 from chiasm.fitting.tuning.record import Tuning
 from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
 from chiasm.heads.response import Response
@@ -51,6 +52,7 @@ class FittedModel:
         prevalence: share of each class, or label, among the training patients; empty: not known, or without either.
         tuning: the search on inner folds that picked the recipe's options; None where none was searched.
         reference: summary of the training patients, with which later ones are compared; None where none is kept.
+        similar: groups of training patients, with which later ones are compared; None where none are kept.
         history: what was done to the model after its fit, the first first, each with the model that it was done to.
     """
 
@@ -68,6 +70,7 @@ class FittedModel:
     tuning: Tuning | None = None
     history: tuple[Step, ...] = ()
     reference: Reference | None = None
+    similar: SimilarGroups | None = None
 
     def __post_init__(self) -> None:
         if self.target.get("kind") != self.response.kind:

@@ -172,6 +172,7 @@ def merge_fitted(
         tuning=None,
         history=(),
         reference=None,
+        similar=None,
     )
 
 

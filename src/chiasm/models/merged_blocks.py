@@ -161,6 +161,7 @@ def joined(models: Sequence[FittedModel], weights: Sequence[float], recipe: str)
         tuning=None,
         history=(),
         reference=None,
+        similar=None,
     )
 
 

@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from chiasm.serving.alike import require_keeps
 from chiasm.serving.answers import Answer, placed
 from chiasm.serving.documents import Answered, PartsOfRequest, document_of, parts_of
 from chiasm.serving.explaining import require_explains
@@ -28,7 +29,7 @@ from chiasm.serving.page import page_routes
 from chiasm.serving.patients import Patient, patients_of
 from chiasm.serving.service import Service, facts_of
 from chiasm.serving.uploads import written
-from chiasm.serving.works import EXPLAIN
+from chiasm.serving.works import EXPLAIN, SIMILAR
 
 Extension = Callable[[FastAPI, Service], None]
 WAYS = ("/{what}", "/models/{name}/{what}", "/models/{name}/versions/{version}/{what}")
@@ -109,11 +110,18 @@ def asking(service: Service) -> APIRouter:
             return told(loaded, await answered(service, loaded, patients, sources, asked))
 
     async def explain(request: Request) -> Response:
-        asked = require(request, "explain", "explain")
+        return await done(request, EXPLAIN, require_explains, MOST_EXPLAINED)
+
+    async def similar(request: Request) -> Response:
+        return await done(request, SIMILAR, require_keeps, service.limits.patients)
+
+    async def done(request: Request, what: str, require_can: Callable[[Loaded], None], most: int) -> Response:
+        """What needs the role to explain."""
+        asked = require(request, "explain", what)
         loaded = _model_of(service, request, asked)
-        require_explains(loaded)
-        async with _patients(service, request, loaded, asked, MOST_EXPLAINED) as (patients, sources):
-            found = _whole(await service.worker.does(EXPLAIN, loaded, patients, sources))
+        require_can(loaded)
+        async with _patients(service, request, loaded, asked, most) as (patients, sources):
+            found = _whole(await service.worker.does(what, loaded, patients, sources))
             asked.patterns = Counter(own["pattern"] for own in found)
             return told(loaded, found)
 
@@ -127,6 +135,7 @@ def asking(service: Service) -> APIRouter:
         for what, does, words in (
             ("predict", predict, "Predict patients"),
             ("explain", explain, "What each modality brings"),
+            ("similar", similar, "Whom a patient is like in training"),
         ):
             router.add_api_route(
                 way.format(what=what, name="{name}", version="{version}"), does, methods=["POST"],
@@ -225,7 +234,7 @@ async def _patients(
         names = frozenset(part.source for part in sent.files)
         patients = patients_of(document, loaded.reads, service.limits, loaded.policy, names)
         if len(patients) > most:
-            raise refused(422, "too-many-patients", f"{most} patients are explained at most: send several", "patients")
+            raise refused(422, "too-many-patients", f"{most} patients are answered at most: send several", "patients")
         asked.patients = len(patients)
         if not sent.files:
             yield patients, {}

@@ -24,7 +24,7 @@ LONG = 1 << 18  # bytes of JSON that are parsed beside the loop
 
 
 class Answered(BaseModel):
-    """What `/predict` and `/explain` answer."""
+    """What `/predict`, `/explain` and `/similar` answer."""
 
     model: dict[str, str]
     target: dict[str, Any]

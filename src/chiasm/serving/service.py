@@ -145,6 +145,7 @@ def facts_of(service: Service) -> dict[str, Any]:
             "modalities": {name: reads.kind for name, reads in own.reads.items()},
             "patterns": list(own.model.patterns),
             "calibrated": own.thresholds is not None,
+            "keeps_similar": own.model.similar is not None,
         }
         for own in service.shelf
     ]

@@ -22,7 +22,7 @@ function show(patient, model) {
   else told.push(...predictionOf(patient.prediction));
   if (patient.sure) told.push(...sureOf(patient.sure));
   else if (patient.prediction) told.push(made("p", { class: "hint" }, "How sure this is was not measured: the service was started without held-out patients."));
-  told.push(made("div", { id: "contributions" }));
+  told.push(made("div", { id: "contributions" }), made("div", { id: "alike" }));
   told.push(made("h3", {}, "What was missing"), ...missingOf(patient));
   told.push(made("h3", {}, "Fitness for use"), fitness(patient, model));
   at("told").replaceChildren(...told);
@@ -119,4 +119,14 @@ function showShares(place, found) {
     made("td", {}, bar((own.shares[name] ?? 0) / largest, (own.shares[name] ?? 0) < 0)))));
   place.lastChild.textContent = `Beside ${found.base_is}: base plus the shares is the prediction.`;
   place.append(table("shares", ["output", "part", "share", ""], rows));
+}
+
+function showAlike(place, found) {
+  if (!found.outcome) {
+    place.lastChild.textContent = `Nobody in training is like this patient: ${found.notes.at(-1)}.`;
+    return;
+  }
+  const rows = Object.entries(found.outcome).map(([name, band]) => row(made("th", { scope: "row" }, name.startsWith("p_") ? name.slice(2) : name), made("td", {}, band)));
+  place.lastChild.textContent = `Of the ${found.patients} training patients who are nearest, as the model sees them; told in bands, so that nobody can be named by it. It is no second prediction.`;
+  place.append(table("similar", ["outcome", "of them"], rows));
 }

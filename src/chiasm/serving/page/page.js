@@ -78,6 +78,7 @@ async function predict() {
     at("answer").hidden = false;
     at("answer").focus();
     await contributions(request, turn);
+    if (known.model.keeps_similar) await alike(request, turn);
   } catch (error) {
     if (turn !== known.turn) return;
     at("progress").textContent = "";
@@ -122,6 +123,19 @@ async function contributions(request, turn) {
     return;
   }
   showShares(place, found);
+}
+
+async function alike(request, turn) {
+  const place = at("alike");
+  place.replaceChildren(made("h3", {}, "Similar patients in training"), made("p", { class: "hint", role: "status" }, "Asking ..."));
+  try {
+    const found = (await ask("similar", request, (known.stop = new AbortController()))).patients[0];
+    if (turn === known.turn) showAlike(place, found);
+  } catch (error) {
+    if (turn !== known.turn) return;
+    place.lastChild.textContent = error.message;
+    if (error.status === 401) tokenAsked();
+  }
 }
 
 function forget() {
