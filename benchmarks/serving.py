@@ -3,11 +3,12 @@
     python benchmarks/serving.py [--clients 200] [--seconds 60] [--memory 600] > benchmarks/results/serving.txt
 
 A late fusion of a table (5 columns) and an omics block (30) is served on loopback, and each of the clients, on a
-connection of its own, asks for one patient after the other, of all three patterns in turn. Beside it, each by itself in
-the same run and asked by the same clients: an application of FastAPI that answers the parsed body (a floor: it predicts
-nothing), and MLflow's own model server with the same model. Seconds are those of the client, which shares the
-machine with the server. An error is any answer but 200, or none. Memory is what the operating system holds of the
-process, as the median of the first and of the last tenth of the time, after a tenth for warming up.
+connection of its own, asks for one patient after the other, of all three patterns in turn. Beside it, each by itself
+in the same run and asked by the same clients: the service with replicas under Ray Serve (`--replicas 2`), an
+application of FastAPI that answers the parsed body (a floor: it predicts nothing), and MLflow's own model server with
+the same model. Seconds are those of the client, which shares the machine with the server. An error is any answer but
+200, or none. Memory is what the operating system holds of the process, as the median of the first and of the last
+tenth of the time, after a tenth for warming up.
 """
 
 from __future__ import annotations
@@ -126,6 +127,14 @@ async def asked(port: int, bodies: list[bytes], path: str, clients: int, seconds
     return found
 
 
+def warmed(port: int, bodies: list[bytes], path: str) -> None:
+    """Ask until there are answers: a server may listen before it can give one."""
+    end = time.monotonic() + 600
+    while not asyncio.run(asked(port, bodies, path, 4, 2.0)).seconds:
+        if time.monotonic() > end:
+            raise RuntimeError("there is no answer")
+
+
 def free_port() -> int:
     with socket.socket() as own:
         own.bind(("127.0.0.1", 0))
@@ -139,7 +148,7 @@ def running(words: list[str], port: int, log: Path) -> Iterator[int]:
     with log.open("wb") as file:
         process = subprocess.Popen(words, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:
-        end = time.monotonic() + 180
+        end = time.monotonic() + 600
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
@@ -158,11 +167,11 @@ def running(words: list[str], port: int, log: Path) -> Iterator[int]:
 def told(name: str, found: Measured, seconds: float) -> None:
     own = np.array(found.seconds) * 1000
     if not len(own):
-        print(f"{name:24s} no answer, {found.errors:,} errors")
+        print(f"{name:27s} no answer, {found.errors:,} errors")
         return
     p50, p99 = np.quantile(own, [0.5, 0.99])
     rate = len(own) / seconds
-    print(f"{name:24s} {rate:9,.0f} {p50:9.1f} {p99:9.1f} {found.errors:8,}", flush=True)
+    print(f"{name:27s} {rate:9,.0f} {p50:9.1f} {p99:9.1f} {found.errors:8,}", flush=True)
 
 
 def memory_of(process: int) -> float:
@@ -196,6 +205,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--memory", type=float, default=600.0)
+    parser.add_argument("--replicas", type=int, default=2, help="Under Ray Serve; 0: that row is left out.")
     parser.add_argument("--without-mlflow", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -205,7 +215,7 @@ def main() -> None:
         flat_rows: list[Any] = [{key: own for block in one.values() for key, own in block.items()} for one in patients]
         records = [json.dumps({"dataframe_records": [row]}).encode() for row in flat_rows]
         print(f"{options.clients} clients for {options.seconds:g} s each, {os.cpu_count()} processors\n")
-        print(f"{'server':24s} {'answers/s':>9s} {'p50 ms':>9s} {'p99 ms':>9s} {'errors':>8s}")
+        print(f"{'server':27s} {'answers/s':>9s} {'p50 ms':>9s} {'p99 ms':>9s} {'errors':>8s}")
         servers: list[tuple[str, list[str], str, list[bytes]]] = []
         echo = folder / "echo.py"
         echo.write_text(ECHO)
@@ -213,12 +223,15 @@ def main() -> None:
         listen = ["--listen", f"127.0.0.1:{port}", "--concurrency", str(2 * options.clients)]
         ours = [sys.executable, "-m", "chiasm", "serve", str(folder / "model"), *listen]
         servers.append(("chiasm serve", ours, "/predict", bodies))
+        if options.replicas:
+            name = f"chiasm serve, {options.replicas} replicas"
+            servers.append((name, [*ours, "--replicas", str(options.replicas)], "/predict", bodies))
         servers.append(("FastAPI, echo", [sys.executable, str(echo), str(port)], "/predict", bodies))
         if not options.without_mlflow:
             servers.append(("MLflow's model server", mlflow_server(folder, port), "/invocations", records))
         for number, (name, words, path, sent) in enumerate(servers):
             with running(words, port, folder / f"{number}.log"):
-                asyncio.run(asked(port, sent, path, 4, 2.0))
+                warmed(port, sent, path)
                 told(name, asyncio.run(asked(port, sent, path, options.clients, options.seconds)), options.seconds)
         with running(ours, port, folder / "memory.log") as process:
             flat(port, process, bodies, options.clients, options.memory)

@@ -81,7 +81,7 @@ def test_what_cannot_be_is_told_before_anything_is_started(
     served_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="1 or more"):
-        require_possible(-1, Path("/tmp/x"))
+        require_possible(-1, Path("/short"))
     with pytest.raises(ValueError, match="TMPDIR"):
         require_possible(2, Path("/" + "long" * 12))
     monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed

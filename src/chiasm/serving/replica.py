@@ -106,7 +106,6 @@ class Replica:
             raise RuntimeError("the thread of the models has ended")
 
     def __del__(self) -> None:
-        worker = getattr(self, "_worker", None)
-        if worker is not None:
-            worker.stop(self._grace)
+        if "_grace" in vars(self):  # else it was never whole
+            self._worker.stop(self._grace)
             shutil.rmtree(self._own, ignore_errors=True)

@@ -202,8 +202,7 @@ def _hush() -> None:
 
     for name in ("ray", "ray.serve"):
         logging.getLogger(name).disabled = True
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda *_, **__: None
+    worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager
