@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation.stress.faults import require_faults
     from chiasm.evaluation.validation import Validation
     from chiasm.federated.public import federation_client, federation_server, invite, new_federation
+    from chiasm.fitting.similar_groups import require_group_size
     from chiasm.identifiers.findings import SCREEN_SENTENCE, IdentifierScreen, sampled
     from chiasm.mlflow_flavour import log_model
     from chiasm.models.merged import Merged
@@ -193,6 +194,7 @@ _PLACES = {
     "require_device": "chiasm.doctor",
     "require_faults": "chiasm.evaluation.stress.faults",
     "require_format": "chiasm.report.drawing",
+    "require_group_size": "chiasm.fitting.similar_groups",
     "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
     "screen_identifiers": "chiasm.api.identifiers",
@@ -334,6 +336,7 @@ __all__ = [
     "require_device",
     "require_faults",
     "require_format",
+    "require_group_size",
     "require_states",
     "require_worth",
     "sampled",

@@ -50,6 +50,8 @@ def fit(
     from chiasm import api
 
     require_place(out, force)
+    if keep_similar:
+        api.require_group_size(keep_similar)
     (recipe,) = api.with_budget([recipe], budget)
     told_spaces([recipe])
     if engine == "local":

@@ -167,6 +167,16 @@ def groups_of(
     return SimilarGroups(least, middle, spread, centres, outputs, edges, bands, far, unit, shares)
 
 
+def require_group_size(least: int) -> None:
+    """Refuse groups of fewer than five.
+
+    Raises:
+        ValueError: `least` is below five.
+    """
+    if least < LEAST:
+        raise ValueError(f"similar patients are kept in groups of {LEAST} or more, not {least}: 20 is a good number")
+
+
 def require_groups(target: Target | None, patients: int, least: int) -> None:
     """Refuse groups that cannot be told of, or would be too small.
 
@@ -176,8 +186,7 @@ def require_groups(target: Target | None, patients: int, least: int) -> None:
     """
     if target is not None and not (target.has_classes or target.has_labels or target.has_times or target.is_scaled):
         raise Unsupported("outcomes of this kind of target make no bands: fit without --keep-similar")
-    if least < LEAST:
-        raise ValueError(f"similar patients are kept in groups of {LEAST} or more, not {least}: 20 is a good number")
+    require_group_size(least)
     if patients < 2 * least:
         raise ValueError(
             f"{patients:,} training patients make no two groups of {least:,}: keep smaller groups, or none"

@@ -121,12 +121,17 @@ function showShares(place, found) {
   place.append(table("shares", ["output", "part", "share", ""], rows));
 }
 
+function called(name) {
+  if (name.startsWith("survival_")) return `without the event until ${name.slice(9)} ${known.model.target.unit ?? ""}`.trim();
+  return name.startsWith("p_") ? name.slice(2) : name;
+}
+
 function showAlike(place, found) {
   if (!found.outcome) {
     place.lastChild.textContent = `Nobody in training is like this patient: ${found.notes.at(-1)}.`;
     return;
   }
-  const rows = Object.entries(found.outcome).map(([name, band]) => row(made("th", { scope: "row" }, name.startsWith("p_") ? name.slice(2) : name), made("td", {}, band)));
-  place.lastChild.textContent = `Of the ${found.patients} training patients who are nearest, as the model sees them; told in bands, so that nobody can be named by it. It is no second prediction.`;
+  const rows = Object.entries(found.outcome).map(([name, band]) => row(made("th", { scope: "row" }, called(name)), made("td", {}, band)));
+  place.lastChild.textContent = `Of the ${found.patients} training patients who are nearest, as the model sees them; told in bands, and never of one of them. It is no second prediction.`;
   place.append(table("similar", ["outcome", "of them"], rows));
 }
