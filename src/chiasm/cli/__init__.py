@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
+import click
 import typer
+from typer.main import get_command, get_command_name
 
 from chiasm import screen
 from chiasm.cli import (
@@ -67,10 +71,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `chiasm`: one sentence for each problem on standard error, and exit 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(words, prog_name="chiasm")
+        command_of(words[0] if words else "")(words, prog_name="chiasm")
     except Exception as error:
         screen.fail(error, words)
         sys.exit(2)
+
+
+@cache
+def command_of(word: str) -> click.Command:
+    """The command line as click reads it: with the command of this name alone, or whole where no command has it.
+
+    What typer makes of the options of all commands takes as long as a quick command itself.
+    """
+    part = copy.copy(app)
+    part.registered_commands = [
+        own
+        for own in app.registered_commands
+        if (own.name or get_command_name(own.callback.__name__)) == word  # type: ignore[union-attr]
+    ]
+    part.registered_groups = [own for own in app.registered_groups if own.name == word]
+    return get_command(part if part.registered_commands or part.registered_groups else app)
 
 
 @app.callback(invoke_without_command=True)
