@@ -161,7 +161,7 @@ def calibration(
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds, loss=loss)
     own = link.mean(0) if HEADS[kind].has_origins and len(link) else centre
     weight = held_to_one * float((((link - own) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
-    return best_slope(likelihood, centre + level, link - centre, held_to_one=weight), centre
+    return best_slope(likelihood.each, centre + level, link - centre, held_to_one=weight), centre
 
 
 def slope_at_level(
@@ -204,7 +204,7 @@ def _at_level(
         level = mean.copy()
         for rows, own in parts:
             level[rows] += level_of(kind, mean[rows] + slope * beyond[rows], own)
-        slope = best_slope(likelihood, level, beyond)
+        slope = best_slope(likelihood.each, level, beyond)
     return slope, likelihood(level + slope * beyond)
 
 

@@ -80,7 +80,13 @@ class Cox(Loss):
         return self.sets(own, whole.causes)
 
     def nll(self, link: Array, terms: Any) -> float:
-        return float(sum(own.nll(link[own.order, k]) for k, own in enumerate(terms)))
+        return float(self.nlls(link[None], terms)[0])
+
+    def nlls(self, links: Array, terms: Any) -> Array:
+        total = np.zeros(len(links))
+        for k, own in enumerate(terms):
+            total += own.nlls(links[:, own.order, k])
+        return total
 
     def information(self, outcome: Outcome) -> float:
         """Mean number of events of a cause."""

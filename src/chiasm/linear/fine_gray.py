@@ -41,8 +41,11 @@ class SubdistributionSets(RiskSets):
         self.before = other[self.order] / free  # (n,) 1 / G(T-) of those with another cause, else 0
         self.censoring = free[self.events]  # (E,)
 
-    def nll(self, risk: Array) -> float:
-        """Negative log partial likelihood of risks sorted as in `order`."""
+    def nlls(self, risks: Array) -> Array:
+        """Negative log partial likelihood (S,) of each of S risks (S, n) sorted as in `order`."""
+        return np.array([self._nll(risk) for risk in risks])
+
+    def _nll(self, risk: Array) -> float:
         if not len(self.events):
             return 0.0
         top = float(risk.max())

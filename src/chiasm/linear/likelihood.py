@@ -48,6 +48,14 @@ class FoldLikelihood:
 
     def __call__(self, link: Array) -> float:
         """Evaluate the likelihood of these links, (n, K), all finite."""
-        eta = checked(link, self.known)
-        parts = ((eta if len(rows) == len(eta) else eta[rows], own) for rows, own in self.parts if len(rows))
-        return float(sum(self.loss.nll(link, own) for link, own in parts))
+        return float(self.each(checked(link, self.known)[None])[0])
+
+    def each(self, links: Array) -> Array:
+        """Evaluate the likelihood (S,) of each of S links (S, n, K), all finite."""
+        if links.ndim != 3 or links.shape[1] != len(self.known) or not np.isfinite(links).all():
+            raise ValueError(f"links have shape {links.shape}: they must be (S, {len(self.known)}, K), and finite")
+        total = np.zeros(len(links))
+        for rows, own in self.parts:
+            if len(rows):
+                total += self.loss.nlls(links if len(rows) == links.shape[1] else links[:, rows], own)
+        return total

@@ -142,6 +142,10 @@ class Loss(ABC):
     def nll(self, link: Array, terms: Any) -> float:
         """Negative log likelihood of links (n, K), summed over patients."""
 
+    def nlls(self, links: Array, terms: Any) -> Array:
+        """`nll` (S,) of each of S links (S, n, K); of few patients all at once take little longer than one."""
+        return np.array([self.nll(link, terms) for link in links])
+
     def information(self, outcome: Outcome) -> float:
         """Information on the coefficient of a unit-variance feature."""
         value = np.asarray(outcome.value)

@@ -74,8 +74,12 @@ class Multinomial(Loss):
         return np.asarray(own.value, np.float64).astype(int)
 
     def nll(self, link: Array, terms: Any) -> float:
-        whole = np.logaddexp(link[:, 0], link[:, 1]) if link.shape[1] == 2 else np.logaddexp.reduce(link, axis=1)
-        return float(np.sum(whole) - np.sum(link[np.arange(len(terms)), terms]))
+        return float(self.nlls(link[None], terms)[0])
+
+    def nlls(self, links: Array, terms: Any) -> Array:
+        two = links.shape[2] == 2
+        whole = np.logaddexp(links[:, :, 0], links[:, :, 1]) if two else np.logaddexp.reduce(links, axis=2)
+        return np.asarray(np.sum(whole, axis=1) - np.sum(links[:, np.arange(len(terms)), terms], axis=1))
 
     def residuals(self, known: Outcome, classes: int | None) -> Array:
         value = np.asarray(known.value, np.float64)
@@ -146,8 +150,11 @@ class Logistic(Loss):
 
     def nll(self, link: Array, terms: Any) -> float:
         """Labels count by their mean, so that a patient does not weigh more in a target of more labels."""
+        return float(self.nlls(link[None], terms)[0])
+
+    def nlls(self, links: Array, terms: Any) -> Array:
         asked = (~np.isnan(terms)).sum() / terms.shape[1]
-        return float(np.nanmean(np.logaddexp(0.0, link) - terms * link)) * float(asked)
+        return np.asarray(np.nanmean(np.logaddexp(0.0, links) - terms * links, axis=(1, 2)) * float(asked))
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         return [two_classes(label, ~np.isnan(label)) for label in np.asarray(known.value, np.float64).T]
@@ -223,8 +230,11 @@ class SquaredError(Loss):
         return np.asarray(own.value, np.float64), 2 * (spread or 1.0)
 
     def nll(self, link: Array, terms: Any) -> float:
+        return float(self.nlls(link[None], terms)[0])
+
+    def nlls(self, links: Array, terms: Any) -> Array:
         value, unit = terms
-        return float(np.sum((value - link[:, 0]) ** 2) / unit)
+        return np.asarray(np.sum((value - links[:, :, 0]) ** 2, axis=1) / unit)
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
         value = np.asarray(known.value, np.float64)

@@ -130,13 +130,18 @@ class RiskSets:
         self.fraction = (np.arange(len(times)) - self.starts[self.group]) / ties[self.group]  # (E,) l/d
 
     def nll(self, risk: Array) -> float:
-        """Negative log partial likelihood of risks sorted as in `order`, in logarithms throughout."""
+        """Negative log partial likelihood of risks (n,) sorted as in `order`."""
+        return float(self.nlls(risk[None])[0])
+
+    def nlls(self, risks: Array) -> Array:
+        """Negative log partial likelihood (S,) of S risks (S, n) sorted as in `order`, in logarithms throughout."""
         if not len(self.events):
-            return 0.0
-        tied = np.logaddexp.reduceat(risk[self.events], self.starts)[self.group]
-        whole = np.logaddexp.accumulate(risk)[self.reach - 1]
-        return float(
-            np.sum(whole + np.log1p(-self.fraction * np.exp(np.minimum(tied - whole, 0.0))) - risk[self.events])
+            return np.zeros(len(risks))
+        own = risks[:, self.events]  # (S, E)
+        tied = np.logaddexp.reduceat(own, self.starts, axis=1)[:, self.group]
+        whole = np.logaddexp.accumulate(risks, axis=1)[:, self.reach - 1]
+        return np.asarray(
+            np.sum(whole + np.log1p(-self.fraction * np.exp(np.minimum(tied - whole, 0.0))) - own, axis=1)
         )
 
     def curves(self, risk: Array) -> tuple[Array, Callable[[Array], Array]]:

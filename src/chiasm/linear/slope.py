@@ -15,7 +15,7 @@ LEAST_INFORMATION = 1e-12
 
 
 def best_slope(
-    nll: Callable[[Array], float], base: Array | float, deviation: Array, *, held_to_one: float = 0.0
+    nlls: Callable[[Array], Array], base: Array | float, deviation: Array, *, held_to_one: float = 0.0
 ) -> float:
     """Find the slope b, in 0.01 to 20, of smallest `nll(base + b deviation) - log(I(b)) / 2`, `I` the nll's curvature.
 
@@ -23,7 +23,7 @@ def best_slope(
     patients it is not too large in the mean.
 
     Args:
-        nll: negative log likelihood of links `(n, K)`.
+        nlls: negative log likelihood `(S,)` of each of S links `(S, n, K)`.
         base, deviation: `(n, K)`, or a number that all links have in common.
         held_to_one: weight w of a third term, `w (b - 1)^2 / 2`.
 
@@ -33,9 +33,9 @@ def best_slope(
 
     def objective(slope: float) -> float:
         step = STEP * (1 + slope)
-        below, here, above = (nll(base + own * deviation) for own in (slope - step, slope, slope + step))
+        below, here, above = nlls(base + np.array([slope - step, slope, slope + step])[:, None, None] * deviation)
         information = max((above - 2 * here + below) / step**2, LEAST_INFORMATION)
-        return here - float(np.log(information)) / 2 + held_to_one * (slope - 1) ** 2 / 2
+        return float(here - np.log(information) / 2 + held_to_one * (slope - 1) ** 2 / 2)
 
     found = float(minimize_scalar(objective, bounds=BOUNDS, method="bounded").x)
     found = min(max(_vertex(objective, found), BOUNDS[0]), BOUNDS[1])
