@@ -64,7 +64,7 @@ LEAST = SimpleNamespace(
 
 def probes(code: str) -> Iterator[str]:
     """The names that `getattr(x, "name", default)` and `hasattr(x, "name")` ask for."""
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(ast.parse(code)) if "attr(" in code else ():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
             asks = node.func.id == "hasattr" or (node.func.id == "getattr" and len(node.args) == 3)
             if asks and isinstance(node.args[1], ast.Constant):

@@ -31,6 +31,7 @@ TABLES = {
 """File to the one dictionary in it that may name the kinds."""
 
 CLASSES = {own.__name__ for own in KINDS.values()}
+NAMED = re.compile("|".join([*KINDS, *CLASSES]))  # where none stands, the syntax tree has none
 READING = {"get", "pop", "setdefault", "startswith", "endswith", "index", "count", "removeprefix", "__eq__"}
 
 
@@ -72,7 +73,7 @@ def table_of(tree: ast.Module, place: str) -> set[ast.AST]:
 
 def comparisons(code: str, place: str) -> list[str]:
     """The lines that tell kinds of target apart by name or by class, outside the file's own table."""
-    if place.startswith(OWN):
+    if place.startswith(OWN) or not NAMED.search(code):
         return []
     tree, lines = ast.parse(code), dict[int, str]()
     for line, what in found_in(tree, table_of(tree, place)):
