@@ -16,8 +16,8 @@ from chiasm.compute.isolation import own_randomness
 from chiasm.testing.laws import require
 from chiasm.training import Examples, Network, Phase
 from chiasm.training.loop import train
-from chiasm.training.objective import PENALTY
-from chiasm.training.phase import Step
+from chiasm.training.objective import PENALTY, Objective
+from chiasm.training.phase import Hook, Step
 
 PATIENTS = 16
 TRAIN = "chiasm.fitting.neural.train"
@@ -25,6 +25,7 @@ LAW = "a batch in which nobody has a modality trains nothing of it"
 Unit = tuple[str, int]
 """A parameter by its name, and which of its rows; -1: the whole."""
 WHOLE = -1
+Parts = tuple[Network, Objective, Sequence[Hook]]
 
 
 @contextmanager
@@ -48,10 +49,11 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
         for phase in phases:
             found: dict[int, set[Unit]] = {}
             left: dict[int, set[Unit]] = {}  # what the hooks leave
+            copied = None if phase.hooks else _copied(network, phase)  # hooks may remember a batch: each has fresh ones
             for m, name in enumerate(names):
                 rows = np.flatnonzero(~examples.held_out & np.delete(examples.present, m, 1).any(1))[:PATIENTS]
                 if len(rows) > 1:
-                    found[m], left[m] = _moved(network, examples, phase, rows, m, name)
+                    found[m], left[m] = _moved(copied or _copied(network, phase), examples, phase, rows, m, name)
                     asked.append(f"{phase.name} without {name}")
             for parts in parted(network, names, found):
                 for m in left:
@@ -63,16 +65,21 @@ def batches_that_lack_a_modality() -> Iterator[list[str]]:
         yield asked
 
 
+def _copied(network: Network, phase: Phase) -> Parts:
+    """Copy them together: an objective or a hook may know the network's parts."""
+    return copy.deepcopy((network, phase.objective, phase.hooks))
+
+
 def _moved(
-    network: Network, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str
+    copied: Parts, examples: Examples, phase: Phase, rows: np.ndarray, m: int, name: str
 ) -> tuple[set[Unit], set[Unit]]:
     """Take one step, without the optimiser, of patients who lack modality m.
 
     Returns:
         What has a gradient in it, and what has one after the hooks.
     """
-    # together: an objective or a hook may know the network's parts
-    made, objective, hooks = copy.deepcopy((network, phase.objective, phase.hooks))
+    made, objective, hooks = copied
+    made.zero_grad(set_to_none=True)
     where = f"phase '{phase.name}' without '{name}'"
     present = torch.from_numpy(examples.present[rows])
     present[:, m] = False
