@@ -8,6 +8,7 @@ from scipy import stats
 
 import chiasm
 from chiasm.cohort.leaks.presence import log_rank
+from examples import examples
 from leaky_cohorts import Bench
 
 NAME = "presence-follows-outcome"
@@ -44,7 +45,7 @@ def test_presence_that_follows_the_outcome_is_a_warning_and_no_leak(kind: str) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_absence_at_random_is_no_finding(kind: str) -> None:
-    for seed in range(10):
+    for seed in range(examples(10)):
         bench, _ = bench_of(kind, seed)
         bench.genes = bench.genes[bench.rng.random(bench.n) < 0.6]
         assert NAME not in bench.found()

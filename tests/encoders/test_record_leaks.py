@@ -10,6 +10,7 @@ import pytest
 
 import chiasm
 from leaky_cohorts import Bench
+from small_recipes import at_night
 
 
 def record(b: Bench, last: np.ndarray, extra: Callable[[int], list[tuple[float, str]]] = lambda k: []) -> None:
@@ -43,7 +44,7 @@ def test_a_code_of_the_dead_is_found_where_times_are_the_target() -> None:
     assert bench.found()["outcome-code"].leak
 
 
-@pytest.mark.parametrize("others", [0.1, 0.4])
+@pytest.mark.parametrize("others", [0.1, *at_night(0.4)])
 def test_a_code_that_others_have_too_passes(others: float) -> None:
     bench = Bench(n=100)
     record(bench, year(bench), lambda k: [(9.0, "X")] if bench.rng.random() < (0.7 if bench.y[k] else others) else [])
@@ -64,7 +65,7 @@ def test_visits_before_the_start_say_nothing_of_the_end() -> None:
     assert not bench.found()
 
 
-@pytest.mark.parametrize("as_column", [True, False])
+@pytest.mark.parametrize("as_column", [True, *at_night(False)])
 def test_events_after_the_index_time_are_a_leak(as_column: bool) -> None:
     bench = Bench(n=60)
     record(bench, year(bench), lambda k: [(8766.0 + 4800.0, "LAB//0")] if k < 7 else [])

@@ -13,6 +13,7 @@ from chiasm.encoding.decoded_twins import NEAR
 from chiasm.encoding.sound_thumbnail import sound_thumbnail
 from chiasm.readers import Signal
 from chiasm.readers.signal.audio import AudioReader
+from small_recipes import at_night
 
 soundfile = pytest.importorskip("soundfile")
 HZ, SECONDS = 16_000, 3
@@ -47,7 +48,7 @@ COPIES = {
 
 
 @pytest.mark.parametrize("name", COPIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *at_night(1, 2, 3)])
 def test_a_copy_in_another_format_or_rate_is_near(tmp_path: Path, name: str, seed: int) -> None:
     wave, (rate, options) = voice(seed), COPIES[name]
     copy = resample_poly(wave, round(rate * 160), 160)

@@ -13,6 +13,7 @@ from chiasm.cohort import Outcome
 from chiasm.evaluation.contrasts import Contrast, contrast, whole_values, within_values
 from chiasm.evaluation.estimates import Estimate, estimate_of_labels, mean_over_labels
 from chiasm.evaluation.intervals import TestFold, patient_draws, trial_differences, trial_scores
+from examples import examples
 
 LABELS = ("A", "B")
 Mask = np.ndarray
@@ -29,7 +30,7 @@ class Trialled(NamedTuple):
         return self._replace(folds=[replace(fold, groups=None) for fold in self.folds])
 
     def draws(self) -> np.ndarray:
-        return patient_draws(self.folds, sum(len(fold.patients) for fold in self.folds), 200, 0)
+        return patient_draws(self.folds, sum(len(fold.patients) for fold in self.folds), examples(200), 0)
 
     def scores(self, metrics: list[str] | None = None) -> dict[str, Estimate]:
         return trial_scores("multilabel", self.folds, self.second, LABELS, self.draws(), metrics)

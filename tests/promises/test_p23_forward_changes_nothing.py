@@ -15,7 +15,7 @@ from chiasm.fitting.neural import NetworkPredictor
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import globals_unchanged
 from chiasm.training.batches import presence, take
-from small_recipes import mixed, small
+from small_recipes import at_night, mixed, small
 from tiny_models import tiny_models
 
 ON_TOKENS = [
@@ -24,7 +24,10 @@ ON_TOKENS = [
     small("lego-fuse"),
     small("lego-fuse", mode="weave"),
 ]
-ADAPTED = ["probe", "full-tuning", "lora:rank=2", "prefix:tokens=3", "ssf", "petl-ast:reduction=4", "unipt:narrow=4"]
+ADAPTED = [
+    "probe", "lora:rank=2", "ssf", "unipt:narrow=4",  # nothing, what peft does, what we do inside, a network beside
+    *at_night("full-tuning", "prefix:tokens=3", "petl-ast:reduction=4"),
+]  # fmt: skip
 
 
 def leaves_everything(predictor: Any, cohort: Any) -> None:
