@@ -12,6 +12,7 @@ _PUBLIC = {
     "ChiasmRegressor": "chiasm.api",
     "ChiasmSurvival": "chiasm.api",
     "Citation": "chiasm.citation",
+    "Choice": "chiasm.targets",
     "Classification": "chiasm.targets",
     "CompetingRisks": "chiasm.targets",
     "Cohort": "chiasm.cohort",
@@ -149,6 +150,7 @@ if TYPE_CHECKING:
     from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation
     from chiasm.cohort import (
+        Choice,
         Classification,
         Cohort,
         CohortError,

@@ -13,6 +13,7 @@ from chiasm.cohort.splits import assigned_folds, fold_ids, holdout, require_disj
 from chiasm.cohort.synthetic import SYNTHETIC_COHORTS, synthetic_cohort
 from chiasm.errors import CohortError, LeakageError, Problem, Unsupported
 from chiasm.targets import (
+    Choice,
     Classification,
     CompetingRisks,
     Multilabel,
@@ -27,6 +28,7 @@ from chiasm.targets import (
 __all__ = [
     "SYNTHETIC_COHORTS",
     "Bags",
+    "Choice",
     "Classification",
     "Cohort",
     "CohortError",

@@ -22,7 +22,7 @@ from chiasm.cohort.sources import ColumnSource, Source
 from chiasm.cohort.subgroups import Subgroup
 from chiasm.errors import CohortError, Problem, nearest
 from chiasm.shown import html_page, html_table, visible
-from chiasm.targets import Outcome, Target
+from chiasm.targets import Options, Outcome, Target
 
 FED_AT_ONCE = 4_096  # rows hashed at a time for the fingerprint
 
@@ -46,7 +46,8 @@ class Cohort:
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
     `knowledge` are triples, with the entity that each patient has. `costs` is what a modality costs a patient, where
     it is said; `subgroups` are the columns by whose levels a model is looked at, and which no model reads; neither is
-    part of the fingerprint.
+    part of the fingerprint. `options` are what each patient may be answered with; they stay when the target is taken
+    away.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Cohort:
     knowledge: Knowledge | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
     subgroups: tuple[Subgroup, ...] = ()
+    options: Options | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -208,6 +210,7 @@ class Cohort:
             index_hours={name: hours[chosen] for name, hours in self.index_hours.items()},
             knowledge=None if self.knowledge is None else self.knowledge.take(chosen),
             subgroups=tuple(own.take(chosen) for own in self.subgroups),
+            options=None if self.options is None else self.options.take(chosen),
             findings=tuple(problem for problem in self.findings if problem.row is None or problem.row in kept),
         )
 
@@ -345,6 +348,9 @@ class Cohort:
             feed([lender.fingerprint for lender in self.lenders])
         if self.lent_models:
             feed(["models", *(own.identity for own in self.lent_models)])
+        if self.options is not None:
+            feed("options")
+            feed_rows(self.options.texts)
         if self.knowledge is not None:
             feed("knowledge")
             for rows in self.knowledge.content:

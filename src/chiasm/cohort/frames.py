@@ -254,6 +254,7 @@ def cohort_from_frames(
         path="patients",
         knowledge=facts,
         subgroups=tuple(divided),
+        options=None if outcome is None else outcome.options,
     )
 
 

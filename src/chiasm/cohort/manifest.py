@@ -168,6 +168,7 @@ class _Reader:
             costs={name: own.cost for name, own in keys.modalities.items() if own.cost is not None and name in kinds},
             lender_paths=tuple(os.path.normpath(self.folder / place) for place in keys.sources),
             subgroups=subgroups,
+            options=None if outcome is None else outcome.options,
         )
 
     def hold_back(self, seal: Seal, target: TargetKeys | None) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort, Outcome, Unsupported
+from chiasm.evaluation.answered_places import place_rows
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.description import describe_cohort, units_in
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate_of
@@ -169,6 +170,8 @@ def score_external(
         row |= {**(described or {}).get(name, {}), "metric": primary, **asdict(scores[primary])}
         document["recipes"].append(plain({**row, "metrics": {key: asdict(own) for key, own in scores.items()}}))
     document["decisions"] = plain(decision_rows(trial, names))
+    if used.target.has_options:
+        document["places"] = plain(place_rows(trial, names))
     document["d_calibration"] = plain(d_calibration_rows(trial, names))
     if used.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, used.subgroups, names))

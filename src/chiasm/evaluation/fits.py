@@ -147,7 +147,7 @@ def mean_link(model: Any, train: Cohort, modality: str) -> tuple[float, ...] | N
         return None
     frame = said_of(model, train.subset(rows).with_target(None, None))
     links = train.target.links(frame, train.target.names)
-    return tuple(float(value) for value in links.mean(axis=0))
+    return tuple(float(value) for value in train.target.level(links))
 
 
 def require_declared(recipe: Any, declared: Sequence[str], model: Any, test: Cohort, frame: pd.DataFrame) -> None:

@@ -69,7 +69,7 @@ def best_available(
     """
     target, frame = kind_of(kind), ranked[0][1].frame
     columns, times = target.link_columns(frame, classes), list(target.horizon_columns(frame))
-    prior = target.links(target.prior_frame(train, 1, classes, times).reindex(columns=columns), classes)[0]
+    prior = target.anchor(train, classes, columns, times)
     links = np.tile(prior, (len(index), 1))
     waiting = np.ones(len(index), dtype=bool)
     for modality, one in ranked:
@@ -91,5 +91,6 @@ def null(
     target = kind_of(kind)
     times = list(target.horizon_columns(frame))
     prior = target.prior_frame(train, len(frame), classes, times).set_index(frame.index)
+    prior = target.fitted_to(prior, frame)
     prior.insert(0, "pattern", frame["pattern"].to_numpy(object))
     return prior

@@ -18,6 +18,7 @@ from chiasm.artifact import write_text
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
+from chiasm.evaluation.answered_places import place_rows
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.description import describe_cohort, units_in
@@ -31,6 +32,7 @@ from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
 from chiasm.evaluation.trial_findings import trial_findings
 from chiasm.fitting.sides import (
+    NULL,
     REFERENCE,
     REFERENCES,
     forms_of,
@@ -105,6 +107,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["sites"] = (
         [plain(site_summary(trial, name)) for name in looked_at(trial)] if "site" in trial.outcomes else []
     )
+    if cohort.target is not None and cohort.target.has_options:
+        document["places"] = plain(place_rows(trial, [*looked_at(trial), NULL]))
     document["decisions"] = plain(decision_rows(trial, looked_at(trial)))
     document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
     if cohort.subgroups:

@@ -16,10 +16,14 @@ from chiasm.cohort import Cohort, Outcome, Target, Unsupported
 from chiasm.cohort.modality_checks import require_clear_columns
 from chiasm.compute.isolation import kept_randomness, threads_for
 from chiasm.encoders import encoder_of
+from chiasm.fitting.chosen import among_options, in_option_space
 from chiasm.fitting.model import FittedModel
+from chiasm.fitting.option_space import OptionSpace
 from chiasm.fitting.row import Row
 from chiasm.heads.kinds import HEADS
 from chiasm.heads.response import Response
+from chiasm.linear.conditional import NO_TREES
+from chiasm.linear.losses import LOSSES
 from chiasm.protocols import Predictor
 
 LEAST_PATIENTS = 10
@@ -34,6 +38,7 @@ class Training:
         target: their target, with its horizons.
         seed, checkpoint, device: as in `BaseRecipe.fit`.
         offset: `(n, K)` link of each patient to which a network's own is added; None: zero.
+        space: space of the options in which a choice is learned; None for other kinds of target.
     """
 
     cohort: Cohort
@@ -43,6 +48,7 @@ class Training:
     checkpoint: Path | None
     device: str
     offset: np.ndarray | None = None
+    space: OptionSpace | None = None
 
     @property
     def classes(self) -> int | None:
@@ -139,7 +145,7 @@ class BaseRecipe(ABC):
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         whole = trainable(cohort, seed, checkpoint, device)
         training = self.restricted(whole)
-        predictor, response = self.for_all(whole, training)
+        predictor, response = among_options(*self.for_all(whole, training), whole.space)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
@@ -209,7 +215,7 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
         return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a subset keeps them
-    return Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device)
+    return in_option_space(Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device))
 
 
 def require(cohort: Cohort, modalities: int) -> None:
@@ -230,6 +236,16 @@ def require(cohort: Cohort, modalities: int) -> None:
         )
     for name in cohort.modalities:
         encoder_of(cohort, name)
+
+
+def require_trees(cohort: Cohort) -> None:
+    """Check that trees can be grown for the cohort's kind of target.
+
+    Raises:
+        Unsupported: they cannot, as for a choice among each patient's own options.
+    """
+    if cohort.target is not None and not LOSSES[cohort.target.kind].has_trees:
+        raise Unsupported(NO_TREES)
 
 
 def require_pairs(cohort: Cohort, *, of: NDArray[np.bool_] | None = None, what: str = "two modalities") -> None:

@@ -20,6 +20,7 @@ from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, Chosen, choose_penalt
 from chiasm.linear.boosted_trees import BoostedTrees
 from chiasm.linear.gaussian_kernel import WIDTHS, GaussianMap, gaussian_maps, left_out_errors, residuals
 from chiasm.linear.linear import Linear
+from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import Rows, mapped
 
 Array = NDArray[np.float64]
@@ -150,6 +151,8 @@ def bent_rivals(part: Part, raw: Any, linear: Chosen) -> list[tuple[Any, Chosen]
     kernel = kernel_rival(part)
     if kernel is not None:
         found.append(kernel)
+    if not LOSSES[part.kind].has_trees:
+        return found
     best = min([linear, *(own for _, own in found)], key=lambda own: own.loss)
     inputs = tree_inputs(part)
     if inputs.projection is None:

@@ -46,9 +46,13 @@ def output_width(target: Target) -> int:
 def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Convert outcomes to `(value - centre) / scale`, float32 `(B,)` or `(B, K)`, and events `(B,)`.
 
-    Events are bool, False for targets without; of competing risks the place of the cause from 1, 0 without an event.
+    Events are bool, False for targets without; of competing risks the place of the cause from 1, 0 without an event; of
+    a choice the features of each patient's options `(B, K, E)`, float32, NaN where he has fewer.
     """
     event = outcome.event if outcome.event is not None else np.zeros(len(outcome.value), bool)
     event = event if outcome.cause is None else outcome.cause.astype(np.int64)
+    if outcome.options is not None and outcome.options.values is not None:
+        here = outcome.options.inside[:, : outcome.options.values.shape[1], None]
+        event = np.where(here, outcome.options.values, np.nan).astype(np.float32)
     value = torch.from_numpy(((outcome.value - centre) / scale).astype(np.float32))
     return value, torch.from_numpy(np.ascontiguousarray(event))

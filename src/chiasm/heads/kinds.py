@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.heads.choice import ChoiceHead
 from chiasm.heads.classification import ClassHead
 from chiasm.heads.competing import CauseHead
 from chiasm.heads.kind import HeadKind
@@ -10,6 +11,7 @@ from chiasm.heads.regression import NumberHead
 from chiasm.heads.survival import HazardHead
 
 HEADS: dict[str, HeadKind] = {
+    "choice": ChoiceHead(),
     "classification": ClassHead(),
     "competing": CauseHead(),
     "multilabel": LabelHead(),

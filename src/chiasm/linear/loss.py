@@ -115,12 +115,14 @@ class Loss(ABC):
     `compares`: the loss compares patients, so that links of models from different folds must not be mixed.
     `reads_events`: it needs to know who had the event.
     `has_elastic_net`: a sparse predictor can be fitted (`sparse`).
+    `has_trees`: trees and forests can be grown (`boosting`, `growing`).
     """
 
     curvature: ClassVar[float] = 1.0
     compares: ClassVar[bool] = False
     reads_events: ClassVar[bool] = False
     has_elastic_net: ClassVar[bool] = False
+    has_trees: ClassVar[bool] = True
 
     @abstractmethod
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:

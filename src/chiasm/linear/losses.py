@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
+from chiasm.linear.conditional import ConditionalLogit
 from chiasm.linear.cox import Cox
 from chiasm.linear.least_squares import fit_ridge
 from chiasm.linear.logistic import fit_labels, fit_ridge_logistic, over_all_classes
@@ -262,6 +263,7 @@ class SquaredError(Loss):
 
 
 LOSSES: dict[str, Loss] = {
+    "choice": ConditionalLogit(),
     "classification": Multinomial(),
     "competing": Cox(),
     "multilabel": Logistic(),

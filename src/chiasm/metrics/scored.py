@@ -44,7 +44,7 @@ def scored_of(
     if wrong := own.misnamed(classes, outcome):
         raise ValueError(wrong)
     prediction = _columns(predictions, own.answers(classes))
-    if not (own.has_classes or own.has_labels):
+    if not (own.has_classes or own.has_labels or own.has_options):
         prediction = prediction[:, 0]
     if not own.has_times:
         return Scored(prediction, outcome, train)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chiasm.metrics import calibration as calibration_
+from chiasm.metrics import choice as choice_
 from chiasm.metrics import classification as classes_
 from chiasm.metrics import competing as competing_
 from chiasm.metrics import multilabel as labels_
@@ -133,11 +134,11 @@ _MEASURES: tuple[_Row, ...] = (
 )
 
 
-def _calibration(of: str = "") -> tuple[Metric, ...]:
+def _calibration(of: str = "", of_patients: Callable[[Scored], Floats] = terms_.probabilities) -> tuple[Metric, ...]:
     """Build the calibration metrics of classes, or of labels, whose names start with "mean" (`of`)."""
     over = {measure: partial(terms_.calibration, measure, skip=bool(of)) for *_, measure, _ in _MEASURES}
     return tuple(
-        Metric(name, of + label, better, over[measure], terms_.probabilities, CALIBRATION, ideal, row)
+        Metric(name, of + label, better, over[measure], of_patients, CALIBRATION, ideal, row)
         for name, label, better, ideal, measure, row in _MEASURES
     )
 
@@ -170,6 +171,15 @@ def _at_horizons() -> tuple[Metric, ...]:
 
 # Of each kind of target, the primary metric first.
 METRICS: dict[str, tuple[Metric, ...]] = {
+    "choice": (
+        Metric("accuracy", "accuracy", True, _of_classes(choice_.accuracy), within=within_.accuracy),
+        Metric("beyond_guessing", "accuracy beyond guessing", True, _of_classes(choice_.beyond_guessing)),
+        Metric("log_loss", "log loss", False, _of_classes(choice_.log_loss)),
+        Metric("brier", "Brier score", False, _of_classes(choice_.brier)),
+        Metric("macro_f1", "macro F1 over the places", True, _of_classes(classes_.macro_f1)),
+        Metric("ipa", "scaled Brier score", True, terms_.scaled, choice_.losses),
+        *_calibration(of_patients=choice_.confidence_terms),
+    ),
     "classification": (
         Metric("auroc", "AUROC", True, _of_classes(classes_.auroc), within=within_.auroc_of_classes, chance=0.5),
         Metric("auprc", "average precision", True, _of_classes(classes_.auprc)),

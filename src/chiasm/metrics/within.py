@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.metrics import choice as choice_
 from chiasm.metrics import classification as classes_
 from chiasm.metrics import competing as competing_
 from chiasm.metrics import survival as survival_
@@ -50,6 +51,14 @@ def _auroc(
     several = np.stack(values)
     told = ~np.isnan(several)
     return ratio(np.where(told, several, 0.0).sum(axis=0), told.sum(axis=0))
+
+
+def accuracy(scored: Scored, strata: Strata, w: Floats) -> Floats:
+    """Accuracy of the patients who stand in a stratum: a mean over patients compares nobody with another."""
+    own = strata[:, 0]
+    _, number, sizes = np.unique(own, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero((own >= 0) & (sizes[number] > 1))
+    return choice_.accuracy(scored.prediction[rows], scored.outcome.value[rows], w[:, rows])
 
 
 def harrell_c(scored: Scored, strata: Strata, w: Floats) -> Floats:

@@ -18,6 +18,7 @@ from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.trial import VALUE_OF
+from chiasm.metrics.choice import credit
 from chiasm.report.drawing import NewSheet, Picture, sheet
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
@@ -49,6 +50,8 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
     if trial.target.has_times:
         return calibration_at_horizon(trial, best, new)
     probable = trial.target.has_classes or trial.target.has_labels
+    if trial.target.has_options:
+        return calibration_of_choice(trial, best, new)
     panels, rows = [], []
     for one in best:
         table = first_repeat(trial, one.name)
@@ -77,6 +80,26 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
     target = trial.document["cohort"]["target"]
     unit = f" ({target['unit']})" if target.get("unit") else ""
     drawn = draw_panels(panels, f"mean predicted{unit}", f"mean observed{unit}", unit=False, new=new)
+    return CalibrationPart(said, columns, rows, drawn)
+
+
+def calibration_of_choice(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:
+    """Compare the probability of the option that is chosen with how often it is the right one."""
+    panels, rows = [], []
+    for one in best:
+        table, title = first_repeat(trial, one.name), f"{one.name} ({one.side})"
+        p = table[trial.target.answers(trial.classes)].to_numpy(np.float64)
+        sure, right = p.max(axis=1), credit(p, table["value"].to_numpy(np.float64).astype(int))
+        metrics = next(row["metrics"] for row in trial.document["recipes"] if row["name"] == one.name)
+        panels.append(Panel(title, [("", groups_of(sure, right, most=10, share=True))], [sure]))
+        slope = text_of(metrics.get("calibration_slope"))
+        rows.append([title, number(float(sure.mean())), number(float(right.mean())), slope])
+    said = (
+        "Patients in groups of similar probability of the option that was chosen: on the diagonal, of those chosen "
+        "with 60 % six in ten are right. Bars below: how many patients got each probability."
+    )
+    columns = ["recipe", "mean probability of the chosen option", "share right", "calibration slope (ideal is 1)"]
+    drawn = draw_panels(panels, "probability of the chosen option", "share right", unit=True, new=new)
     return CalibrationPart(said, columns, rows, drawn)
 
 

@@ -67,6 +67,23 @@ def class_facts(trial: Trial) -> Facts:
     return [("Outcome", f"classes of {named}"), ("Classes", ", ".join(counts))]
 
 
+def choice_facts(trial: Trial) -> Facts:
+    """Say how many options patients have, what a guess would score, and where the right ones stand."""
+    target, named, _ = target_of(trial)
+    total = sum(target["counts"])
+    guess = sum(n / int(size) for size, n in target["options"].items()) / max(sum(target["options"].values()), 1)
+    sizes = ", ".join(f"{size} for {n:,}" for size, n in target["options"].items())
+    places = [
+        f"number {place}: {n:,} ({percent(n / total)})"
+        for place, n in zip(target["classes"], target["counts"], strict=True)
+    ]
+    return [
+        ("Outcome", f"the right one of each patient's own options, {named}"),
+        ("Options", f"{sizes}; a guess is right for {percent(guess)}"),
+        ("Right options", ", ".join(places)),
+    ]
+
+
 def label_facts(trial: Trial) -> Facts:
     """Count the patients with each label, and those for whom it is known where that is not everyone."""
     target, named, _ = target_of(trial)
@@ -147,6 +164,7 @@ def _counts(trial: Trial, counts: Any) -> str:
 
 
 PAGES: dict[str, KindPage] = {
+    "choice": KindPage("a probability for each of the patient's own options", choice_facts),
     "classification": KindPage(
         "a probability for each class; no threshold is set", class_facts,
         "patients of a class", "tested patients of each class", "patients per class", of_classes,

@@ -20,6 +20,7 @@ from chiasm.report.decisions import decisions_part
 from chiasm.report.external import external_part
 from chiasm.report.guidelines import guidelines_part
 from chiasm.report.patterns import patterns_part
+from chiasm.report.places import places_part
 from chiasm.report.recipes import Best, recipes_part
 from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
@@ -72,6 +73,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("tuning", "Tuned recipes", lambda trial, best: tuning_part(trial)),
     Section("patterns", "Patterns", patterns_part, lambda part: "Patients by the modalities they have"),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
+    Section("places", "Places", lambda trial, best: places_part(trial), lambda part: "Where the answer stands"),
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,
         lambda part: part.title if part else "Survival by predicted risk", always=True,

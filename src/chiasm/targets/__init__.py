@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.kinds import KINDS, class_names, kind_of, read_outcome
 from chiasm.targets.multilabel import Multilabel
+from chiasm.targets.options import Options
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
 from chiasm.targets.stratify import fewest
@@ -14,9 +16,11 @@ from chiasm.targets.target import Target
 
 __all__ = [
     "KINDS",
+    "Choice",
     "Classification",
     "CompetingRisks",
     "Multilabel",
+    "Options",
     "Outcome",
     "Regression",
     "Survival",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
+from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.multilabel import Multilabel
@@ -17,7 +18,7 @@ from chiasm.targets.survival import Survival
 from chiasm.targets.target import Target
 
 KINDS: dict[str, type[Target]] = {
-    own.kind: own for own in (Classification, CompetingRisks, Multilabel, Regression, Survival)
+    own.kind: own for own in (Choice, Classification, CompetingRisks, Multilabel, Regression, Survival)
 }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.targets.options import Options, joined_options
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -16,12 +18,14 @@ class Outcome:
     `value` (B,) float64 is the class code, the number or the time, NaN where unknown; for K labels (B, K), 0 or 1, or
     NaN in a missing cell. `event` (B,) bool for times, else None; `known` (B,) bool, for labels at least one known.
     `cause` (B,) int for competing risks, else None: 0 without an event, else the place of its cause, the main one's 1.
+    `options` are those that each patient may be answered with, else None; `value` is the place of the right one from 0.
     """
 
     value: NDArray[np.float64]
     event: NDArray[np.bool_] | None
     known: NDArray[np.bool_]
     cause: NDArray[np.int_] | None = None
+    options: Options | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -31,7 +35,8 @@ class Outcome:
         """Select the outcomes of some patients; `rows` are integers or a mask."""
         event = None if self.event is None else self.event[rows]
         cause = None if self.cause is None else self.cause[rows]
-        return Outcome(self.value[rows], event, self.known[rows], cause)
+        options = None if self.options is None else self.options.take(rows)
+        return Outcome(self.value[rows], event, self.known[rows], cause, options)
 
     def of_cause(self, place: int) -> Outcome:
         """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""
@@ -52,11 +57,13 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """The outcomes of several cohorts of one target, one cohort after another; there is one or more."""
     event = [own.event for own in outcomes if own.event is not None]
     cause = [own.cause for own in outcomes if own.cause is not None]
+    options = [own.options for own in outcomes if own.options is not None]
     return Outcome(
         np.concatenate([own.value for own in outcomes]),
         np.concatenate(event) if event else None,
         np.concatenate([own.known for own in outcomes]),
         np.concatenate(cause) if cause else None,
+        joined_options(options) if options else None,
     )
 
 

@@ -35,6 +35,8 @@ class Target(ABC):
     `has_times`: the outcome is the time of an event, or of the last visit without one.
     `has_causes`: the event is of one of several causes, named by `names` with the main one first; what a prediction has
         at a horizon is the cumulative incidence of each, in place of survival.
+    `has_options`: each patient has options of his own, one of which is right; a model is fitted in the space of their
+        features, and a prediction is a probability for each place among them.
     `is_scaled`: the outcome is a number in a unit, which a network learns centred and divided by its spread.
     """
 
@@ -45,6 +47,7 @@ class Target(ABC):
     has_labels: ClassVar[bool] = False
     has_times: ClassVar[bool] = False
     has_causes: ClassVar[bool] = False
+    has_options: ClassVar[bool] = False
     is_scaled: ClassVar[bool] = False
     unit: str = ""
     """Unit of the outcome; empty where it has none."""
@@ -73,6 +76,10 @@ class Target(ABC):
 
     def with_names(self, names: Sequence[str]) -> Self:
         """Return the target with the causes of a model, the main one first; unchanged without causes."""
+        return self
+
+    def along(self, axes: int) -> Self:
+        """Return the target as it is learned, in a space of so many features of the options; unchanged without any."""
         return self
 
     # Reading
@@ -207,6 +214,21 @@ class Target(ABC):
         """Predict the prior of the training patients (the null model) for n patients."""
         row = cls.prior_row(train.take(np.flatnonzero(train.known)), names, times)
         return pd.DataFrame({name: np.full(n, float(value)) for name, value in row.items()})
+
+    @classmethod
+    def fitted_to(cls, prior: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+        """Fit the prior of patients to what another prediction shows of them, as which options they have."""
+        return prior
+
+    @classmethod
+    def level(cls, links: Floats) -> Floats:
+        """Level `(C,)` of a model's links, beyond which it says something of a patient: their mean."""
+        return np.asarray(links.mean(axis=0))
+
+    @classmethod
+    def anchor(cls, train: Outcome, names: Sequence[str], columns: Sequence[str], times: Sequence[float]) -> Floats:
+        """Link `(C,)` of the prior of the training patients, to which what models say beyond their level is added."""
+        return cls.links(cls.prior_frame(train, 1, names, times).reindex(columns=list(columns)), names)[0]
 
     @classmethod
     @abstractmethod

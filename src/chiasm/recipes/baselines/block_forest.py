@@ -13,7 +13,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.units import units_of
 from chiasm.encoders import features_of
-from chiasm.fitting.base import BaseRecipe, Training
+from chiasm.fitting.base import BaseRecipe, Training, require_trees
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.forest_choice import TRIED, choose_forest
 from chiasm.fitting.one_modality import OneOrAll
@@ -121,6 +121,11 @@ class BlockForest(OneOrAll, CrossFittedRecipe):
     def settings(self) -> int:
         """Number of combinations of odds; of one modality there is one."""
         return 1 if self.modality else TRIED
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` also for a kind of target that no tree is grown for."""
+        super().supports(cohort)
+        require_trees(cohort)
 
     # A forest gives patients without its modality the prior by itself: a form learns from all, and holds for all.
     restricted = BaseRecipe.restricted

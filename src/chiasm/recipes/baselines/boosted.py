@@ -11,7 +11,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.encoders.sharing import different_raw
-from chiasm.fitting.base import Training
+from chiasm.fitting.base import Training, require_trees
 from chiasm.fitting.bent import TreeInputs, tree_inputs
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import DEPTHS, ROUNDS, choose_depth
@@ -76,6 +76,11 @@ class Boosted(OneOrAll, CrossFittedRecipe):
     def settings(self) -> int:
         """Number of combinations of depth and rounds."""
         return len(DEPTHS) * len(ROUNDS)
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` also for a kind of target that no tree is grown for."""
+        super().supports(cohort)
+        require_trees(cohort)
 
     def cross_fitted(self, training: Training) -> CrossFitted:
         """Select depth and rounds on inner folds and fit on all patients."""

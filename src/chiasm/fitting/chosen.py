@@ -1,0 +1,104 @@
+"""A model of a choice, whose parts know a patient by a point in the space of the options, as a model of the options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.compute.memo import remember
+from chiasm.errors import count, first_rows
+from chiasm.fitting.option_space import OptionSpace
+from chiasm.heads.response import Response
+from chiasm.protocols import Embeds, Predictor, reads_inputs
+from chiasm.targets.options import MOST_OPTIONS
+
+if TYPE_CHECKING:
+    from chiasm.fitting.base import Training
+
+NO_OPTIONS = (
+    "the model chooses among each patient's own options, and these patients have none: name them by `options` in "
+    '[target] with kind = "choice", or give target=chiasm.Choice(options=...)'
+)
+
+
+@storable("choice-model")
+@dataclass(frozen=True)
+class ChoiceModel:
+    """Predictor of the logits of each patient's own options: `z . o_k`, z the calibrated link of `predictor`.
+
+    Args:
+        predictor: gives the link `(B, E)` in the space of the options.
+        response: its calibration.
+        space: makes the features of the options.
+    """
+
+    predictor: Predictor
+    response: Response
+    space: OptionSpace
+
+    @property
+    def trained_parameters(self) -> int:
+        return self.predictor.trained_parameters
+
+    @property
+    def reads_inputs(self) -> bool:
+        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
+        return reads_inputs(self.predictor)
+
+    @property
+    def embedding(self) -> Callable[[Cohort], np.ndarray] | None:
+        """The wrapped predictor's `embedding` `(B, D)`; None if it has none."""
+        return self.predictor.embedding if isinstance(self.predictor, Embeds) else None
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """Return the logits `(B, K)`, in the order of each patient's options; -inf where he has fewer.
+
+        Raises:
+            Unsupported: the cohort says no options, or a patient has none.
+        """
+        if cohort.options is None:
+            raise Unsupported(NO_OPTIONS)
+        without = np.flatnonzero(cohort.options.sizes == 0)
+        if len(without):
+            rows = np.sort(cohort.file_rows[without]).tolist()
+            raise Unsupported(
+                f"{count(len(without), 'patient')} without options ({first_rows(rows)}): leave them out, a model can "
+                "choose among options alone"
+            )
+        z = self.response.calibrated(self.predictor.link(cohort))
+        logits = np.einsum("ne,nke->nk", z, self.space.features(cohort.options))
+        return np.where(cohort.options.inside, logits, -np.inf)
+
+
+def in_option_space(training: Training) -> Training:
+    """Return the training set of a choice as it is learned: the outcomes have features of the options.
+
+    Other kinds of target are returned unchanged. The space is learned from these patients alone.
+
+    Raises:
+        Unsupported: there are source cohorts or models, whose options lie in a space of their own.
+    """
+    cohort, outcome = training.cohort, training.outcome
+    if not training.target.has_options or outcome.options is None:
+        return training
+    if cohort.lenders or cohort.lent_models:
+        raise Unsupported("a choice borrows from no other cohort or model: leave the sources out")
+    options = outcome.options
+    space = remember(cohort.fingerprint, ("options",), lambda: OptionSpace.fit(options, outcome))
+    learned = replace(outcome, options=space.learned(options))
+    target = training.target.along(space.width)
+    return replace(training, cohort=cohort.with_target(target, learned), target=target, outcome=learned, space=space)
+
+
+def among_options(predictor: Predictor, response: Response, space: OptionSpace | None) -> tuple[Predictor, Response]:
+    """Extend what was learned in the space of the options to their logits; unchanged without a space."""
+    if space is None:
+        return predictor, response
+    nothing = np.zeros(0)
+    places = tuple(str(place + 1) for place in range(MOST_OPTIONS))
+    return ChoiceModel(predictor, response, space), Response(response.kind, places, (), 1.0, 0.0, nothing, nothing)

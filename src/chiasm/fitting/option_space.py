@@ -1,0 +1,165 @@
+"""The space in which a choice is learned: features of the options' texts, fitted on those of training patients."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.artifact import storable
+from chiasm.errors import count
+from chiasm.linear.conditional import ConditionalLogit, Offered, common_shift
+from chiasm.targets import Options, Outcome
+
+AXES = 16
+SEVERAL = 5  # training patients who have an option, for it to have an axis of its own
+MOST_WORDS = 20_000
+SPREAD = ConditionalLogit.curvature**0.5
+RIDGES = (0.01, 0.1, 1.0, 10.0)  # in units of the information of a feature
+FOLDS = 5
+
+Array = NDArray[np.float64]
+
+
+@storable("option-space")
+@dataclass(frozen=True)
+class OptionSpace:
+    """Features of an option, `(E,)`.
+
+    Where training patients have few different options, as yes, no and maybe, each has an axis of its own. Else an
+    option is the first principal axes of its TF-IDF (words and pairs of words, Salton and Buckley 1988) and its length.
+    An option that shares no word with those of training has zeros and its length.
+
+    Args:
+        named: the options that have an axis of their own; empty for texts.
+        words: words and pairs of words of the texts, sorted.
+        idf: (W,) inverse document frequency of each.
+        axes: (W, E - 1) principal axes, scaled.
+        length: factor of the centred log length; 0 where all are alike.
+        prior: (E,) what the options alone say: a conditional logit of their features, held by the ridge that cross
+            validation prefers.
+    """
+
+    named: tuple[str, ...]
+    words: tuple[str, ...]
+    idf: np.ndarray
+    axes: np.ndarray
+    length: float
+    prior: np.ndarray
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        own = count(len(self.named), "option") if self.named else count(len(self.words), "word")
+        return f"{own} of {'' if self.named else 'the options of '}two training patients or more"
+
+    @property
+    def width(self) -> int:
+        """Number of features of an option, E."""
+        return len(self.named) or self.axes.shape[1] + 1
+
+    @classmethod
+    def fit(cls, options: Options, outcome: Outcome) -> Self:
+        """Learn the space from the options of training patients, and from their outcomes what these alone say."""
+        seen = Counter(text for own in options.texts.tolist() for text in set(own))
+        nothing = np.zeros(0)
+        frequent = tuple(sorted(text for text, n in seen.items() if n >= SEVERAL))
+        if len(seen) <= AXES and len(frequent) == len(seen):
+            made = cls(frequent, (), nothing, np.zeros((0, 0)), 0.0, nothing)
+        else:
+            made = cls._of_texts(options, sorted(seen.elements()))
+        return replace(made, prior=_prior(made.learned(options), outcome))
+
+    @classmethod
+    def _of_texts(cls, options: Options, texts: list[str]) -> Self:
+        words, idf, table = _tf_idf(texts)
+        axes = _principal(table, AXES - 1)
+        made = cls((), words, idf, axes, 1.0, np.zeros(0))
+        within = made.features(options)
+        inside = options.inside[..., None]
+        mean = within.sum(axis=1, keepdims=True) / np.maximum(inside.sum(axis=1, keepdims=True), 1)
+        spread = np.sqrt(
+            ((np.where(inside, within - mean, 0.0) ** 2).sum(axis=(0, 1))) / max(int(inside.sum()), 1)
+        )  # (E,)
+        widest = float(spread[:-1].max(initial=0.0))
+        scale = SPREAD / widest if widest > 0 else 0.0
+        return replace(made, axes=axes * scale, length=SPREAD / float(spread[-1]) if spread[-1] > 0 else 0.0)
+
+    def features(self, options: Options) -> Array:
+        """Features `(n, K, E)` of the options of patients; zero where a patient has fewer."""
+        texts = sorted({text for own in options.texts.tolist() for text in own})
+        place = {text: k for k, text in enumerate(texts)}
+        table = np.concatenate([self._of(texts), np.zeros((1, self.width))])
+        index = np.full((len(options.texts), options.most), len(texts))
+        for row, own in enumerate(options.texts.tolist()):
+            index[row, : len(own)] = [place[text] for text in own]
+        return np.asarray(table[index])
+
+    def learned(self, options: Options) -> Options:
+        """Return the options with their features and with what they alone say."""
+        return replace(options, values=self.features(options), prior=self.prior if len(self.prior) else None)
+
+    def _of(self, texts: list[str]) -> Array:
+        if self.named:
+            return np.array([[float(text == own) for own in self.named] for text in texts]).reshape(-1, self.width)
+        if not texts:
+            return np.zeros((0, self.width))
+        size = np.array([np.log1p(len(text)) for text in texts])
+        known = self._weighed(texts) @ self.axes if len(self.words) else np.zeros((len(texts), self.axes.shape[1]))
+        return np.column_stack([known, self.length * size])
+
+    def _weighed(self, texts: list[str]) -> Array:
+        from sklearn.feature_extraction.text import CountVectorizer  # type: ignore[import-untyped]
+        from sklearn.preprocessing import normalize  # type: ignore[import-untyped]
+
+        counted = CountVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, vocabulary=list(self.words))
+        found = counted.transform(texts).astype(np.float64).multiply(self.idf).tocsr()
+        return normalize(found)  # type: ignore[no-any-return]  # sparse, (n, W)
+
+
+TOKEN = r"(?u)\b\w+\b"
+
+
+def _tf_idf(texts: list[str]) -> tuple[tuple[str, ...], Array, object]:
+    """Words and pairs of words that two texts or more have, their idf, and the weighed table `(n, W)`, sparse."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectoriser = TfidfVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, min_df=2, max_features=MOST_WORDS)
+    try:
+        table = vectoriser.fit_transform(texts)
+    except ValueError:  # no text shares a word with another
+        return (), np.zeros(0), None
+    return tuple(map(str, vectoriser.get_feature_names_out())), np.asarray(vectoriser.idf_), table
+
+
+def _principal(table: object, most: int) -> Array:
+    """Principal axes `(W, k)` of a sparse table, k at most `most` and its rank; none of an empty one."""
+    from sklearn.utils.extmath import randomized_svd  # type: ignore[import-untyped]
+
+    if table is None:
+        return np.zeros((0, 0))
+    k = min(most, min(table.shape))  # type: ignore[attr-defined]
+    _, size, right = randomized_svd(table, k, n_iter=7, random_state=0)
+    return np.ascontiguousarray(right[size > 1e-9 * max(float(size.max(initial=0)), 1e-300)].T)
+
+
+def _prior(options: Options, outcome: Outcome) -> Array:
+    """Weights `(E,)` of the options' features alone, with the ridge that predicts held-out patients best."""
+    offered = Offered.of(replace(outcome, options=options))
+    link = np.zeros((len(offered.place), offered.features.shape[2]))
+    fold = np.arange(len(link)) % FOLDS
+    scores = np.zeros(len(RIDGES))
+    parts = [(_rows(offered, fold != k), _rows(offered, fold == k)) for k in range(FOLDS) if (fold == k).any()]
+    for train, test in parts:
+        for place, ridge in enumerate(RIDGES):
+            unit = ridge * ConditionalLogit.curvature * len(train.place)
+            shift = common_shift(train, np.zeros((len(train.place), link.shape[1])), unit)
+            scores[place] += test.nll(test.logits(np.tile(shift, (len(test.place), 1)))).sum()
+    best = RIDGES[int(np.flatnonzero(scores <= scores.min() + 1e-9)[-1])]
+    return common_shift(offered, link, best * ConditionalLogit.curvature * len(link))
+
+
+def _rows(offered: Offered, rows: NDArray[np.bool_]) -> Offered:
+    return Offered(offered.features[rows], offered.inside[rows], offered.place[rows])
