@@ -87,7 +87,7 @@ def test_the_primary_metric_is_the_share_answered_right(trial: chiasm.Trial) -> 
 
 
 def test_answers_are_counted_by_place(trial: chiasm.Trial) -> None:
-    table = trial.places()
+    table = pd.DataFrame(trial.document["places"])
     target = trial.document["cohort"]["target"]
     for name, own in table.groupby("recipe"):
         assert own["right"].tolist() == target["counts"]

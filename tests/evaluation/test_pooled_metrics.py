@@ -33,6 +33,7 @@ def trial(
     labels = np.stack([member, (rng.random(N) < 1 - p).astype(float)], axis=1)
     labels[::7, 0] = np.nan
     outcome = {
+        "choice": Outcome(member, None, KNOWN),
         "classification": Outcome(member, None, KNOWN),
         "competing": competing_of(np.ceil(np.minimum(death, left)), death <= left),
         "multilabel": Outcome(labels, None, KNOWN),
@@ -47,7 +48,7 @@ def trial(
             folds.append(TestFold(repeat, str(fold), rows, outcome.take(rows), outcome.take(fold_of != fold)))
             frames.append(predicted(kind, x[rows], [2.0 + fold // 2, 5.0, 9.0]))
     return folds, frames, {
-        "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"]
+        "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"]
     }.get(kind, [])  # fmt: skip
 
 
@@ -58,6 +59,8 @@ def competing_of(time: np.ndarray, event: np.ndarray) -> Outcome:
 
 def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
     p = 1 / (1 + np.exp(-x))
+    if kind == "choice":
+        return pd.DataFrame({"p_1": 1 - p, "p_2": p})
     if kind == "classification":
         return pd.DataFrame({"p_no": 1 - p, "p_yes": p})
     if kind == "multilabel":
@@ -74,6 +77,8 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
 def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
     """What is predicted without a look at the patient: the training patients' shares, mean or Kaplan-Meier."""
     n, train = len(fold.patients), fold.train
+    if kind == "choice":  # of two options, whatever the places of others
+        return pd.DataFrame({"p_1": np.full(n, 0.5), "p_2": np.full(n, 0.5)})
     if kind == "classification":
         share = np.full(n, train.value.mean())
         return pd.DataFrame({"p_no": 1 - share, "p_yes": share})
@@ -113,10 +118,12 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
     truth = []
     for fold in folds:
         value = np.nan_to_num(fold.outcome.value)
-        columns = {"classification": ["p_no", "p_yes"], "multilabel": ["p_a", "p_b"], "regression": ["prediction"]}[
-            kind
-        ]
-        table = {"classification": np.stack([1 - value, value], axis=1) if value.ndim == 1 else value}.get(kind, value)
+        columns = {
+            "choice": ["p_1", "p_2"], "classification": ["p_no", "p_yes"], "multilabel": ["p_a", "p_b"],
+        }.get(kind, ["prediction"])  # fmt: skip
+        classes_of = np.stack([1 - value, value], axis=1) if value.ndim == 1 else value
+        sure = np.clip(classes_of, 1e-9, 1)  # an option of probability zero is one that a patient has not
+        table = {"choice": sure, "classification": classes_of}.get(kind, value)
         truth.append(pd.DataFrame(np.reshape(table, (len(value), -1)), columns=columns))
     assert trial_scores(kind, folds, truth, classes, draws, [name])[name].mean == pytest.approx(1)
 

@@ -109,7 +109,7 @@ def test_coverage_of_the_mean_over_folds(paired: bool) -> None:
 
 def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
     p = rng.random(n)
-    if kind in ("classification", "multilabel"):
+    if kind in ("choice", "classification", "multilabel"):
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": p})
@@ -121,6 +121,8 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
 
 def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outcome:
     marked = np.arange(n) < positive
+    if kind == "choice":
+        return Outcome(np.arange(n) % 2.0, None, marked)
     if kind == "classification":
         return Outcome(marked.astype(float), None, np.ones(n, dtype=bool))
     if kind == "multilabel":  # nobody has the second label
@@ -139,7 +141,7 @@ def test_few_events_are_not_estimable(kind: str, positive: int, enough: bool) ->
     rng = np.random.default_rng(3)
     truth = outcome(kind, 60, positive, rng)
     train = outcome(kind, 60, 30, rng)
-    classes = ("a", "b") if kind in ("classification", "multilabel", "competing") else ()
+    classes = () if kind in ("regression", "survival") else ("a", "b")
     assert estimable(kind, truth) is enough
     for weights in (None, bootstrap_weights(60, 50, rng)):
         values = score(kind, frame(kind, 60, rng), truth, classes, weights, train)

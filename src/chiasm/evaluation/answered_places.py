@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from chiasm.evaluation.decisions import folds_of_first_repeat
 from chiasm.evaluation.trial import Trial
 from chiasm.metrics.choice import TIED, credit
 
-COLUMNS = ("recipe", "place", "offered", "right", "answered", "accuracy")
 FEWEST = 10
 """Patients whose right option stands in a place, for the accuracy among them to be told."""
 
@@ -51,8 +49,3 @@ def place_rows(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-def place_table(trial: Trial) -> pd.DataFrame:
-    """Table of `place_rows`, `COLUMNS`, as the trial stores them."""
-    return pd.DataFrame(trial.document.get("places", []), columns=list(COLUMNS))

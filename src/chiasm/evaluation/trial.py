@@ -263,12 +263,6 @@ class Trial:
 
         return decision_table(self, recipe)
 
-    def places(self) -> pd.DataFrame:
-        """Table of a choice by the place of the option: `recipe, place, offered, right, answered, accuracy`."""
-        from chiasm.evaluation.answered_places import place_table
-
-        return place_table(self)
-
     def d_calibration(self, recipe: str | None = None) -> pd.DataFrame:
         """Table of D-calibration of survival: recipe, n, events, statistic, p, tenths; `recipe` as for `decisions`."""
         from chiasm.evaluation.decisions import d_calibration_table

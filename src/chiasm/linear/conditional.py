@@ -68,7 +68,7 @@ class Offered:
         """Derivative of the negative log probability in the link, `(n, E)`."""
         rest = p.copy()
         rest[np.arange(len(p)), self.place] -= 1.0
-        return np.einsum("nk,nke->ne", rest, self.features)
+        return np.asarray(np.einsum("nk,nke->ne", rest, self.features))
 
     def _right(self, logits: Array) -> Array:
         return np.asarray(logits[np.arange(len(logits)), self.place])
@@ -155,7 +155,7 @@ class _Curved:
     penalty: float
 
     def logits(self, w: Array) -> Array:
-        return self.base + np.einsum("ne,nke->nk", self.x @ w, self.offered.features)
+        return np.asarray(self.base + np.einsum("ne,nke->nk", self.x @ w, self.offered.features))
 
     def value(self, w: Array) -> float:
         return float(self.offered.nll(self.logits(w)).sum() + self.penalty / 2 * np.sum(w**2))

@@ -228,7 +228,8 @@ class Target(ABC):
     @classmethod
     def anchor(cls, train: Outcome, names: Sequence[str], columns: Sequence[str], times: Sequence[float]) -> Floats:
         """Link `(C,)` of the prior of the training patients, to which what models say beyond their level is added."""
-        return cls.links(cls.prior_frame(train, 1, names, times).reindex(columns=list(columns)), names)[0]
+        prior = cls.prior_frame(train, 1, names, times).reindex(columns=list(columns))
+        return np.asarray(cls.links(prior, names)[0])
 
     @classmethod
     @abstractmethod
