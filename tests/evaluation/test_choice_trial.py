@@ -14,7 +14,6 @@ import pytest
 import chiasm
 from chiasm.cohort import Cohort
 from chiasm.recipes.registry import make_recipe, supported
-from chiasm.testing import check_recipe
 from lighter_trials import only_ridges
 
 WORDS = {"side": ("left lung", "right lung"), "size": ("small nodule", "large nodule"), "none": ("a cat", "a dog")}
@@ -26,7 +25,7 @@ def ridges() -> Iterator[None]:
         yield
 
 
-def planted(n: int = 120, *, seed: int = 0, order: int = 0, right: str = "answer") -> Cohort:
+def planted(n: int = 90, *, seed: int = 0, order: int = 0, right: str = "answer") -> Cohort:
     """Questions about a side or a size, which the image knows, among options in an order of their own.
 
     The question alone cannot tell, nor can the options; every third patient has two distractors more.
@@ -52,13 +51,11 @@ def planted(n: int = 120, *, seed: int = 0, order: int = 0, right: str = "answer
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> chiasm.Trial:
-    protocol = chiasm.Protocol(folds=3, repeats=1, draws=100)
+def trial() -> chiasm.Trial:
+    protocol = chiasm.Protocol(folds=2, repeats=1, draws=100)
     recipes = ["single:question", "single:image"]
     contrasts = [("single:image", "single:question")]
-    return chiasm.evaluate(
-        planted(), recipes, protocol, seed=0, out=tmp_path_factory.mktemp("run") / "run", contrasts=contrasts, jobs=1
-    )
+    return chiasm.evaluate(planted(), recipes, protocol, seed=0, contrasts=contrasts, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +88,15 @@ def test_answers_are_counted_by_place(trial: chiasm.Trial) -> None:
     target = trial.document["cohort"]["target"]
     for name, own in table.groupby("recipe"):
         assert own["right"].tolist() == target["counts"]
-        np.testing.assert_allclose(own["answered"].sum(), 120)
-        assert own["offered"].tolist() == [120, 120, 40, 40], name
+        np.testing.assert_allclose(own["answered"].sum(), 90)
+        assert own["offered"].tolist() == [90, 90, 30, 30], name
     null = table[table["recipe"] == "null"].set_index("place")
-    assert null["answered"].max() > 55 and null.loc[str(null["answered"].idxmax()), "accuracy"] > 0.5
+    assert set(null["answered"]) <= {0.0, 45.0, 90.0}  # in each fold the place of its training patients
 
 
 def test_the_page_says_what_was_asked_and_where_the_answers_stood(trial: chiasm.Trial, tmp_path: Path) -> None:
     page = unescape(trial.report(tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "the right one of each patient's own options" in page and "2 for 80, 4 for 40" in page
+    assert "the right one of each patient's own options" in page and "2 for 60, 4 for 30" in page
     assert "a guess is right for 42 %" in page and 'id="place-table"' in page
     assert "probability of the chosen option" in page
 
@@ -130,6 +127,7 @@ def test_to_predict_takes_options_and_no_answer(model: chiasm.fitting.model.Fitt
     asked = planted(seed=3, right="").with_target(None, None).subset([4, 7])  # four options of the whole cohort
     found = opened.predict(asked)
     pd.testing.assert_frame_equal(found, whole.loc[found.index], check_dtype=False, atol=1e-12)
+    assert not [own for own in chiasm.check_cohort(planted(right="")) if own.severity == "error"]
     assert list(found.columns) == ["pattern", "choice", "p_1", "p_2", "p_3", "p_4"]
     assert (found[["p_3", "p_4"]] == 0).all().all() and set(whole["choice"]) == {1, 2, 3, 4}
     with pytest.raises(chiasm.Unsupported, match=r"target=chiasm\.Choice"):
@@ -144,10 +142,6 @@ def test_recipes_that_know_no_options_say_so() -> None:
         assert not supported(make_recipe(name), cohort)
     with pytest.raises(chiasm.Unsupported, match="another recipe"):
         chiasm.fit(cohort, "boosted-trees", seed=0)
-
-
-def test_the_laws_hold_of_a_network() -> None:
-    check_recipe(make_recipe("healnet:epochs=2,latent_width=8,latents=4"), kinds=("choice",), n=84)
 
 
 @pytest.mark.nightly

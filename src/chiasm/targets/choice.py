@@ -71,6 +71,11 @@ class Choice(Target):
         """Places of the options from 1; while a model is fitted, the axes of their features."""
         return tuple(str(place + 1) for place in range(self.axes or self.most))
 
+    @property
+    def names_outcome(self) -> bool:
+        """False without `column`: there are options to choose from, and no right one."""
+        return bool(self.column)
+
     def along(self, axes: int) -> Self:
         return replace(self, axes=axes)
 

@@ -49,7 +49,7 @@ def read_outcome(
     """
     cells = Cells(patients, file_rows, path)
     target, outcome = target.read(cells)
-    if len(patients) and not outcome.known.any():
+    if len(patients) and target.names_outcome and not outcome.known.any():
         what, fix = "no patient has a known outcome", "fill it in, or take [target] out to predict only"
         causes = [own for own in cells.findings if own.severity == "error" and own not in cells.missing]
         return target, outcome, [*causes, error(what, fix, path=path, finding="no-outcome")]

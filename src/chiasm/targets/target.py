@@ -70,6 +70,11 @@ class Target(ABC):
         return ()
 
     @property
+    def names_outcome(self) -> bool:
+        """True if it names where the outcome stands; False if it says only what is to be predicted."""
+        return True
+
+    @property
     def main_named(self) -> bool:
         """True if the user named which of several causes is the main one."""
         return False
