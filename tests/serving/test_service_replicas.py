@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +24,14 @@ import pytest
 import chiasm
 from chiasm.errors import Unsupported
 from chiasm.serving import batching
+from chiasm.serving.audit import Audit
 from chiasm.serving.batching import FailedElsewhere
 from chiasm.serving.faults import Refused, refused
 from chiasm.serving.replica import Replica
 from chiasm.serving.replicas import require_possible
 from chiasm.serving.settings import Limits
-from served_models import as_json, asked, cohort, frames
+from lighter_trials import only_ridges
+from served_models import as_json, asked, cohort, frames, stored
 
 TOKEN = "w" * 32
 VALUE = 4.678912
@@ -85,8 +89,11 @@ def test_what_cannot_be_is_told_before_anything_is_started(
     with pytest.raises(ValueError, match="TMPDIR"):
         require_possible(2, Path("/" + "long" * 12))
     monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
-    with pytest.raises(Unsupported, match="scale"), asked([served_folder], replicas=2):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(Unsupported, match="scale"), asked([served_folder], replicas=2, audit=tmp_path / "a.jsonl"):
         pass
+    assert [own.name for own in tmp_path.iterdir()] == ["a.jsonl"]
+    Audit(tmp_path / "a.jsonl").close()  # nobody holds it
 
 
 class Served:
@@ -148,7 +155,9 @@ class Served:
 @pytest.fixture(scope="module")
 def served(served_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     pytest.importorskip("ray.serve")
-    own = Served(tmp_path_factory.mktemp("replicas"), served_folder, "--replicas", "2", "--unfamiliar", "flag")
+    folder = tmp_path_factory.mktemp("replicas")
+    shutil.copytree(served_folder, folder / "risk")
+    own = Served(folder, folder / "risk", "--replicas", "2", "--unfamiliar", "flag")
     yield own
     own.process.kill()
     own.process.wait()
@@ -189,6 +198,22 @@ def test_replicas_answer_as_the_model_does_and_none_is_lost(served: Served, serv
     assert served.until("asked-again")
     assert victim not in (now := served.replicas()) and other in now
     assert np.abs(predicted() - offline).max() <= 1e-6
+
+
+@pytest.mark.nightly
+def test_a_new_model_takes_its_place_in_every_replica(served: Served, tmp_path: Path) -> None:
+    with only_ridges():
+        other = stored(tmp_path / "other", seed=7)
+    ids, blocks = frames(7, seed=5)
+    expected = chiasm.load_model(other).predict(cohort(7, seed=5, target=False))["p_yes"].to_numpy()
+    place = served.audit.parent / "risk"
+    place.rename(tmp_path / "before")
+    other.rename(place)
+    assert served.ask("/admin/reload", {})[0] == 200
+    for _ in range(12):  # each replica more than once
+        status, told = served.ask("/predict", as_json(blocks, ids.index))
+        found = [own["prediction"]["p_yes"] for own in told["patients"]]
+        assert status == 200 and np.abs(np.array(found) - expected).max() <= 1e-6
 
 
 @pytest.mark.nightly

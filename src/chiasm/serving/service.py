@@ -53,7 +53,13 @@ class Service:
         self.stopping = False
         remove_left_over()
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))  # mode 700
-        self.worker = self._worker()
+        try:
+            self.worker = self._worker()
+        except Exception:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            if self.audit is not None:
+                self.audit.close()
+            raise
         self._audit_told = False
         self.broken: Exception | None = None  # why it could not start
 
