@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -32,6 +34,9 @@ _PUBLIC = {
     "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
     "at_prevalence": "chiasm.api",
+    "bench": "chiasm.api",
+    "bench_compare": "chiasm.api",
+    "bench_score": "chiasm.api",
     "check_cohort": "chiasm.api",
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
@@ -55,6 +60,7 @@ _PUBLIC = {
     "interaction": "chiasm.api",
     "list_encoders": "chiasm.api",
     "list_recipes": "chiasm.api",
+    "list_suites": "chiasm.api",
     "load_model": "chiasm.api",
     "load_trial": "chiasm.api",
     "merge": "chiasm.api",
@@ -99,6 +105,9 @@ if TYPE_CHECKING:
         ChiasmSurvival,
         at_prevalence,
         autolog,
+        bench,
+        bench_compare,
+        bench_score,
         check_cohort,
         collect,
         conformal,
@@ -116,6 +125,7 @@ if TYPE_CHECKING:
         inspect_model,
         list_encoders,
         list_recipes,
+        list_suites,
         load_model,
         load_trial,
         merge,
@@ -184,6 +194,17 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """The package, in which a public function keeps its name where a folder has the same: `bench`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):  # the import of a folder sets it here
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chiasm.api.benching import bench, bench_compare, bench_score, list_suites
     from chiasm.api.certainty import (
         Conformal,
         at_prevalence,
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from chiasm.api.updating import Updated, undo, update
     from chiasm.artifact import ArtifactError
     from chiasm.artifact import identity as identity
+    from chiasm.bench.comparing import PAIR_HEADINGS, Compared, cells_of_pair
+    from chiasm.bench.running import Benched
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
     from chiasm.cohort.demo import demo_cohort
     from chiasm.cohort.seal import read_seal
@@ -87,6 +90,14 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Updated": "chiasm.api.updating",
+    "bench": "chiasm.api.benching",
+    "bench_compare": "chiasm.api.benching",
+    "bench_score": "chiasm.api.benching",
+    "list_suites": "chiasm.api.benching",
+    "Benched": "chiasm.bench.running",
+    "Compared": "chiasm.bench.comparing",
+    "PAIR_HEADINGS": "chiasm.bench.comparing",
+    "cells_of_pair": "chiasm.bench.comparing",
     "extend": "chiasm.api.extending",
     "monitor": "chiasm.api.monitoring",
     "Monitored": "chiasm.api.monitoring",
@@ -234,16 +245,19 @@ _PLACES = {
 __all__ = [
     "DELTAS",
     "LEAK",
+    "PAIR_HEADINGS",
     "SCREEN_SENTENCE",
     "STRESSED",
     "Advice",
     "ArtifactError",
+    "Benched",
     "ChiasmClassifier",
     "ChiasmRegressor",
     "ChiasmSurvival",
     "Cohort",
     "CohortError",
     "ColumnExplanation",
+    "Compared",
     "Conformal",
     "Embedded",
     "Encoded",
@@ -279,6 +293,10 @@ __all__ = [
     "Validation",
     "at_prevalence",
     "autolog",
+    "bench",
+    "bench_compare",
+    "bench_score",
+    "cells_of_pair",
     "check_cohort",
     "collect",
     "conformal",
@@ -311,6 +329,7 @@ __all__ = [
     "is_signed",
     "list_encoders",
     "list_recipes",
+    "list_suites",
     "load_model",
     "load_trial",
     "log_model",

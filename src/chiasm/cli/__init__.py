@@ -15,6 +15,7 @@ from typer.main import get_command, get_command_name
 from chiasm import screen
 from chiasm.cli import (
     about,
+    bench,
     collecting,
     embedding,
     explaining,
@@ -65,6 +66,7 @@ for command in (
     app.command(cls=PlainCommand)(command)
 app.add_typer(store.app, name="store")
 app.add_typer(federate.app, name="federate")
+app.add_typer(bench.app, name="bench")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -68,6 +68,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
     "encoders": ("chiasm encoders", "chiasm encoders minilm"),
     "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),
+    "bench": (
+        "chiasm bench medqa --data medical-qa --model lm:smol.gguf --out run",
+        "chiasm bench mediconfusion --data mediconfusion --model python:mine:answer --out run --limit 100",
+        "chiasm bench compare a b --out table.tex",
+    ),
     "similar": ("chiasm similar rna cohort.toml --patient case-007", "chiasm similar model cohort.toml --score"),
 }
 
@@ -96,11 +101,16 @@ class PlainCommand(TyperCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples of the command, one a line."""
-        examples = EXAMPLES.get(str(self.name), ())
-        if examples:
-            with formatter.section("Examples"):
-                for line in examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        write_examples(str(self.name), formatter)
+
+
+def write_examples(name: str, formatter: click.HelpFormatter) -> None:
+    """Write the examples of a command or a group, one a line."""
+    examples = EXAMPLES.get(name, ())
+    if examples:
+        with formatter.section("Examples"):
+            for line in examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def argument_hints(function: Any) -> dict[str, str]:

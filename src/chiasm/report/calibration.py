@@ -19,6 +19,7 @@ from chiasm.evaluation import Trial
 from chiasm.evaluation.intervals import one_label, trial_scores
 from chiasm.evaluation.trial import VALUE_OF
 from chiasm.metrics.choice import credit
+from chiasm.metrics.shares import wilson
 from chiasm.report.drawing import NewSheet, Picture, sheet
 from chiasm.report.horizons import at_middle, middle_horizons, when
 from chiasm.report.measures import text_of
@@ -213,10 +214,3 @@ def groups_of(predicted: Floats, observed: Floats, *, most: int, share: bool = F
         low, high = wilson(mean, n) if share else (mean - half, mean + half)
         groups.append(Group(n, float(predicted[mask].mean()), mean, low, high))
     return groups
-
-
-def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share. Source: Wilson 1927, doi:10.1080/01621459.1927.10502953."""
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half

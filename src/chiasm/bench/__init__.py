@@ -1,0 +1,1 @@
+"""Public benchmarks: items and their suites, who answers them, controls beside it, scores, and a verdict."""

@@ -1,0 +1,66 @@
+"""Who answers the items of a suite: the kinds of candidate, and how one is named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chiasm.artifact import holds_model
+from chiasm.bench.reply import Candidate
+from chiasm.bench.shots import Shot
+from chiasm.errors import nearest
+from chiasm.specs import loaded
+
+PLACES = {
+    "python": "chiasm.bench.candidates.callables:open_callable",
+    "command": "chiasm.bench.candidates.commands:open_command",
+    "model": "chiasm.bench.candidates.fitted:open_fitted",
+    "lm": "chiasm.bench.candidates.language:open_language_model",
+}
+"""Prefix to what opens a candidate from the text behind it, with the examples it may learn from."""
+
+
+def open_candidate(text: str, *, shots: Sequence[Shot] = (), timeout: float = 60.0) -> Candidate:
+    """Open whoever is to answer.
+
+    Args:
+        text: `python:module:function`; `command:words of a command line`; `model:folder` that `chiasm fit` wrote;
+            `lm:folder or file.gguf` with options, as `lm:smol.gguf,score=text`. Without a prefix a folder or a file is
+            taken for what it holds, and `module:function` for a callable.
+        shots: worked examples, which a language model alone can use.
+        timeout: seconds that a command has for an item.
+
+    Raises:
+        ValueError: nobody of this name can answer, or examples are given to one that cannot use them.
+    """
+    prefix, _, rest = text.partition(":")
+    if prefix not in PLACES:
+        prefix, rest = kind_of_candidate(text), text
+    if shots and prefix != "lm":
+        raise ValueError("worked examples are for a language model (lm:...): leave --shots out for this candidate")
+    if not rest.strip():
+        raise ValueError(f"'{prefix}:' names nobody: put what answers behind the colon")
+    opened: Candidate = loaded(PLACES[prefix])(rest, shots=tuple(shots), timeout=timeout)
+    return opened
+
+
+def kind_of_candidate(text: str) -> str:
+    """Tell the prefix of a candidate that is named without one.
+
+    Raises:
+        ValueError: it is neither a folder nor a file nor `module:function`.
+    """
+    path = Path(text.partition(",")[0])
+    if holds_model(path):
+        return "model"
+    if (path / "config.json").is_file() or path.suffix == ".gguf":
+        return "lm"
+    module, colon, function = text.partition(":")
+    if colon and function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
+        like = nearest(module, PLACES)
+        if not like or "." in module:
+            return "python"
+    raise ValueError(
+        f"'{text}' is no candidate: name a model folder, a language model's folder or .gguf file (lm:...), "
+        "a callable (python:module:function), or a command (command:...)"
+    )

@@ -1,0 +1,221 @@
+"""A candidate that is a causal language model of transformers, from a folder with safetensors or a GGUF file.
+
+Three ways of scoring, of which the name says which it was:
+
+- `letter`: log p(letter | prompt) of the letter of each option, after a prompt that ends in "Answer:";
+- `text`: the mean log p of a token of each option's text after the same prompt, `sum_t log p(t | before) / T`: a longer
+  option is not punished for its length;
+- `generate`: the words it writes by itself, greedily, which are then read as any other answer.
+
+`letter` and `text` cannot name what is no option; `generate` can. Source of both scores: the language model evaluation
+harness, doi:10.5281/zenodo.5371628, whose `acc_norm` divides by characters, where here it is tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from chiasm.bench.item import LETTERS, Asked
+from chiasm.bench.reply import Reply
+from chiasm.bench.shots import Shot
+from chiasm.encoders.text.hub import language_model, model_files, model_folder, speaks, tokenizer
+from chiasm.encoders.weights import hash_of
+from chiasm.readers.registry import missing
+from chiasm.specs import read_options
+
+LETTER, TEXT, GENERATE = "letter", "text", "generate"
+TOLD = {
+    LETTER: "Scored by the likelihood of each option's letter",
+    TEXT: "Scored by the likelihood of each option's text, the mean over its tokens",
+    GENERATE: "Asked to write its answer, greedily",
+}
+OPTIONS: dict[str, Any] = {"model": "", "score": LETTER, "chat": "auto", "tokens": 24, "device": "cpu"}
+TASK = "Answer with the letter of the right option."
+FREE_TASK = "Answer in a few words."
+CUE = "Answer:"
+
+
+@dataclass
+class LanguageModel:
+    """A causal language model with its tokenizer.
+
+    Args:
+        chat: put the question as a user's turn of the model's own template.
+        tokens: most tokens that are written for an answer.
+    """
+
+    network: Any
+    words: Any
+    name: str
+    identity: str
+    score: str = LETTER
+    chat: bool = False
+    tokens: int = 24
+    shots: tuple[Shot, ...] = ()
+    sees_attachments: bool = False
+    cut: int = field(default=0, init=False)
+
+    @property
+    def told(self) -> str:
+        """How it was asked."""
+        chat = "in the model's chat template" if self.chat else "as plain text"
+        shots = f", after {len(self.shots)} worked examples" if self.shots else ", without worked examples"
+        return f"{TOLD[self.score]}; the question {chat}{shots}. It reads text alone."
+
+    def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
+        """Answer one item after another."""
+        import torch
+
+        with torch.inference_mode():
+            for item in items:
+                if self.score == GENERATE or not item.options:
+                    yield Reply(item.key, self.written(item))
+                else:
+                    yield Reply(item.key, scores=self.scores(item))
+
+    def scores(self, item: Asked) -> tuple[float, ...]:
+        """Log-likelihood of each option, by its letter, or by its text per token."""
+        import torch
+
+        prompt = self.prompt(item)
+        names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
+        ends = [self.continued(prompt, name) for name in names]
+        begun = self.encoded(prompt)
+        out = self.network(begun, use_cache=True)
+        first = torch.log_softmax(out.logits[0, -1].float(), -1)
+        found = []
+        for end in ends:
+            total = float(first[end[0]])
+            if len(end) > 1 and self.score == TEXT:
+                rest = torch.tensor([end[:-1]], device=begun.device)
+                more = self.network(rest, past_key_values=copy.deepcopy(out.past_key_values), use_cache=True)
+                each = torch.log_softmax(more.logits[0].float(), -1)
+                total += float(each[torch.arange(len(end) - 1), torch.tensor(end[1:])].sum())
+            found.append(total / len(end) if self.score == TEXT else total)
+        return tuple(found)
+
+    def continued(self, prompt: str, end: str) -> list[int]:
+        """Tokens that come when a prompt is continued by a text, after a blank where the prompt has none."""
+        gap = "" if self.chat else " "
+        whole = self.words(gap + end, add_special_tokens=False)["input_ids"]
+        return [int(token) for token in whole]
+
+    def written(self, item: Asked) -> str:
+        """What the model writes after the prompt, up to a line's end."""
+        begun = self.encoded(self.prompt(item))
+        made = self.network.generate(
+            begun,
+            attention_mask=begun.new_ones(begun.shape),
+            max_new_tokens=self.tokens,
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=self.words.eos_token_id,
+        )
+        said = str(self.words.decode(made[0, begun.shape[1] :], skip_special_tokens=True)).strip()
+        return said.splitlines()[0] if said else ""
+
+    def encoded(self, prompt: str) -> Any:
+        """Tokens of a prompt (1, T); of one longer than the model's reach the end is kept, and it is counted."""
+        import torch
+
+        own = self.words(prompt, add_special_tokens=not self.chat)["input_ids"]
+        room = int(self.network.config.max_position_embeddings) - self.tokens - 64
+        if len(own) > room:
+            self.cut += 1
+            own = own[-room:]
+        return torch.tensor([own], device=self.network.device)
+
+    def prompt(self, item: Asked) -> str:
+        """The text that is put to the model."""
+        worked = "\n\n".join(
+            shown(shot.question, shot.options, shot.context) + f" {LETTERS[shot.answer]}" for shot in self.shots
+        )
+        task = TASK if item.options else FREE_TASK
+        asked = shown(item.question, item.options, item.context)
+        if not self.chat:
+            return "\n\n".join(part for part in (task, worked, asked) if part)
+        asked = asked.removesuffix(f"\n{CUE}")
+        turn = [{"role": "user", "content": "\n\n".join(part for part in (worked, asked, task) if part)}]
+        return str(self.words.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+
+
+def shown(question: str, options: Sequence[str], context: str = "") -> str:
+    """An item as text: what it is about, the question, the options by letter, and the cue for the answer."""
+    lettered = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    parts = [context, f"Question: {question}", *lettered, CUE]
+    return "\n".join(part for part in parts if part)
+
+
+def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0) -> LanguageModel:
+    """Open `folder` or `file.gguf`, with `score=letter|text|generate`, `chat=true|false`, `tokens=24`, `device=cpu`.
+
+    Without `chat` a model's template is used where it has one.
+
+    Raises:
+        Unsupported: it is no causal language model, its weights are pickled, or a package lacks.
+        ValueError: an option that there is not.
+    """
+    given = read_options(text, OPTIONS, "a language model", leads="model")
+    options = {**OPTIONS, **given}
+    if options["score"] not in TOLD:
+        raise ValueError(f"score={options['score']} is no way of scoring: choose one of {', '.join(TOLD)}")
+    if options["chat"] not in ("auto", "true", "false"):
+        raise ValueError(f"chat={options['chat']} must be true or false")
+    path = Path(options["model"])
+    network, words, weights = from_gguf(path) if path.suffix == ".gguf" else from_folder(path)
+    has_template = bool(words.chat_template)
+    if options["chat"] == "true" and not has_template:
+        raise ValueError("the model has no chat template: leave chat=true out")
+    chat = has_template if options["chat"] == "auto" else options["chat"] == "true"
+    own = repr((weights, options["score"], chat, options["tokens"], tuple(shots)))
+    identity = hashlib.sha256(own.encode()).hexdigest()
+    network = network.to(options["device"])
+    name = f"{path.stem if path.suffix == '.gguf' else path.name} ({options['score']})"
+    return LanguageModel(network, words, name, identity, options["score"], chat, int(options["tokens"]), tuple(shots))
+
+
+def from_folder(path: Path) -> tuple[Any, Any, str]:
+    """Load a folder that transformers saved: network, tokenizer, hash of its files. No code of it is run."""
+    if not path.is_dir():
+        raise ValueError(f"there is no folder '{path.name}': name one that transformers saved, or a .gguf file")
+    folder = model_folder(str(path))
+    if speaks(folder) != "causal":
+        raise ValueError(f"'{path.name}' is no causal language model: save it from transformers' ...ForCausalLM")
+    stamp = hash_of(model_files(folder))
+    return language_model(folder, stamp), tokenizer(folder, stamp), stamp
+
+
+def from_gguf(path: Path) -> tuple[Any, Any, str]:
+    """Load a GGUF file, its weights in single precision: network, tokenizer, hash of the file."""
+    if not path.is_file():
+        raise ValueError(f"there is no file '{path.name}': name a .gguf file")
+    try:
+        import gguf  # noqa: F401
+        import transformers
+    except ImportError as error:
+        raise missing(str(error.name), "hub", "GGUF files") from None
+    import torch
+
+    place, name = str(path.parent), path.name
+    try:
+        with redirect_stderr(StringIO()):  # a bar of its own
+            words = transformers.AutoTokenizer.from_pretrained(place, gguf_file=name, local_files_only=True)
+            network = transformers.AutoModelForCausalLM.from_pretrained(
+                place, gguf_file=name, local_files_only=True, dtype=torch.float32
+            )
+    except Exception as error:  # of many libraries: a damaged file, an architecture that is not known
+        raise ValueError(
+            f"'{path.name}' cannot be read as a GGUF file by transformers ({type(error).__name__}): damaged, or of an "
+            "architecture that transformers does not know"
+        ) from None
+    return network.train(False), words, hash_of((path,))

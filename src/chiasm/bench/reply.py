@@ -1,0 +1,72 @@
+"""What a candidate says to one item, and the promise of a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from chiasm.bench.item import Asked
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What was said to an item: words, or a score for each option, or why nothing was said.
+
+    Args:
+        key: of the item that was asked.
+        text: the answer in words.
+        scores: one for each option in the order shown, higher is better; they are read in the place of words.
+        failure: `crashed` or `silent`, where nothing came back.
+        note: what kind of failure it was, without a word of the item.
+    """
+
+    key: str
+    text: str | None = None
+    scores: tuple[float, ...] | None = None
+    failure: str = ""
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As a line of the answers; what is empty is left out."""
+        own = {"id": self.key, "text": self.text, "scores": None if self.scores is None else list(self.scores)}
+        own |= {"failure": self.failure or None, "note": self.note or None}
+        return {name: value for name, value in own.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Reply:
+        """Read a line of the answers."""
+        scores = row.get("scores")
+        return cls(
+            str(row["id"]),
+            None if row.get("text") is None else str(row["text"]),
+            None if scores is None else tuple(float("nan") if own is None else float(own) for own in scores),
+            str(row.get("failure") or ""),
+            str(row.get("note") or ""),
+        )
+
+
+@runtime_checkable
+class Candidate(Protocol):
+    """Whoever answers items.
+
+    `name` is for people, `identity` the hash of what answers: equal for equal weights and options, whatever the suite.
+    `sees_attachments` is False for one that is never shown an image; `told` says in a sentence how it was asked.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+    @property
+    def sees_attachments(self) -> bool: ...
+    @property
+    def told(self) -> str: ...
+
+    def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
+        """Answer the items in this order, each once."""
+        ...
+
+
+Opened = Callable[..., Candidate]
+"""Opens a candidate from the text behind its prefix, with what it was given to learn from."""

@@ -1,0 +1,266 @@
+"""A run: a candidate and its controls on the items of a suite, its folder, and its scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from chiasm.artifact import write_text
+from chiasm.bench.answers import answered, header_of, stored
+from chiasm.bench.controls import ASKINGS, CHOSEN, ITSELF, Asking, askings_for
+from chiasm.bench.item import Attachment, Item, Items, digest_of
+from chiasm.bench.marks import Marks, marked
+from chiasm.bench.parsing import WAYS
+from chiasm.bench.reply import Candidate, Reply
+from chiasm.bench.scoring import scores_by_tag, table_of, weights_of
+from chiasm.bench.suite import Suite
+from chiasm.bench.verdict import MARGIN, BenchVerdict, positions_of, verdict_of
+
+SCHEMA = 1
+RESULT, ITEMS, ANSWERS = "bench.json", "items.jsonl", "answers"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A finished run: its document, which `bench.json` holds, and the marks of the candidate and each control."""
+
+    document: Mapping[str, Any]
+    marks: Mapping[str, Marks]
+
+    @property
+    def verdict(self) -> BenchVerdict:
+        """The verdict in words."""
+        own = self.document["verdict"]
+        return BenchVerdict(own["outcome"], own["sentence"], own["uses"])
+
+    def table(self) -> pd.DataFrame:
+        """A row for each figure and way of asking: value, interval, Wilson's interval, number of items, chance."""
+        return pd.DataFrame(self.document["scores"]).drop(columns=["tag", "level"])
+
+    def tags(self) -> pd.DataFrame:
+        """The primary figure of the candidate within each tag."""
+        return pd.DataFrame(self.document["by_tag"])
+
+    def items(self) -> pd.DataFrame:
+        """A row for each item: its id, group, what was answered, how it was read, and whether that is right."""
+        own = self.marks[ITSELF]
+        rows = {"item": [i.id for i in own.items], "group": [i.unit for i in own.items], "position": own.positions}
+        return pd.DataFrame({**rows, "way": own.ways, "right": own.right, "text": own.texts})
+
+    def __str__(self) -> str:
+        own = self.document
+        return f"{own['title']}: {own['candidate']['name']}\n{own['verdict']['sentence']}"
+
+
+def ran(
+    suite: Suite,
+    items: Items,
+    candidate: Candidate,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    controls: Sequence[str] | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    margin: float = MARGIN,
+    progress: Progress = lambda name, done, whole: None,
+) -> Benched:
+    """Ask a candidate and its controls, and score the answers.
+
+    Args:
+        suite: what the items are of.
+        items: all of them.
+        candidate: who answers.
+        folder: of the run; answers that it holds are not asked again.
+        limit: number of items, drawn in whole groups.
+        controls: names of ways of asking that run beside; None: all that have a meaning here.
+        seed: of the draws of items, images and intervals.
+        draws: of the bootstrap.
+        margin: of the verdict.
+        progress: called with (way of asking, answered, all).
+    """
+    chosen = items.limited(limit, seed)
+    askings = askings_for(chosen.items, candidate.sees_attachments, controls)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_items(folder / ITEMS, chosen.items)
+    replies = {}
+    for own in askings:
+        shown = [entry for entry, _ in own.change(chosen.items, seed)]
+        header = header_of(suite.name, chosen.digest, candidate.identity, own.name, seed)
+        replies[own.name] = answered(
+            folder / ANSWERS / f"{own.name}.jsonl",
+            header,
+            candidate,
+            shown,
+            lambda d, w, name=own.name: progress(name, d, w),  # type: ignore[misc]
+        )
+    about = {
+        "schema": SCHEMA,
+        "suite": suite.name,
+        "title": suite.title,
+        "paper": str(suite.paper),
+        "link": suite.paper.link,
+        "licence": suite.licence,
+        "setting": suite.setting,
+        "files": dict(items.files),
+        "items": {"asked": len(chosen), "read": items.whole, "digest": chosen.digest, "limit": limit},
+        "left_out": dict(items.left_out),
+        "problems": [str(problem) for problem in items.problems],
+        "candidate": {
+            "name": candidate.name,
+            "identity": candidate.identity,
+            "told": candidate.told,
+            "sees_attachments": candidate.sees_attachments,
+        },
+        "seed": seed,
+        "draws": draws,
+        "margin": margin,
+    }
+    return scored_run(about, suite, chosen.items, replies, askings)
+
+
+def scored_run(
+    about: Mapping[str, Any],
+    suite: Suite,
+    items: Sequence[Item],
+    replies: Mapping[str, Sequence[Reply]],
+    askings: Sequence[Asking],
+) -> Benched:
+    """Score the replies to items: the document of a run with what is known `about` it."""
+    seed, draws = int(about["seed"]), int(about["draws"])
+    marks = {own.name: marked(items, replies[own.name], orders_of(own, items, seed)) for own in askings}
+    marks |= {name: choose(items, seed) for name, (_, choose) in CHOSEN.items()}
+    candidate = marks[ITSELF]
+    weights = weights_of(candidate, draws, seed)
+    figures = list(suite.figures(items))
+    scores, differences = table_of(figures, marks, weights)
+    primary = next(own for own in figures if own.id == suite.primary)
+    first = next(own for own in scores if own.figure == primary.id and own.asking == ITSELF)
+    positions = positions_of(candidate, marks.get("rotated"))
+    verdict = verdict_of(
+        first, differences, candidate, positions,
+        label=primary.label, sees=bool(about["candidate"]["sees_attachments"]), margin=float(about["margin"]),
+    )  # fmt: skip
+    document = {
+        **about,
+        "primary": primary.id,
+        "figures": {own.id: {"label": own.label, "higher_is_better": own.higher_is_better} for own in figures},
+        "askings": {own.name: own.told for own in askings} | {name: told for name, (told, _) in CHOSEN.items()},
+        "scores": [own.as_json() for own in scores],
+        "differences": [own.as_json() for own in differences],
+        "by_tag": [own.as_json() for own in scores_by_tag(primary, candidate, weights)],
+        "positions": None if positions is None else positions.as_json(),
+        "ways": {name: own.counted_ways() for name, own in marks.items() if name not in CHOSEN},
+        "verdict": verdict.as_json(),
+    }
+    return Benched(document, marks)
+
+
+def orders_of(asking: Asking, items: Sequence[Item], seed: int) -> list[tuple[int, ...]]:
+    """The order in which the options of each item stood."""
+    return [order for _, order in asking.change(items, seed)]
+
+
+def scored_again(folder: Path, suite_named: Callable[[str], Suite], *, draws: int | None = None) -> Benched:
+    """Score the stored answers of a run anew, without the candidate and without the suite's files.
+
+    Raises:
+        ValueError: the folder holds no run, its items were changed, or an answer lacks.
+    """
+    about = result_of(folder)
+    items = read_items(folder / ITEMS)
+    if digest_of(items) != about["items"]["digest"]:
+        raise ValueError(f"'{ITEMS}' of '{folder.name}' was changed since it was asked: run it again")
+    askings = [own for own in ASKINGS if own.name in about["askings"]]
+    replies = {}
+    for own in askings:
+        header, rows = stored(folder / ANSWERS / f"{own.name}.jsonl")
+        if header.get("items") != about["items"]["digest"] or header.get("candidate") != about["candidate"]["identity"]:
+            raise ValueError(f"'{own.name}.jsonl' of '{folder.name}' holds answers of another run: run it again")
+        shown = [entry for entry, _ in own.change(items, int(about["seed"]))]
+        lacking = sum(entry.key not in rows for entry in shown)
+        if lacking:
+            raise ValueError(f"'{own.name}.jsonl' of '{folder.name}' lacks {lacking:,} answers: run it again")
+        replies[own.name] = [rows[entry.key] for entry in shown]
+    kept = {key: value for key, value in about.items() if key in KEPT}
+    return scored_run(
+        kept | ({} if draws is None else {"draws": draws}), suite_named(about["suite"]), items, replies, askings
+    )
+
+
+KEPT = (
+    *("schema", "suite", "title", "paper", "link", "licence", "setting", "files", "items", "left_out", "problems"),
+    *("candidate", "seed", "draws", "margin"),
+)
+"""What of a document is known before anything is scored."""
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    """Read `bench.json` of a run.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    path = folder / RESULT
+    if not path.is_file():
+        raise ValueError(f"'{folder.name}' holds no {RESULT}: name the --out of a finished chiasm bench")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"'{RESULT}' of '{folder.name}' is damaged: score it again with chiasm bench score") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ValueError(f"'{RESULT}' of '{folder.name}' is of another version of chiasm: score it again")
+    return document
+
+
+def write_result(run: Benched, folder: Path) -> None:
+    """Write `bench.json`, whole or not at all."""
+    write_text(folder / RESULT, json.dumps(run.document, indent=1, allow_nan=False) + "\n")
+
+
+def write_items(path: Path, items: Sequence[Item]) -> None:
+    """Write the items that were asked, with their answers, so that they can be scored without the suite's files."""
+    lines = []
+    for item in items:
+        own: dict[str, Any] = {
+            "id": item.id, "question": item.question, "options": item.options, "answer": item.answer,
+            "group": item.group,            "tags": dict(item.tags), "context": item.context,
+            "attachments": [{"kind": file.kind, "path": str(file.path)} for file in item.attachments],
+        }  # fmt: skip
+        lines.append(json.dumps({name: value for name, value in own.items() if value}))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_items(path: Path) -> list[Item]:
+    """Read the items of a run.
+
+    Raises:
+        ValueError: the file lacks or is damaged.
+    """
+    if not path.is_file():
+        raise ValueError(f"'{path.name}' lacks in the folder of the run: run it again with the same --out")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            files = tuple(Attachment(str(own["kind"]), Path(own["path"])) for own in row.get("attachments", ()))
+            found.append(
+                Item(
+                    row["id"], row["question"], tuple(row.get("options", ())), tuple(row["answer"]),
+                    row.get("group", ""), row.get("tags", {}), row.get("context", ""), files,
+                )
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"line {number} of '{path.name}' is damaged: run it again with the same --out") from None
+    return found
+
+
+def ways_told(ways: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was said of how answers were read, with the numbers."""
+    return [(WAYS.get(way, way), number) for way, number in ways.items()]

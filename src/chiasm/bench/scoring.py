@@ -1,0 +1,180 @@
+"""Scores of marks with their intervals: whole groups are drawn, the same draws for the candidate and every control.
+
+Beside the bootstrap stands Wilson's interval for figures that are a share of items or groups, with the number of
+groups as its n: a share of none or of all has no spread that could be drawn. `low` and `high` are the wider of both
+ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.bench.figures import Figure
+from chiasm.bench.marks import Marks
+from chiasm.evaluation.estimates import percentile_interval
+from chiasm.evaluation.intervals import bootstrap_weights
+from chiasm.metrics.shares import wilson
+
+LEAST = 10
+"""Fewest items of a stratum that is scored."""
+MOST_LEVELS = 40
+"""Most values of a tag that are told; the rarest are put together as `other`."""
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure of one way of asking, on all items or those of one tag; NaN where it cannot be estimated."""
+
+    figure: str
+    asking: str
+    value: float
+    low: float
+    high: float
+    wilson_low: float
+    wilson_high: float
+    n: int
+    units: int
+    chance: float
+    tag: str = ""
+    level: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON can hold it: None for what is not known."""
+        return {name: none_for_nan(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A figure of the candidate less that of a control, on the same items and draws."""
+
+    figure: str
+    asking: str
+    value: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON can hold it: None for what is not known."""
+        return {name: none_for_nan(value) for name, value in asdict(self).items()}
+
+
+def weights_of(marks: Marks, draws: int, seed: int) -> NDArray[np.float64]:
+    """Draw (R, N) counts of items, groups as a whole."""
+    counts = bootstrap_weights(len(marks.items), draws, np.random.default_rng(seed), marks.units)
+    return counts.astype(np.float64)
+
+
+def scored(
+    figure: Figure, marks: Marks, asking: str, weights: NDArray[np.float64], tag: str = "", level: str = ""
+) -> Score:
+    """Score one figure, with its interval where there are two units or more."""
+    terms = figure.terms(marks)
+    if terms is not None:
+        counted = np.isfinite(terms)
+        n = int(counted.sum())
+        units = len(np.unique(marks.units[counted]))
+    else:
+        n, units = len(marks.items), len(marks.members)
+    nan = float("nan")
+    value = one(figure, marks) if n else nan
+    low, high = percentile_interval(figure.draws(marks, weights)) if units > 1 and np.isfinite(value) else (nan, nan)
+    wilson_low = wilson_high = nan
+    if terms is not None and units and set(np.unique(terms[np.isfinite(terms)])) <= {0.0, 1.0}:
+        wilson_low, wilson_high = wilson(value, units)
+        wilson_low, wilson_high = max(0.0, wilson_low), min(1.0, wilson_high)
+        low, high = float(np.fmin(low, wilson_low)), float(np.fmax(high, wilson_high))
+    chance = figure.chance(marks.items) if n else nan
+    return Score(figure.id, asking, value, low, high, wilson_low, wilson_high, n, units, chance, tag, level)
+
+
+def one(figure: Figure, marks: Marks) -> float:
+    """Compute a figure of marks, each item once."""
+    return float(figure.draws(marks, np.ones((1, len(marks.items))))[0])
+
+
+def apart(figure: Figure, candidate: Marks, control: Marks, asking: str, weights: NDArray[np.float64]) -> Apart:
+    """Estimate the candidate's figure less the control's on the same items."""
+    value = one(figure, candidate) - one(figure, control)
+    drawn = figure.draws(candidate, weights) - figure.draws(control, weights)
+    low, high = percentile_interval(drawn) if len(candidate.members) > 1 else (float("nan"), float("nan"))
+    same = (candidate.positions == control.positions).all() and candidate.texts == control.texts
+    if np.isfinite(drawn).all() and (drawn == drawn[0]).all() and not same:
+        low, high = without_spread(figure, candidate, value)
+    return Apart(figure.id, asking, value, low, high)
+
+
+def without_spread(figure: Figure, marks: Marks, value: float) -> tuple[float, float]:
+    """Bound a difference that each unit has, so that every draw has it too: by Wilson's interval of none of n.
+
+    NaN for a figure that is no mean.
+    """
+    terms = figure.terms(marks)
+    units = 0 if terms is None else len(np.unique(marks.units[np.isfinite(terms)]))
+    if not units:
+        return float("nan"), float("nan")
+    reach = wilson(0.0, units)[1]
+    return max(-1.0, value - reach), min(1.0, value + reach)
+
+
+def strata(marks: Marks) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """List the strata by tag: the tag, its value and its items; rare values of a tag with many stand together."""
+    found = []
+    for tag in sorted({name for item in marks.items for name in item.tags}):
+        levels = np.array([item.tags.get(tag, "") for item in marks.items], dtype=object)
+        names, counts = np.unique(levels[levels != ""].astype(str), return_counts=True)
+        if len(names) < 2:
+            continue
+        kept = {
+            str(names[k])
+            for k in np.argsort(-counts, kind="stable")[:MOST_LEVELS]
+            if counts[k] >= LEAST or len(names) <= 12
+        }
+        rest = set(map(str, names)) - kept
+        for name in sorted(kept):
+            found.append((tag, name, np.asarray(levels == name, dtype=bool)))
+        if rest:
+            found.append((tag, OTHER, np.array([level in rest for level in levels], dtype=bool)))
+    return found
+
+
+def scores_by_tag(figure: Figure, marks: Marks, weights: NDArray[np.float64]) -> list[Score]:
+    """Score a figure within each stratum; one of too few items has a number of items and no value."""
+    rows = []
+    for tag, level, mask in strata(marks):
+        own = marks.take(mask)
+        if len(own.items) < LEAST:
+            nan = float("nan")
+            rows.append(
+                Score(
+                    figure.id, "candidate", nan, nan, nan, nan, nan, len(own.items), len(own.members), nan, tag, level
+                )
+            )
+            continue
+        rows.append(scored(figure, own, "candidate", weights[:, mask], tag, level))
+    return rows
+
+
+def table_of(
+    figures: Sequence[Figure], marks: Mapping[str, Marks], weights: NDArray[np.float64]
+) -> tuple[list[Score], list[Apart]]:
+    """Score every figure of the candidate and its controls, and the candidate against each control."""
+    scores = [scored(figure, own, asking, weights) for figure in figures for asking, own in marks.items()]
+    candidate = marks["candidate"]
+    differences = [
+        apart(figure, candidate, own, asking, weights)
+        for figure in figures
+        for asking, own in marks.items()
+        if asking != "candidate"
+    ]
+    return scores, differences
+
+
+def none_for_nan(value: Any) -> Any:
+    """Return None for a number that is not finite."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value

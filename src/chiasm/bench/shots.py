@@ -1,0 +1,113 @@
+"""Worked examples for a language model, and the refusal of examples that are items of the test itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chiasm.bench.item import LETTERS, Item, Items
+from chiasm.bench.parsing import folded
+from chiasm.bench.reading import json_lines, sha256
+
+LIKE = 0.7
+"""Share of shared runs of words from which two questions are taken for the same."""
+RUN = 3
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A worked example: a question with its options, and the position of the right one, from 0."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    context: str = ""
+
+
+def read_shots(path: Path, items: Items, number: int) -> list[Shot]:
+    """Read the first worked examples of a file of JSON lines with `question`, `options`, `answer` and maybe `context`.
+
+    `options` is a list, or a mapping of letters; `answer` a letter, a position from 0, or the text of the right option.
+
+    Args:
+        path: the examples.
+        items: what is asked; none of them may be an example.
+        number: how many to take.
+
+    Raises:
+        ValueError: the file is one of the suite's, an example is an item or nearly one, or is none that can be used.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no file '{path.name}' of worked examples: name a file of JSON lines")
+    if sha256(path) in set(items.files.values()):
+        raise ValueError(
+            f"'{path.name}' holds the items of the test: worked examples come from another file, as a training split"
+        )
+    shots = [shot_of(row, f"line {line} of '{path.name}'") for line, row in json_lines(path)]
+    if len(shots) < number:
+        raise ValueError(f"'{path.name}' holds {len(shots):,} worked examples, and {number:,} are asked for")
+    shots = shots[:number]
+    same = len(taken_from(shots, items.items))
+    if same:
+        raise ValueError(
+            f"{same:,} of the {len(shots):,} worked examples in '{path.name}' are items of the test, or nearly so: "
+            "take them from a training split"
+        )
+    return shots
+
+
+def shot_of(row: Mapping[str, Any], where: str) -> Shot:
+    """Read an example.
+
+    Raises:
+        ValueError: a field lacks, or the answer is none of the options.
+    """
+    given = row.get("options")
+    options = tuple(str(own) for own in (given.values() if isinstance(given, dict) else given or ()))
+    if not isinstance(row.get("question"), str) or len(options) < 2:
+        raise ValueError(f"{where} is no worked example: it needs 'question', 'options' of two or more, and 'answer'")
+    answer = row.get("answer_idx", row.get("answer"))
+    place = -1
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        place = answer
+    elif isinstance(answer, str):
+        texts = [folded(option) for option in options]
+        if len(answer.strip()) == 1 and answer.strip().upper() in LETTERS[: len(options)]:
+            place = LETTERS.index(answer.strip().upper())
+        elif folded(answer) in texts:
+            place = texts.index(folded(answer))
+    if not 0 <= place < len(options):
+        raise ValueError(f"{where} has an answer that is none of its options")
+    return Shot(str(row["question"]), options, place, str(row.get("context") or ""))
+
+
+def taken_from(shots: Sequence[Shot], items: Iterable[Item]) -> list[Shot]:
+    """Return the examples whose question and options are those of an item, or nearly so by runs of three words."""
+    runs: dict[tuple[str, ...], list[int]] = {}
+    sizes = list[int]()
+    for number, item in enumerate(items):
+        own = _runs(item.question, item.context, item.options)
+        sizes.append(len(own))
+        for run in own:
+            runs.setdefault(run, []).append(number)
+    found = []
+    for shot in shots:
+        own = _runs(shot.question, shot.context, shot.options)
+        shared: dict[int, int] = {}
+        for run in own:
+            for number in runs.get(run, ()):
+                shared[number] = shared.get(number, 0) + 1
+        if any(n >= LIKE * min(len(own), sizes[number]) for number, n in shared.items()):
+            found.append(shot)
+    return found
+
+
+def _runs(question: str, context: str, options: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the runs of words of a question; a short one is told apart by its options too."""
+    words = re.findall(r"\w+", folded(f"{question} {context}"))
+    if len(words) < 12:
+        words += re.findall(r"\w+", folded(" ".join(sorted(options))))
+    return {tuple(words[k : k + RUN]) for k in range(max(1, len(words) - RUN + 1))}
