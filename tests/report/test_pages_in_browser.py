@@ -17,6 +17,7 @@ from chiasm.evaluation import Protocol
 from chiasm.report import write_report
 from fake_trials import synthetic_trial
 from lighter_trials import ridges_by_day
+from made_suites import confusing_folder
 
 pytestmark = needs_browser
 QUICK = Protocol(folds=2, repeats=1, draws=100)
@@ -55,6 +56,11 @@ def embedding_page(path: Path) -> None:
     chiasm.embed(cohort, files=files, shares=(5, 50, 100), draws=2, protocol=QUICK, jobs=1).report(path)
 
 
+def bench_page(path: Path) -> None:
+    data = confusing_folder(path.with_name("pairs"), 36)
+    chiasm.bench("mediconfusion", data=data, model=lambda item: item["options"][0], draws=100).report(path)
+
+
 PAGES = {
     "trial": trial_page,
     "survival": survival_page,
@@ -62,6 +68,7 @@ PAGES = {
     "monitoring": monitoring_page,
     "stress": stress_page,
     "embedding": embedding_page,
+    "bench": bench_page,
 }
 BY_DAY = ("trial", 390, "dark")
 CASES = [(name, width, scheme) for name in PAGES for width in WIDTHS for scheme in SCHEMES]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.artifact import write_text
 from chiasm.bench.candidates import open_candidate
 from chiasm.bench.candidates.callables import as_candidate
 from chiasm.bench.comparing import Compared, compared, require_writer
@@ -84,7 +86,7 @@ def bench(
     with followed("items", progress) as told:
         if out is None:
             with TemporaryDirectory() as folder:
-                return run(Path(folder), progress=told)
+                return replace(run(Path(folder), progress=told), render=_rendered)
         found = run(Path(out), progress=told)
     return _written(found, Path(out))
 
@@ -121,8 +123,6 @@ def bench_compare(
     write = None if out is None else require_writer(Path(out))
     found = compared(Path(first), Path(second), suite_named, draws=draws, seed=seed)
     if out is not None and write is not None:
-        from chiasm.artifact import write_text
-
         write_text(Path(out), write(found))
     return found
 
@@ -154,9 +154,13 @@ def require_sizes(limit: int | None, draws: int, margin: float) -> None:
 
 
 def _written(found: Benched, folder: Path) -> Benched:
-    from chiasm.artifact import write_text
+    finished = replace(found, render=_rendered)
+    write_result(finished, folder)
+    finished.report(folder / PAGE)
+    return finished
+
+
+def _rendered(document: Mapping[str, Any]) -> str:
     from chiasm.report.bench import render_bench
 
-    write_result(found, folder)
-    write_text(folder / PAGE, render_bench(found.document))
-    return found
+    return render_bench(document)

@@ -28,10 +28,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Benched:
-    """A finished run: its document, which `bench.json` holds, and the marks of the candidate and each control."""
+    """A finished run: its document, which `bench.json` holds, the marks of each way of asking, and its page."""
 
     document: Mapping[str, Any]
     marks: Mapping[str, Marks]
+    render: Callable[[Mapping[str, Any]], str] | None = None
 
     @property
     def verdict(self) -> BenchVerdict:
@@ -52,6 +53,15 @@ class Benched:
         own = self.marks[ITSELF]
         rows = {"item": [i.id for i in own.items], "group": [i.unit for i in own.items], "position": own.positions}
         return pd.DataFrame({**rows, "way": own.ways, "right": own.right, "text": own.texts})
+
+    def report(self, path: Path | str) -> Path:
+        """Write the page: one HTML file that needs nothing else, with no question and no answer on it."""
+        if self.render is None:
+            raise ValueError(
+                "this run was made without a page: chiasm.bench and chiasm.bench_score give one that has it"
+            )
+        write_text(Path(path), self.render(self.document))
+        return Path(path)
 
     def __str__(self) -> str:
         own = self.document
