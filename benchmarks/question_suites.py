@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import chiasm
+from chiasm.bench.running import Benched
 from chiasm.shown import interval
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ RUNS = (
 """Suite, its folder, how the question is put, how many items, and which controls ask the model again."""
 
 
-def row_of(run: chiasm.api.Benched, put: str) -> str:
+def row_of(run: Benched, put: str) -> str:
     """A run as a row: the primary figure of the model and its controls, the favoured position, the outcome."""
     own = run.document
     values = {

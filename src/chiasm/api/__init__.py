@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from chiasm.api.updating import Updated, undo, update
     from chiasm.artifact import ArtifactError
     from chiasm.artifact import identity as identity
-    from chiasm.bench.comparing import PAIR_HEADINGS, Compared, cells_of_pair
-    from chiasm.bench.running import Benched
     from chiasm.cohort import Cohort, CohortError, LeakageError, Problem, Unsupported, open_cohort
     from chiasm.cohort.demo import demo_cohort
     from chiasm.cohort.seal import read_seal
@@ -94,10 +92,6 @@ _PLACES = {
     "bench_compare": "chiasm.api.benching",
     "bench_score": "chiasm.api.benching",
     "list_suites": "chiasm.api.benching",
-    "Benched": "chiasm.bench.running",
-    "Compared": "chiasm.bench.comparing",
-    "PAIR_HEADINGS": "chiasm.bench.comparing",
-    "cells_of_pair": "chiasm.bench.comparing",
     "extend": "chiasm.api.extending",
     "monitor": "chiasm.api.monitoring",
     "Monitored": "chiasm.api.monitoring",
@@ -245,19 +239,16 @@ _PLACES = {
 __all__ = [
     "DELTAS",
     "LEAK",
-    "PAIR_HEADINGS",
     "SCREEN_SENTENCE",
     "STRESSED",
     "Advice",
     "ArtifactError",
-    "Benched",
     "ChiasmClassifier",
     "ChiasmRegressor",
     "ChiasmSurvival",
     "Cohort",
     "CohortError",
     "ColumnExplanation",
-    "Compared",
     "Conformal",
     "Embedded",
     "Encoded",
@@ -296,7 +287,6 @@ __all__ = [
     "bench",
     "bench_compare",
     "bench_score",
-    "cells_of_pair",
     "check_cohort",
     "collect",
     "conformal",

@@ -67,6 +67,10 @@ class Compared:
         """A row for each suite and figure."""
         return pd.DataFrame([own.as_json() for own in self.pairs])
 
+    def cells(self) -> tuple[tuple[str, ...], list[list[str]]]:
+        """The headings and the rows of the table as text."""
+        return PAIR_HEADINGS, [cells_of_pair(own) for own in self.pairs]
+
     def as_json(self) -> dict[str, Any]:
         """As JSON holds it."""
         rows = [own.as_json() for own in self.pairs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import click
 import typer
@@ -12,9 +12,6 @@ from typer.core import TyperGroup
 from chiasm import screen
 from chiasm.cli.help import PlainCommand, write_examples
 from chiasm.cli.options import Draws, Json, Seed, require_writable, show_written
-
-if TYPE_CHECKING:
-    from chiasm.api import Benched
 
 RUN = "run"
 
@@ -124,7 +121,7 @@ def compare(
         screen.show_json(found.as_json())
         return
     screen.show(f"First: {found.first}\nSecond: {found.second}\n")
-    screen.show_table(api.PAIR_HEADINGS, map(api.cells_of_pair, found.pairs))
+    screen.show_table(*found.cells())
     for note in found.notes:
         screen.hint(f"note: {note}")
     show_written(out)
@@ -143,7 +140,7 @@ def listed(json: Json = False) -> None:
     screen.hint("nothing is downloaded: the files come from the sources that --json names")
 
 
-def show(found: Benched, out: Path, json: bool) -> None:
+def show(found: Any, out: Path, json: bool) -> None:
     """The scores beside their controls, the sentence, what was read, and where the page lies."""
     document = found.document
     if json:
