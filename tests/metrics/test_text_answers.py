@@ -1,0 +1,43 @@
+"""Free text answers have scores with intervals, beside what answering without a model scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+
+QUESTIONS = ["which side is the nodule", "what is the age", "which side is the mass", "is there an effusion"] * 10
+ANSWERS = ["left", "60", "right", "No."] * 9 + ["no", "no ", "NO", "no"]
+
+
+def test_scores_are_means_with_intervals_of_patients() -> None:
+    said = ["left", *ANSWERS[1:]]
+    said[2] = said[6] = "left"
+    table = chiasm.text_scores(said, ANSWERS, entities=["left", "right"], draws=200, seed=1).set_index("metric")
+    assert list(table.index) == ["exact_match", "token_f1", "rouge_l", "entity_f1", "bleu"]
+    row = table.loc["exact_match"]
+    assert row["mean"] == 38 / 40 and row["low"] < row["mean"] <= row["high"] <= 1 and row["answers"] == 40
+    assert table.loc["entity_f1", "answers"] == 18 and table.loc["entity_f1", "mean"] == 16 / 18
+    again = chiasm.text_scores(said, ANSWERS, entities=["left", "right"], draws=200, seed=1).set_index("metric")
+    pd.testing.assert_frame_equal(table, again)
+    together = chiasm.text_scores(said, ANSWERS, groups=[k // 8 for k in range(40)], draws=200)
+    assert together["low"].isna().all()  # five groups are too few for an interval
+
+
+def test_what_needs_no_model_is_learned_from_training_patients() -> None:
+    found = chiasm.text_baselines(QUESTIONS, ANSWERS, ["side of the mass?", "zzz", "the age"])
+    assert found["most_frequent"].tolist() == ["No."] * 3
+    assert found["nearest"].tolist() == ["right", "No.", "60"]
+    assert chiasm.text_baselines(["?"], ["a"], ["b"])["nearest"].tolist() == ["a"]
+    assert len(chiasm.text_baselines(QUESTIONS, ANSWERS, [])) == 0
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    for wrong in (lambda: chiasm.text_scores([], []), lambda: chiasm.text_baselines([], [], ["a"])):
+        with pytest.raises(ValueError, match=r"one (text )?or more"):
+            wrong()
+    with pytest.raises(ValueError, match="give each its own"):
+        chiasm.text_scores(["a"], ["a"], groups=["x", "y"])
+    assert np.isnan(chiasm.text_scores(["a"], ["a"], draws=10)["low"]).all()

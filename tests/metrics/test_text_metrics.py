@@ -1,0 +1,48 @@
+"""Metrics of free text equal known answers, and the libraries that have them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from torchmetrics.functional.text import bleu_score
+
+from chiasm.metrics import text
+
+SAID = ["The left lung.", "a small effusion in the right lung", "", "cardiomegaly", "no finding at all here today"]
+WANTED = ["left lung", "small effusion of the right lung", "nothing", "Cardio-megaly", "no finding at all today"]
+
+
+def test_what_is_normalised_is_compared() -> None:
+    assert text.normalised("The  LEFT lung, (upper) lobe!") == "left lung upper lobe"
+    assert text.normalised("ﬁbrosis") == "fibrosis" and text.normalised("theatre") == "theatre"
+    assert text.exact_match(SAID, WANTED).tolist() == [1, 0, 0, 1, 0]
+    np.testing.assert_allclose(text.token_f1(SAID, WANTED), [1, 2 * 4 / 10, 0, 1, 2 * 5 / 11])
+    assert text.token_f1(["", "the"], ["", "a"]).tolist() == [1, 1]
+
+
+def test_bleu_equals_torchmetrics_and_its_draws_are_those_of_patients() -> None:
+    np.testing.assert_allclose(text.bleu(SAID, WANTED), bleu_score(SAID, [[own] for own in WANTED]), rtol=1e-6)
+    weights = np.array([[0, 2, 0, 0, 1], [1, 0, 0, 0, 0]], dtype=float)
+    drawn = [SAID[1], SAID[1], SAID[4]], [WANTED[1], WANTED[1], WANTED[4]]
+    found = text.bleu(SAID, WANTED, weights)
+    np.testing.assert_allclose(found[0], bleu_score(drawn[0], [[own] for own in drawn[1]]), rtol=1e-6)
+    assert found[1] == 0 and text.bleu([""], ["lung"]) == 0
+
+
+def test_rouge_l_is_the_longest_common_sequence() -> None:
+    assert text.rouge_l(["a b c d"], ["a c b d"]) == pytest.approx([0.75])
+
+
+def test_entities_are_those_of_the_list() -> None:
+    found = text.entity_f1(SAID, WANTED, ["effusion", "Right Lung", "cardiomegaly"])
+    np.testing.assert_equal(found, [np.nan, 1, np.nan, 1, np.nan])
+    assert text.entity_f1(["effusion"], ["effusion, right lung"], ["effusion", "lung"]) == pytest.approx([2 / 3])
+    with pytest.raises(ValueError, match="is empty"):
+        text.entity_f1(SAID, WANTED, [""])
+
+
+def test_texts_come_in_pairs() -> None:
+    with pytest.raises(ValueError, match="one a patient"):
+        text.exact_match(["a"], ["a", "b"])
+    with pytest.raises(ValueError, match="no text"):
+        text.token_f1([None], ["a"])  # type: ignore[list-item]
