@@ -210,7 +210,7 @@ table = "m2.csv"
 ''')
 assert chiasm.check_cohort("cohort.toml") == []
 cohort = chiasm.open_cohort("cohort.toml")
-trial = chiasm.evaluate(cohort, ["late-fusion"], chiasm.Protocol(folds=3, repeats=1), seed=0, out="run")
+trial = chiasm.evaluate(cohort, ["late-fusion"], chiasm.Protocol(folds=3, repeats=1, draws=100), seed=0, out="run")
 document = json.loads(pathlib.Path("run/trial.json").read_text())
 row = next(row for row in document["recipes"] if row["name"] == "late-fusion")
 assert document["cohort"]["target"]["kind"] == "count" and row["metric"] == "r2" and row["mean"] > 0.05, row

@@ -131,7 +131,7 @@ def test_a_transfer_model_is_scored_on_other_patients(run: Run, tmp_path: Path) 
     made = tmp_path / "made"
     assert run("fit", own, "--recipe", "transfer", "--source", model, "--out", made).code == 0
     shutil.rmtree(model)
-    assert run("validate", made, new, "--out", tmp_path / "validated").code == 0
+    assert run("validate", made, new, "--out", tmp_path / "validated", "--draws", 100).code == 0
     assert run("predict", made, new, "--out", tmp_path / "new.csv").code == 0
     assert len(pd.read_csv(tmp_path / "new.csv")) == 50
 

@@ -110,7 +110,7 @@ def test_fit_then_predict(run: Run, once: CohortFolder, tmp_path: Path, done: Co
 
 def test_in_python_what_is_prepared_serves_every_recipe(once: CohortFolder, done: Counter[str]) -> None:
     ready = api.prepare(api.open_cohort(once.manifest), [RECIPE, "single:slide"], jobs=1)
-    protocol = chiasm.Protocol(folds=2, repeats=1)
+    protocol = chiasm.Protocol(folds=2, repeats=1, draws=100)
     trial = api.evaluate(ready, [RECIPE], protocol, jobs=1)
     models = [api.fit(ready, name) for name in (RECIPE, "single:slide")]
     assert [len(model.predict(ready.cohort)) for model in models] == [30, 30]

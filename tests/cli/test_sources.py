@@ -68,7 +68,7 @@ def test_a_manifest_names_its_sources_and_the_model_needs_none(
     assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
     other = written(tmp_path, "other", 50)
     other.write_text('sources = ["../lent/cohort.toml"]\n' + other.read_text())
-    assert run("validate", tmp_path / "one", other, "--out", tmp_path / "validated").code == 0
+    assert run("validate", tmp_path / "one", other, "--out", tmp_path / "validated", "--draws", 100).code == 0
     refused = run("evaluate", own, "--recipes", "transfer", "--out", tmp_path / "run")
     assert refused.code == 2 and "there is no such file" in refused.err and not (tmp_path / "run").exists()
 

@@ -121,7 +121,7 @@ def test_what_is_no_frame_is_refused_in_a_sentence(patients: object, modalities:
 
 def test_one_recipe_by_its_name_is_a_trial_of_one() -> None:
     cohort = made(rna=RNA)
-    trial = chiasm.evaluate(cohort, "single:rna", chiasm.Protocol(folds=2, repeats=1), jobs=1)
+    trial = chiasm.evaluate(cohort, "single:rna", chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
     assert "single:rna" in set(trial.table()["recipe"])
 
 

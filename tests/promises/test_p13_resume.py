@@ -194,10 +194,9 @@ def test_a_write_that_fails_leaves_the_checkpoint_before_it(
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 500, -1])
-def test_a_truncated_checkpoint_is_named(data: Any, keep: int, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_named(data: Any, unstopped: Any, keep: int, tmp_path: Path) -> None:
     file = tmp_path / "block-0.safetensors"
-    run(data, file)
-    file.write_bytes(file.read_bytes()[:keep])
+    file.write_bytes(unstopped[3].read_bytes()[:keep])
     with pytest.raises(ArtifactError, match=r"'block-0\.safetensors'"):
         run(data, file)
 

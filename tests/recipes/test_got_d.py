@@ -18,6 +18,7 @@ from chiasm.recipes.adaptation.lora import LoRARecipe
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
 from chiasm.testing.laws import differing, folder_bytes
+from lighter_trials import ridges_by_day
 from tiny_models import tiny_models
 
 pytest.importorskip("ot")
@@ -115,9 +116,9 @@ def test_in_a_trial_no_test_patient_is_seen(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(got_d.GotD, "chosen", noted)
     recipe = make_recipe(f"got-d:site=north,{QUICK}")
-    trial = chiasm.evaluate(
-        cohort, [recipe], chiasm.Protocol(folds=2, repeats=1, draws=100, inner_folds=2), jobs=1, out=tmp_path / "run"
-    )
+    protocol = chiasm.Protocol(folds=2, repeats=1, draws=100, inner_folds=2)
+    with ridges_by_day():
+        trial = chiasm.evaluate(cohort, [recipe], protocol, jobs=1, out=tmp_path / "run")
     frame = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
     tested = [set(part["patient"]) for _, part in frame.groupby("fold")]
     assert seen and all(any(not ids & test for test in tested) for ids in seen)

@@ -37,6 +37,7 @@ from chiasm.heads.head import Head
 from chiasm.merging import merge_latents, merge_states, spherical_mean
 from chiasm.metrics.scores import score
 from chiasm.tokens import Tokens
+from lighter_trials import ridges_by_day
 from small_recipes import at_night
 
 every_domain = pytest.mark.parametrize("domain", DOMAINS)
@@ -353,7 +354,8 @@ def test_11_recipes_are_picked_on_inner_folds_never_by_test_score() -> None:
         for family in ("single", "fusion")
         for from_many in (True, False)
     ]
-    trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=3, repeats=1, draws=100), jobs=1)
+    with ridges_by_day():
+        trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=3, repeats=1, draws=100), jobs=1)
     table = trial.table().set_index("recipe")["mean"]
     assert table["fusion-test"] == 1.0 and table["fusion-inner"] == 0.0  # what a choice by test score would take
     assert (trial.verdict.best_single, trial.verdict.best_fused) == ("single-inner", "fusion-inner")

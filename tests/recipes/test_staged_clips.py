@@ -83,7 +83,7 @@ def test_text_sound_and_film_are_trained_stage_by_stage_in_one_trial(
     assert cohort.modalities == ("audio", "note", "video") and lacking == [6, 6, 6]
     name = "staged:epochs=6,unimodal=0.34,rebuild=0.34,latent_width=8"
     trial = chiasm.evaluate(
-        cohort, [name, "late-fusion"], chiasm.Protocol(folds=2, repeats=1), out=tmp_path / "run", jobs=1
+        cohort, [name, "late-fusion"], chiasm.Protocol(folds=2, repeats=1, draws=100), out=tmp_path / "run", jobs=1
     )
     table = trial.table()
     assert table["recipe"].str.startswith("staged").any() and np.isfinite(table["mean"]).all()

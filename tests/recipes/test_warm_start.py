@@ -282,7 +282,7 @@ def test_model_page_and_trial_say_how_often_a_source_was_kept(tmp_path: Path) ->
     cohort = synthetic_parts("classification", 63, 0).cohort()
     cohort = replace(cohort, ids=np.array([f"own-{name}" for name in cohort.ids]))
     source.save(tmp_path / "other" / "model")
-    recipe, rules = tiny("healnet", warm=True), chiasm.Protocol(folds=2, repeats=1)
+    recipe, rules = tiny("healnet", warm=True), chiasm.Protocol(folds=2, repeats=1, draws=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", chiasm.FindingWarning)
         made = chiasm.fit(cohort, recipe.name, sources=[tmp_path / "other" / "model"])
