@@ -63,7 +63,7 @@ def test_the_screen_and_the_page_say_what_pays(folder: Path, run: Run) -> None:
         (["--file", "NOISE", "--shares", "a"], "are no percentages"),
         (["--file", "NOISE", "--contrast", "noise"], "names no two embeddings"),
         (["--file", "NOISE", "--contrast", "noise:other"], "no embedding here: there are noise, raw, random"),
-        (["--file", "NOISE", "--layers"], "layers are those of one encoder"),
+        (["--file", "NOISE", "--layers"], "of one encoder: name one (--encoder)"),
         (["--file", "NOISE", "--page", "x.txt"], "must end in .html"),
     ],
 )

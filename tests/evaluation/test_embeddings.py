@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +13,11 @@ from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 
 import chiasm
 from chiasm.api.embedding import Embedded
-from chiasm.evaluation.embeddings.judged import learned_from
+from chiasm.evaluation.embeddings.judged import judged, learned_from
 from chiasm.evaluation.embeddings.likeness import likeness, stages
 from chiasm.evaluation.embeddings.outliers import find_outliers
 from chiasm.evaluation.embeddings.pairs import mine_confusing_pairs
-from chiasm.evaluation.embeddings.protocol import Asked, Task, _picked, _redrawn, learn
+from chiasm.evaluation.embeddings.protocol import Asked, Curve, Task, _picked, _redrawn, learn
 from chiasm.evaluation.embeddings.shares import nested_parts, require_shares
 from chiasm.evaluation.embeddings.spread import participation_ratio, principal_components, spread_of
 from chiasm.evaluation.folded import folded
@@ -212,3 +215,61 @@ def test_confusing_pairs_are_those_of_all_pairs_whatever_the_block() -> None:
     for wrong in ({"alike": 2.0}, {"most": 0}, {"apart": [1]}):
         with pytest.raises(ValueError):
             mine_confusing_pairs(a, b, **wrong)  # type: ignore[arg-type]
+
+
+def test_the_bounds_accept_every_pair_of_mediconfusion(shared_data: Path) -> None:
+    file = shared_data / "wings" / "mediconfusion-text" / "dataset.json"
+    given = list(json.loads(file.read_text(encoding="utf-8")).values())
+    near, far = (np.array([own[name] for own in given]) for name in ("BiomedCLIP_sim", "DINO_sim"))
+    a, b = (np.zeros((2 * len(given), 2 * len(given))) for _ in range(2))  # each pair in a plane of its own
+    for vectors, cosine in ((a, near), (b, far)):
+        first = 2 * np.arange(len(given))
+        vectors[first, first] = 1.0
+        vectors[first + 1, first], vectors[first + 1, first + 1] = cosine, np.sqrt(1 - cosine**2)
+    found = mine_confusing_pairs(a, b, most=1_000, block=64)
+    assert len(found) == len(given) == 176
+    order = np.argsort(-(near - far), kind="stable")
+    np.testing.assert_array_equal(found["first"], 2 * order)
+    np.testing.assert_allclose(found["similarity_b"], far[order])
+
+
+def one_curve(method: str, value: float, name: str = "v") -> Curve:
+    drawn = value + np.random.default_rng(0).normal(scale=0.01, size=(2, 100))
+    return Curve((name, method, 100.0), 80.0, 1.0, [(value + np.array([[0.0], [0.01]]), drawn)], "")
+
+
+def test_an_adapted_network_is_compared_with_the_probe_of_the_frozen_one() -> None:
+    table, raw, _ = made()
+    cohort = chiasm.cohort_from_frames(table, {"m": raw}, target=chiasm.Classification("y"))
+    known = folded(cohort, chiasm.Protocol(folds=2, repeats=1, draws=100), 0)
+    found = [one_curve("probe", 0.8), one_curve("lora", 0.9), one_curve("probe", 0.7, "raw")]
+    told = judged(known, found, {"v": 8}, [("v", "raw")], 0.01)
+    rows = told.table.set_index(["embedding", "method"])
+    assert rows.loc[("v", "lora"), "against"] == "v by probe" and rows.loc[("v", "probe"), "against"] == "raw"
+    assert rows.loc[("v", "lora"), "difference"] == pytest.approx(0.1)
+    assert told.sentences[1].startswith("Learned from all training patients (80): 'v by lora' against 'v by probe'")
+
+
+@pytest.mark.nightly
+def test_layers_and_an_adapted_network_of_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from tiny_models import tiny_models
+
+    models, rng = tiny_models(tmp_path / "models"), np.random.default_rng(0)
+    table = pd.DataFrame({"y": np.arange(40) % 2}, index=[f"{k:02d}" for k in range(40)])
+    scans = {}
+    for case, sick in table["y"].items():
+        scans[case] = tmp_path / f"{case}.png"
+        Image.fromarray((rng.integers(0, 120, (32, 32)) + 60 * sick).astype(np.uint8)).save(scans[case])
+    cohort = chiasm.cohort_from_frames(
+        table, {"scan": scans}, target=chiasm.Classification("y"), kinds={"scan": "image"}
+    )
+    found = chiasm.embed(
+        cohort, encoders=f"hf:{models / 'vit'}", layers=True, adapt="lora:epochs=1", shares=(100,), jobs=1,
+        protocol=chiasm.Protocol(folds=2, repeats=1, draws=100),
+    )  # fmt: skip
+    assert found.layers["stage"].tolist() == ["block 1", "block 2"] and (found.layers["metric"] > 0.8).all()
+    assert found.layers["cka_last"].iloc[-1] == pytest.approx(1.0)
+    own = found.table[found.table["embedding"] == f"hf:{models / 'vit'}"]
+    assert own["method"].tolist() == ["knn", "probe", "lora:epochs=1"] and own["metric"].notna().all()

@@ -13,7 +13,7 @@ import pandas as pd
 from chiasm.api.embedding_sources import Gathered, gathered
 from chiasm.api.encoding import engine_of
 from chiasm.artifact import write_text
-from chiasm.cohort import Unsupported
+from chiasm.cohort import Problem, Unsupported
 from chiasm.cohort.opened import Given
 from chiasm.compute.pool import default_jobs
 from chiasm.errors import count
@@ -21,7 +21,7 @@ from chiasm.evaluation import Protocol
 from chiasm.evaluation.embeddings.judged import judged
 from chiasm.evaluation.embeddings.likeness import likeness, stages
 from chiasm.evaluation.embeddings.outliers import FEWEST, find_outliers
-from chiasm.evaluation.embeddings.protocol import curves
+from chiasm.evaluation.embeddings.protocol import Adapted, curves
 from chiasm.evaluation.embeddings.shares import DRAWS, SHARES, require_shares
 from chiasm.evaluation.embeddings.spread import spread_of
 from chiasm.fitting.embedded.learned import METHODS, PROBE, require_methods
@@ -30,7 +30,9 @@ from chiasm.fitting.embedded.vectors import RandomFeatures, Seen, Vectors
 from chiasm.metrics.table import METRICS, primary_label
 from chiasm.progress import followed
 from chiasm.protocols import Model
+from chiasm.recipes import registry
 from chiasm.report.drawing import require_format
+from chiasm.specs import split_specs
 
 RAW, RANDOM = "raw", "random"
 RANDOM_WIDTH = 512
@@ -119,8 +121,10 @@ def embed(
     draws: int = DRAWS,
     baselines: bool = True,
     layers: bool = False,
+    adapt: str | Iterable[str | Any] = (),
     contrasts: Iterable[tuple[str, str]] = (),
     protocol: Protocol | None = None,
+    checked: Sequence[Problem] | None = None,
     seed: int = 0,
     jobs: int | None = None,
     engine: str = "local",
@@ -148,8 +152,11 @@ def embed(
         draws: how often a part is drawn anew.
         baselines: compare with the raw input and random features of it.
         layers: also probe the states after each block of the encoder's network, and compare them.
+        adapt: recipes that adapt the encoder's network, as "lora", learned on the same parts and compared with the
+            probe of the frozen one; slow, because the network is trained anew for each part.
         contrasts: pairs of embeddings to compare, beside each one with the raw input.
         protocol: folds, repeats and margin, as in `evaluate`.
+        checked: the result of `check_cohort`, if the cohort was checked already.
         seed: of the folds, the parts, the random features and the bootstrap.
         jobs, engine, progress: as in `evaluate`.
 
@@ -160,19 +167,23 @@ def embed(
     """
     named, parts, pool = require_methods(methods), require_shares(shares), require_pool(pool)
     specs = [encoders] if isinstance(encoders, str) else list(encoders)
+    recipes = split_specs(adapt) if isinstance(adapt, str) else list(adapt)
     ready = gathered(
         cohort, modality=modality, encoders=specs, files=files, models=list(models), pool=pool, baselines=baselines,
-        layers=layers, jobs=jobs, engine=engine, progress=progress,
+        layers=layers, inputs=bool(recipes), checked=checked, jobs=jobs, engine=engine, progress=progress,
     )  # fmt: skip
     seen: list[Seen] = [*ready.vectors]
     if ready.raw is not None:
         seen += [ready.raw, RandomFeatures(RANDOM, ready.raw, RANDOM_WIDTH, seed)]
+    adapted = None
+    if ready.adaptable is not None:
+        adapted = Adapted(ready.encoded, ready.adaptable, tuple(registry.resolve(recipes, ready.adaptable)))
     pairs = _pairs(ready, list(contrasts), [own.name for own in seen])
     used = protocol or Protocol()
     with followed("training sets", progress) as told:
         known, found = curves(
             ready.cohort, seen, named, parts, draws, used, seed=seed, jobs=jobs or default_jobs(),
-            execute=engine_of(engine), progress=told,
+            execute=engine_of(engine), progress=told, adapted=adapted,
         )  # fmt: skip
     judgement = judged(known, found, {own.name: own.width for own in seen}, pairs, used.margin)
     kind = known.target.kind

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.api.encoding import encode, encode_for, prepare
+from chiasm.api.encoding import encode, encode_for
 from chiasm.api.models import load_model
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Problem, Unsupported
 from chiasm.cohort.kinds import TABLE, as_read, has_form
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.encoding.checking import require_sound
 from chiasm.encoding.preparing import warn_of_findings
 from chiasm.errors import count
 from chiasm.evaluation.run import usable
@@ -40,6 +41,8 @@ class Gathered:
     vectors: tuple[Vectors, ...]
     raw: Vectors | RawColumns | None
     layers: tuple[Vectors, ...]
+    adaptable: Cohort | None
+    encoded: str
     notes: tuple[str, ...]
     leaks: tuple[str, ...]
 
@@ -54,6 +57,8 @@ def gathered(
     pool: str,
     baselines: bool,
     layers: bool,
+    inputs: bool,
+    checked: Sequence[Problem] | None,
     jobs: int | None,
     engine: str,
     progress: Callable[..., None] | None,
@@ -76,23 +81,24 @@ def gathered(
         if read.strangers:
             notes.append(f"{count(read.strangers, 'row')} of '{read.vectors.name}' are of nobody in the cohort")
     specs = list(encoders) or ([] if given or models else [whole.encoders.get(chosen, "") if chosen else ""])
-    if layers and len(specs) != 1:
-        raise Unsupported("layers are those of one encoder: name one, and no other source of embeddings beside files")
-    ready = prepare(whole.with_modalities([chosen]), jobs=jobs, engine=engine, progress=quiet) if chosen else None
-    if ready is not None:
-        warn_of_findings(ready.checked, stacklevel=3)
+    if (layers or inputs) and len(specs) != 1:
+        raise Unsupported("layers are read, and a network is adapted, of one encoder: name one (--encoder)")
     base = whole.with_modalities([chosen]) if chosen else whole
+    _require_not_encoded(base, specs, layers or inputs)
+    findings = require_sound(base, checked)
+    if checked is None:
+        warn_of_findings(findings, stacklevel=3)
     states: list[Vectors] = []
+    adaptable: Cohort | None = None
+    encoded = ""
     for spec in specs:
-        assert chosen is not None and ready is not None  # asked for, or `_modality` has refused
+        assert chosen is not None  # asked for, or `_modality` has refused
         named = {chosen: spec} if spec else None
-        if spec or layers:
-            own = encode(base, named, inputs=layers, jobs=jobs, engine=engine, progress=quiet).cohort
-        else:
-            own = ready.cohort
-        called = spec or (own.encodings[chosen].encoder if chosen in own.encodings else chosen)
-        vectors.append(pooled_vectors(own, chosen, called, pool))
+        own = encode(base, named, inputs=layers or inputs, jobs=jobs, engine=engine, progress=quiet).cohort
+        encoded = spec or (own.encodings[chosen].encoder if chosen in own.encodings else chosen)
+        vectors.append(pooled_vectors(own, chosen, encoded, pool))
         states = layer_vectors(own, chosen, pool) if layers else []
+        adaptable = own if inputs else None
     for model in models:
         fitted = load_model(model) if isinstance(model, str | Path) else model
         own_name = str(fitted.recipe) if isinstance(fitted, FittedModel) else "model"
@@ -105,9 +111,17 @@ def gathered(
     raw = _raw(base, chosen, jobs, engine, quiet) if baselines and chosen else None
     if baselines and raw is None:
         notes.append(_no_raw(whole, chosen))
-    findings = () if ready is None else ready.findings
     leaks = tuple(own.words for own in findings if own.leak)
-    return _compared(whole, vectors, raw, states, notes, leaks)
+    return _compared(whole, vectors, raw, states, adaptable, encoded, notes, leaks)
+
+
+def _require_not_encoded(cohort: Cohort, specs: Sequence[str], inputs: bool) -> None:
+    """Refuse a modality that was encoded already, where another encoder is asked for, or its network."""
+    for name, own in cohort.encodings.items():
+        if inputs or any(specs):
+            raise Unsupported(
+                f"modality '{name}' was encoded by '{own.encoder}' already: give the cohort as it was opened"
+            )
 
 
 def _named(files: Any) -> dict[str, Path]:
@@ -185,6 +199,8 @@ def _compared(
     vectors: Sequence[Vectors],
     raw: Vectors | RawColumns | None,
     states: Sequence[Vectors],
+    adaptable: Cohort | None,
+    encoded: str,
     notes: list[str],
     leaks: tuple[str, ...],
 ) -> Gathered:
@@ -212,6 +228,8 @@ def _compared(
         tuple(own.take(rows) for own in vectors),
         None if raw is None else raw.take(rows),
         tuple(own.take(rows) for own in states),
+        None if adaptable is None else adaptable.subset(rows),
+        encoded,
         tuple(notes),
         leaks,
     )

@@ -18,12 +18,12 @@ from chiasm.cli.options import (
     Json,
     Repeats,
     Seed,
+    checked,
     for_json,
     require_page,
     require_picture,
     require_table,
     show_written,
-    sound,
     told_how_to_go_on,
 )
 
@@ -48,6 +48,9 @@ def embed(
     draws: Annotated[int, typer.Option(min=1, help="How often each part is drawn.")] = 5,
     baselines: Annotated[bool, typer.Option(help="Compare with the raw input and random features of it.")] = True,
     layers: Annotated[bool, typer.Option("--layers", help="Also probe the network after each of its blocks.")] = False,
+    adapt: Annotated[
+        str, typer.Option(help="Recipes that adapt the encoder's network on the same parts, as lora: slow.")
+    ] = "",
     contrast: Annotated[
         list[str] | None, typer.Option(metavar="A:B", help="Two embeddings to compare; again for each.")
     ] = None,
@@ -80,11 +83,13 @@ def embed(
     parts, pairs = _shares(shares), [_pair(own) for own in contrast or ()]
     api.hush_findings()
     protocol = api.Protocol(folds=folds, repeats=repeats, ignore_folds=ignore_folds, margin=margin)
+    opened, problems = checked(cohort)
     with screen.Progressing("training sets") as progress, told_how_to_go_on(None):
         found = api.embed(
-            sound(cohort), modality=modality, encoders=encoder or (), files=file or (), models=model or (), pool=pool,
-            methods=methods, shares=parts, draws=draws, baselines=baselines, layers=layers, contrasts=pairs,
-            protocol=protocol, seed=seed, jobs=jobs, engine=engine, progress=progress,
+            opened, modality=modality, encoders=encoder or (), files=file or (), models=model or (), pool=pool,
+            methods=methods, shares=parts, draws=draws, baselines=baselines, layers=layers, adapt=adapt,
+            contrasts=pairs, protocol=protocol, checked=problems, seed=seed, jobs=jobs, engine=engine,
+            progress=progress,
         )  # fmt: skip
     if out is not None:
         api.write_predictions(found.table.set_index("embedding"), out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from chiasm.evaluation.contrasts import UNKNOWN, Contrast, contrast
-from chiasm.evaluation.embeddings.protocol import WHOLE, Curve
+from chiasm.evaluation.embeddings.protocol import WHOLE, Curve, Key
 from chiasm.evaluation.estimates import NOT_KNOWN, Estimate, estimate, estimate_of_labels
 from chiasm.evaluation.folded import Folded
 from chiasm.evaluation.sentences import contrast_sentence
+from chiasm.fitting.embedded.learned import METHODS, PROBE
 from chiasm.metrics.table import primary_label
 from chiasm.targets import kind_of
 
@@ -49,17 +50,16 @@ def judged(
     n_test, n_train = (float(own) for own in np.mean(sizes, axis=0))
     by = {curve.key: curve for curve in found}
     metric, sentences, rows = primary_label(kind), [], []
-    compared: dict[tuple[str, str, float], tuple[str, Contrast, str]] = {}
-    for method in dict.fromkeys(key[1] for key in by):
-        for share in dict.fromkeys(key[2] for key in by):
-            for one, other in pairs:
-                ours, theirs = by[one, method, share], by[other, method, share]
-                if ours.why or theirs.why:
-                    continue
-                apart = contrast(ours.values, theirs.values, n_test=n_test, n_train=n_train)
-                outcome, said = contrast_sentence(one, other, apart, metric, margin)
-                compared.setdefault((one, method, share), (other, apart, outcome))
-                sentences.append(f"By {method}, {learned_from(share, ours.patients)}: {said}")
+    compared: dict[Key, tuple[str, Contrast, str]] = {}
+    for ours, theirs, how in _compared(by, pairs):
+        if ours.why or theirs.why:
+            continue
+        apart = contrast(ours.values, theirs.values, n_test=n_test, n_train=n_train)
+        one, other = (ours.key[0], theirs.key[0]) if how else (_called(own.key) for own in (ours, theirs))
+        outcome, said = contrast_sentence(one, other, apart, metric, margin)
+        compared.setdefault(ours.key, (other, apart, outcome))
+        learned = learned_from(ours.key[2], ours.patients)
+        sentences.append(f"{how}{learned}: {said}" if how else f"{learned[:1].upper()}{learned[1:]}: {said}")
     for key, curve in by.items():
         name, method, share = key
         told = _estimated(kind, curve)
@@ -70,6 +70,22 @@ def judged(
              against, *shown, outcome, curve.why)
         )  # fmt: skip
     return Judged(pd.DataFrame(rows, columns=list(COLUMNS)), (*sentences, *_too_few(found)))
+
+
+def _compared(by: dict[Key, Curve], pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Curve, Curve, str]]:
+    """Pairs of embeddings by each method that both are learned by, then adapted networks beside their frozen probe."""
+    for method in dict.fromkeys(key[1] for key in by):
+        for share in dict.fromkeys(key[2] for key in by):
+            for one, other in pairs:
+                if (one, method, share) in by and (other, method, share) in by:
+                    yield by[one, method, share], by[other, method, share], f"By {method}, "
+    for (name, method, share), curve in by.items():
+        if method not in METHODS and (name, PROBE, share) in by:
+            yield curve, by[name, PROBE, share], ""
+
+
+def _called(key: Key) -> str:
+    return f"{key[0]} by {key[1]}"
 
 
 def learned_from(share: float, patients: float) -> str:

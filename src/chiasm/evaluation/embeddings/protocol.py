@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.compute.isolation import kept_randomness, seeded, threads_for
 from chiasm.evaluation.contrasts import Values, whole_values
 from chiasm.evaluation.embeddings.shares import nested_parts
-from chiasm.evaluation.fits import Execute
+from chiasm.evaluation.fits import Execute, said_of, with_horizons, without_values
 from chiasm.evaluation.folded import Folded, folded
 from chiasm.evaluation.intervals import Counts
 from chiasm.evaluation.protocol import Protocol, Split
@@ -35,6 +36,21 @@ Key = tuple[str, str, float]
 
 
 @dataclass(frozen=True)
+class Adapted:
+    """Recipes that adapt an encoder's network, learned on the same parts as the embedding of the frozen one.
+
+    Args:
+        name: of the frozen encoder's embedding.
+        cohort: the patients of the protocol, in its order, encoded with the inputs of the network.
+        recipes: the recipes, whose names stand for the way to learn.
+    """
+
+    name: str
+    cohort: Cohort
+    recipes: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is learned in each fold: embeddings by row of the cohort, by these methods, on these shares."""
 
@@ -43,6 +59,7 @@ class Asked:
     methods: tuple[str, ...]
     shares: tuple[float, ...]
     seed: int
+    adapted: Adapted | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +94,8 @@ class Curve:
     Attributes:
         key: which.
         patients: mean number of patients learned from.
-        setting: median of the settings that inner folds chose: k, or the penalty in units of information.
+        setting: median of the settings that inner folds chose: k, or the penalty in units of information; of a recipe
+            that adapts the network its trained parameters.
         values: the primary metric in folds and draws, as `contrasts.contrast` takes it; empty where `why` says that too
             few are left.
         why: why nothing is told; "" where something is.
@@ -110,7 +128,21 @@ def learn(asked: Asked, task: Task) -> tuple[Task, dict[float, Part], dict[Key, 
                 for method in asked.methods:
                     learned = METHODS[method](pupils, known, tested)
                     found[seen.name, method, share] = Answer(learned.frame, learned.setting)
+            if asked.adapted is not None:
+                found |= _adapt(asked.adapted, split, train, share, seed)
     return task, told, found
+
+
+def _adapt(adapted: Adapted, split: Split, train: Ints, share: float, seed: int) -> dict[Key, Answer]:
+    """Adapt the network to a part of a training set by each recipe, and ask about the tested patients."""
+    cohort, test = with_horizons(adapted.cohort.subset(train)), adapted.cohort.subset(split.test)
+    found: dict[Key, Answer] = {}
+    for recipe in adapted.recipes:
+        with without_values(recipe, split):
+            model = recipe.fit(cohort, seed=seed, checkpoint=None, device="cpu")
+            frame = said_of(model, test.with_target(None, None)).loc[list(test.ids)]
+        found[adapted.name, recipe.name, share] = Answer(frame, float(model.trained_parameters))
+    return found
 
 
 def curves(
@@ -125,6 +157,7 @@ def curves(
     jobs: int,
     execute: Execute,
     progress: Callable[[int, int], None],
+    adapted: Adapted | None = None,
 ) -> tuple[Folded, list[Curve]]:
     """Learn from every embedding on the folds of a trial, by every method and on every share.
 
@@ -133,6 +166,7 @@ def curves(
         seen: the embeddings, by row of the cohort.
         draws: how often the parts of a training set are drawn; the whole is learned from once.
         progress: called with (finished, all) draws of training sets.
+        adapted: recipes that adapt the network of one of the embeddings, which take far longer.
 
     Raises:
         Unsupported: no target, or two embeddings of one name.
@@ -149,14 +183,17 @@ def curves(
         raise Unsupported("every patient of the protocol has a known outcome: leave the others out first")
     often = draws if any(share < WHOLE for share in shares) else 1
     tasks = [Task(split, draw, draw == 0) for split in known.splits for draw in range(often)]
-    asked = Asked(known.cohort, tuple(seen), tuple(methods), tuple(shares), seed)
+    asked = Asked(known.cohort, tuple(seen), tuple(methods), tuple(shares), seed, adapted)
     parts: dict[tuple[str, int], dict[float, Part]] = {}
     answers: dict[tuple[str, int], dict[Key, Answer]] = {}
     progress(0, len(tasks))
     for done, (task, told, found) in enumerate(execute(learn, asked, tasks, jobs), start=1):
         parts[task.split.key, task.draw], answers[task.split.key, task.draw] = told, found
         progress(done, len(tasks))
-    keys = [(name, method, share) for share in shares for name in names for method in methods]
+    ways = {name: list(methods) for name in names}
+    if adapted is not None:
+        ways[adapted.name] += [recipe.name for recipe in adapted.recipes]
+    keys = [(name, method, share) for share in shares for name in names for method in ways[name]]
     return known, [_curve(known, key, often if key[2] < WHOLE else 1, parts, answers, seed) for key in keys]
 
 
