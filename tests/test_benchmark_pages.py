@@ -67,5 +67,5 @@ def test_the_recipe_that_inner_folds_like_best_is_picked(monkeypatch: pytest.Mon
 def test_the_page_of_embeddings_is_what_its_results_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = ROOT / "docs" / "embeddings.md"
     copy = Path(shutil.copy(page, tmp_path / "page.md"))
-    made("embeddings", monkeypatch)["write_part"](ROOT / "benchmarks" / "results" / "embeddings.jsonl", copy)
+    made("embeddings", monkeypatch)["write_part"](ROOT / "benchmarks" / "results" / "embeddings.txt", copy)
     assert copy.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
