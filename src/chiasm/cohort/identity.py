@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.shared_words import most_edits, possible_pairs
 from chiasm.errors import Unsupported
+from chiasm.progress import followed
 
 Ints = NDArray[np.int_]
 OVER = ("shorter", "longer")
@@ -79,7 +80,12 @@ def identity(a: str, b: str, over: str = "shorter") -> float:
 
 
 def identity_groups(
-    sequences: Sequence[str], threshold: float, *, over: str = "shorter", both_strands: bool = False
+    sequences: Sequence[str],
+    threshold: float,
+    *,
+    over: str = "shorter",
+    both_strands: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Identical:
     """Group sequences so that no two of different groups have an identity of `threshold` or more.
 
@@ -91,6 +97,7 @@ def identity_groups(
         threshold: identity above 0 and at most 1, as in `identity`.
         over: "shorter", by which a fragment is of the group of its whole, or "longer".
         both_strands: DNA is also compared with the other strand (its reverse complement).
+        progress: called with (sequences compared with all others, all); None draws a bar in a terminal or notebook.
 
     Raises:
         ValueError: no sequence, an empty one, a threshold outside of 0 to 1, one that more than a twentieth of shuffled
@@ -98,6 +105,9 @@ def identity_groups(
         Unsupported: edlib is not installed.
     """
     _require(over, threshold)
+    lacking = next((k for k, sequence in enumerate(sequences) if not isinstance(sequence, str)), None)
+    if lacking is not None:
+        raise ValueError(f"sequence {lacking + 1:,} is no text: leave it out")
     plain = [re.sub(r"\s+", "", sequence).upper() for sequence in sequences]
     if not plain:
         raise ValueError("there is no sequence to group")
@@ -115,7 +125,8 @@ def identity_groups(
             f"an identity of {threshold:g} is reached by {by_chance:.0%} of sequences that are shuffled, so that all "
             "would be one group by chance: give a higher threshold, or compare proteins in place of their DNA"
         )
-    parent, aligned, linked = _linked(list(first), threshold, over, both_strands)
+    with followed("sequences", progress) as told:
+        parent, aligned, linked = _linked(list(first), threshold, over, both_strands, told)
     roots = np.array([_root(parent, row) for row in range(len(first))])[member]
     _, start, groups = np.unique(roots, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(start))
@@ -124,25 +135,32 @@ def identity_groups(
     return Identical(rank[groups], threshold, over, pairs, aligned, linked, repeats, by_chance)
 
 
-def _linked(sequences: list[str], threshold: float, over: str, both: bool) -> tuple[list[int], int, int]:
+def _linked(
+    sequences: list[str], threshold: float, over: str, both: bool, told: Callable[[int, int], None]
+) -> tuple[list[int], int, int]:
     """Return the forest of groups, how many pairs were aligned, and how many of these reach the threshold."""
     parent = list(range(len(sequences)))
-    align, mode = _edlib().align, _mode(over)
     aligned = linked = 0
     strands = [sequences, [turned(own) for own in sequences]] if both else [sequences]
-    for others in strands:
+    for number, others in enumerate(strands):
         for i, rows in possible_pairs(sequences, others, threshold, over=over):
+            told(number * len(sequences) + i + 1, len(strands) * len(sequences))
             for j in rows.tolist():
                 a, b = _root(parent, i), _root(parent, j)
                 if a == b:
                     continue
-                shorter, longer = sorted((sequences[i], others[j]), key=len)
-                edits = most_edits(len(shorter if over == "shorter" else longer), threshold)
                 aligned += 1
-                if align(shorter, longer, mode=mode, task="distance", k=edits)["editDistance"] >= 0:
+                if _reaches(sequences[i], others[j], threshold, over):
                     parent[max(a, b)] = min(a, b)
                     linked += 1
     return parent, aligned, linked
+
+
+def _reaches(a: str, b: str, threshold: float, over: str) -> bool:
+    """Align two sequences exactly, as far as the threshold allows edits."""
+    shorter, longer = sorted((a, b), key=len)
+    edits = most_edits(len(shorter if over == "shorter" else longer), threshold)
+    return bool(_edlib().align(shorter, longer, mode=_mode(over), task="distance", k=edits)["editDistance"] >= 0)
 
 
 def _by_chance(sequences: Sequence[str], threshold: float, over: str) -> float:
@@ -153,7 +171,7 @@ def _by_chance(sequences: Sequence[str], threshold: float, over: str) -> float:
     reached = 0
     for _ in range(SHUFFLED):
         a, b = ("".join(rng.permutation(list(sequences[row]))) for row in rng.choice(len(sequences), 2, replace=False))
-        reached += identity(a, b, over) >= threshold
+        reached += _reaches(a, b, threshold, over)
     return reached / SHUFFLED
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,7 @@ def identity_split(
     over: str = "shorter",
     both_strands: bool = False,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> IdentitySplit:
     """Split sequences into parts between which no two have an identity of `threshold` or more.
 
@@ -52,7 +53,7 @@ def identity_split(
 
     Args:
         sequences: as in `identity_groups`; a Series keeps its index.
-        threshold, over, both_strands: as in `identity_groups`.
+        threshold, over, both_strands, progress: as in `identity_groups`.
         parts: name to share, which are made to sum to 1; 80 % train, 10 % valid, 10 % test if not given.
 
     Raises:
@@ -63,7 +64,7 @@ def identity_split(
     if len(asked) < 2 or not all(np.isfinite(share) and share > 0 for share in asked.values()):
         raise ValueError("a split has two parts, each with a share above zero: parts={'train': 0.8, 'test': 0.2}")
     index = sequences.index if isinstance(sequences, pd.Series) else pd.RangeIndex(len(sequences))
-    identical = identity_groups(list(sequences), threshold, over=over, both_strands=both_strands)
+    identical = identity_groups(list(sequences), threshold, over=over, both_strands=both_strands, progress=progress)
     groups = identical.groups
     sizes = np.bincount(groups)
     if len(sizes) < len(asked):
