@@ -36,7 +36,10 @@ _PUBLIC = {
     "at_prevalence": "chiasm.api",
     "bench": "chiasm.api",
     "bench_compare": "chiasm.api",
+    "bench_forgetting": "chiasm.api.bench_reports",
     "bench_score": "chiasm.api",
+    "bench_skills": "chiasm.api.bench_reports",
+    "bench_table": "chiasm.api.bench_reports",
     "check_cohort": "chiasm.api",
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
@@ -72,6 +75,7 @@ _PUBLIC = {
     "open_seal": "chiasm.api",
     "screen_identifiers": "chiasm.api",
     "seal": "chiasm.api",
+    "segbook_claims": "chiasm.api.bench_reports",
     "serve": "chiasm.api",
     "serving_app": "chiasm.api",
     "sign_model": "chiasm.api",
@@ -161,6 +165,7 @@ if TYPE_CHECKING:
         write_methods,
         write_supplement,
     )
+    from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation
     from chiasm.cohort import (

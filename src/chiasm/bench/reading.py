@@ -210,6 +210,6 @@ def answer_stands_in(item: Item) -> bool:
 
 
 def _question(item: Item) -> tuple[str, ...]:
-    """What makes two items the same: question, options and files."""
+    """What makes two items the same: question, context, options and files."""
     files = (str(own.path) for own in item.attachments)
-    return (folded(item.question), *sorted(map(folded, item.options)), *files)
+    return (folded(item.question), item.context, *sorted(map(folded, item.options)), *files)

@@ -72,6 +72,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm bench medqa --data medical-qa --model lm:smol.gguf --out run",
         "chiasm bench mediconfusion --data mediconfusion --model python:mine:answer --out run --limit 100",
         "chiasm bench compare a b --out table.tex",
+        "chiasm bench skills run other-run",
+        "chiasm bench forgetting before after --learned micro-bench",
     ),
     "similar": ("chiasm similar rna cohort.toml --patient case-007", "chiasm similar model cohort.toml --score"),
 }

@@ -18,9 +18,19 @@ PLACES = {
     "pubmedqa": "chiasm.bench.suites.pubmedqa:PUBMEDQA",
     "pubmedqa-conclusion": "chiasm.bench.suites.pubmedqa:PUBMEDQA_CONCLUSION",
     "slake": "chiasm.bench.suites.slake:SLAKE",
+    "pathmmu": "chiasm.bench.suites.pathmmu:PATHMMU",
+    "pathmmu-tiny": "chiasm.bench.suites.pathmmu:PATHMMU_TINY",
+    "micro-bench": "chiasm.bench.suites.micro_bench:MICRO_BENCH",
+    "hemm": "chiasm.bench.suites.hemm:HEMM",
+    "multimed": "chiasm.bench.suites.generalists:MULTIMED",
+    "multimedbench": "chiasm.bench.suites.generalists:MULTIMEDBENCH",
+    "medmax": "chiasm.bench.suites.medmax:MEDMAX",
+    "med-mat": "chiasm.bench.suites.generalists:MED_MAT",
+    "olives": "chiasm.bench.suites.olives:OLIVES",
+    "biotalk": "chiasm.bench.suites.biotalk:BIOTALK",
 }
 """Name of a suite to its place."""
-RESERVED = ("list", "compare", "score", "run")
+RESERVED = ("list", "compare", "score", "run", "skills", "forgetting", "table", "claims")
 
 
 def suite_names() -> list[str]:
