@@ -56,7 +56,8 @@ def bench(
             and candidate are not asked again. None keeps nothing.
         limit: ask so many items, drawn in whole groups; said in the result.
         controls: ways of asking that run beside, of `blind`, `shuffled`, `no-question`, `no-context`, `rotated`; None:
-            all that have a meaning here; `["none"]`: none.
+            all that have a meaning here; `["none"]`: none. Only when named: `noise`, `blur`, `dark`, `coarse`, `jpeg`,
+            the images made worse.
         shots: worked examples for a language model, JSON lines that hold no item of the test.
         examples: how many of them.
         timeout: seconds that a command has for an item.

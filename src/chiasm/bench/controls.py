@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from chiasm.bench.corruptions import worse_images
 from chiasm.bench.item import Asked, Item, asked
 from chiasm.bench.marks import Marks, chosen
 
@@ -30,12 +31,14 @@ class Asking:
         told: what it is, in a phrase.
         change: what is shown of each item, with the order in which its options stand.
         applies: whether the items, and whether the candidate sees attachments, give it a meaning.
+        when_named: it runs only where it is asked for by its name.
     """
 
     name: str
     told: str
     change: Callable[[Sequence[Item], int], list[tuple[Asked, Order]]]
     applies: Callable[[Sequence[Item], bool], bool]
+    when_named: bool = False
 
 
 def as_it_is(items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, Order]]:
@@ -117,6 +120,7 @@ ASKINGS = (
         with_rotated_options,
         lambda items, sees: any(item.options for item in items),
     ),
+    *(Asking(name, told, change, _has_files, when_named=True) for name, (told, change) in worse_images().items()),
 )
 """The candidate itself and its controls, each a way of asking."""
 
@@ -132,7 +136,7 @@ def askings_for(items: Sequence[Item], sees: bool, names: Sequence[str] | None =
         if name not in known:
             raise ValueError(f"there is no control '{name}': choose from {', '.join(list(known)[1:])}, or none")
     fit = [own for own in ASKINGS if own.name == ITSELF or own.applies(items, sees)]
-    return [own for own in fit if names is None or own.name in (ITSELF, *names)]
+    return [own for own in fit if (not own.when_named if names is None else own.name in (ITSELF, *names))]
 
 
 def first_options(items: Sequence[Item], seed: int = 0) -> Marks:

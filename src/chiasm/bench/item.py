@@ -27,6 +27,11 @@ class Attachment:
         """True if the file can be handed to a candidate; releases often come without their images."""
         return self.path.is_file()
 
+    @property
+    def handed(self) -> Path:
+        """The file that a candidate is handed."""
+        return self.path
+
 
 @dataclass(frozen=True)
 class Item:
@@ -116,7 +121,7 @@ class Asked:
             "question": self.question,
             "context": self.context,
             "options": list(self.options),
-            "attachments": [{"kind": own.kind, "path": str(own.path)} for own in self.attachments if own.is_there],
+            "attachments": [{"kind": own.kind, "path": str(own.handed)} for own in self.attachments if own.is_there],
         }
 
 

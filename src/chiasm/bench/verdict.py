@@ -134,10 +134,10 @@ def verdict_of(
             uses[what], said = used(against[control], what, margin)
             if outcome not in (TOO_FEW, NOTHING) or what in ("image", "right image"):
                 told.append(said)
-    if any(item.attachments for item in marks.items) and BLIND not in against:
-        there = any(own.is_there for item in marks.items for own in item.attachments)
+    there = any(own.is_there for item in marks.items for own in item.attachments)
+    if any(item.attachments for item in marks.items) and not (there and sees):
         uses["image"] = "never shown"
-        why = "since it reads text alone" if there and not sees else "for none is here"
+        why = "since it reads text alone" if there else "for none is here"
         told.append(f"No image was shown, {why}: that is text alone.")
     told += [said for said in (position_told(positions), unread_told(marks)) if said]
     return BenchVerdict(outcome, " ".join(told), uses)

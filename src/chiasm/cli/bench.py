@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from chiasm import screen
+from chiasm.cli.bench_reports import claims, forgetting, skills, table
 from chiasm.cli.help import PlainCommand, write_examples
 from chiasm.cli.options import Draws, Json, Seed, require_writable, show_written
 
@@ -60,7 +61,8 @@ def run(
     controls: Annotated[
         str | None,
         typer.Option(
-            help="Of blind, shuffled, no-question, no-context, rotated; or none. Default: all that have a meaning."
+            help="Of blind, shuffled, no-question, no-context, rotated; or none. Default: all that have a meaning. "
+            "When named also noise, blur, dark, coarse, jpeg on the images."
         ),
     ] = None,
     shots: Annotated[
@@ -125,6 +127,10 @@ def compare(
     for note in found.notes:
         screen.hint(f"note: {note}")
     show_written(out)
+
+
+for _report in (skills, forgetting, table, claims):
+    app.command(_report.__name__, cls=PlainCommand)(_report)
 
 
 @app.command("list", cls=PlainCommand)
