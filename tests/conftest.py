@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+from importlib.util import cache_from_source, find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +29,23 @@ from command_line import Run, Said
 from examples import examples
 
 pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
+
+
+def nothing_is_compiled() -> bool:
+    """True in a fresh environment: importing compiles, for a quarter of a minute."""
+    spec = find_spec("sympy")  # imported late, and by much of what is tested
+    return bool(
+        spec and spec.origin and not sys.dont_write_bytecode and not Path(cache_from_source(spec.origin)).exists()
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Of several processes in a fresh environment one collects after the other, and reads what the first compiled."""
+    with (Path(tempfile.gettempdir()) / f"chiasm-tests-{os.getuid()}.turn").open("w") as turn:
+        if "PYTEST_XDIST_WORKER" in os.environ and nothing_is_compiled():
+            fcntl.flock(turn, fcntl.LOCK_EX)  # until it is closed, or the process ends
+        return (yield)
 
 
 def pytest_collection_finish() -> None:
