@@ -48,7 +48,7 @@ def test_the_screen_and_the_page_say_what_pays(folder: Path, run: Run) -> None:
     assert said.code == 0, said.err
     assert "By probe, learned from all training patients (30): 'good' against 'noise': " in said.out
     assert "At 10 % of the training patients there are too few to say" in said.out
-    assert "note: 1 patient of known outcome have no vector in 'good'" in said.err.replace("\n", " ")
+    assert "note: 'good' has no vector of 1 patient of known outcome" in said.err.replace("\n", " ")
     assert "Written:" in said.out and "Fälle" not in said.out + said.err + page.read_text(encoding="utf-8")
     assert len(pd.read_csv(out)) == 8  # two files, the raw input and random features, at two shares
     told = json.loads(run("embed", str(folder), *files[:2], *QUICK, "--json", "--no-baselines").out)

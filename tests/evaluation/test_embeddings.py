@@ -58,7 +58,7 @@ def test_an_embedding_of_the_signal_pays_and_too_few_are_said(found: Embedded) -
     assert few["metric"].isna().all() and few["why"].str.contains("fewer than the 10").all()
     assert any("At 1 % of the training patients there are too few to say" in own for own in found.sentences)
     assert any(own.startswith("By probe, learned from all training patients (60): 'good'") for own in found.sentences)
-    assert "1 row of 'good' are of nobody in the cohort" in found.notes
+    assert "'good' has 1 row of nobody in the cohort" in found.notes
     told = table.loc[("good", "probe", 25.0)]
     assert told["low"] < told["metric"] < told["high"] and 14 <= told["patients"] <= 16
 

@@ -104,6 +104,15 @@ def test_k_is_the_best_on_inner_folds_and_fits_into_them() -> None:
     assert best_of(np.full((2, 3), np.nan)) == 1
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_the_unit_of_vectors_changes_nothing(drawn: tuple[np.ndarray, np.ndarray], unit: float) -> None:
+    x, asked = drawn
+    own = pupils("classification", (x[:, 0] > 0).astype(int))
+    for method in (KNN, PROBE):
+        plain, scaled = METHODS[method](own, x, asked), METHODS[method](own, x * unit, asked * unit)
+        np.testing.assert_allclose(scaled.frame["p_1"], plain.frame["p_1"], atol=1e-5)
+
+
 def test_too_few_to_learn_from_are_told() -> None:
     with pytest.raises(TooFew, match="fewer than the 10"):
         pupils("classification", np.arange(9) % 2)

@@ -260,13 +260,14 @@ def _vector_notes(fixed: Mapping[str, Any]) -> list[str]:
     for name, values in fixed.items():
         constant = spread_of(values).constant
         if constant:
-            notes.append(f"{count(constant, 'column')} of {values.shape[1]:,} of '{name}' are the same for everybody")
+            told = f"'{name}' has {count(constant, 'column')} of {values.shape[1]:,} that tell no patient from another"
+            notes.append(told)
         if values.shape[1] == 1:
             notes.append(f"'{name}' has one column: by cosine every two patients are alike, or opposite")
         same = len(values) - len(np.unique(values, axis=0))
         if same and constant < values.shape[1]:
             notes.append(
-                f"{count(same, 'patient')} have the very vector of another one in '{name}': where these are records "
+                f"'{name}' has {count(same, 'patient')} with the very vector of another one: where these are records "
                 "of one person, name a column `group` in [patients], so that no fold divides them"
             )
     return notes

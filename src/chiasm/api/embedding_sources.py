@@ -79,7 +79,7 @@ def gathered(
         read = read_vectors(path, whole, name or None)
         vectors.append(read.vectors)
         if read.strangers:
-            notes.append(f"{count(read.strangers, 'row')} of '{read.vectors.name}' are of nobody in the cohort")
+            notes.append(f"'{read.vectors.name}' has {count(read.strangers, 'row')} of nobody in the cohort")
     specs = list(encoders) or ([] if given or models else [whole.encoders.get(chosen, "") if chosen else ""])
     if (layers or inputs) and len(specs) != 1:
         raise Unsupported("layers are read, and a network is adapted, of one encoder: name one (--encoder)")
@@ -211,7 +211,7 @@ def _compared(
     for own in vectors:
         lacking = int((keep & ~own.has).sum())
         if lacking:
-            notes.append(f"{count(lacking, 'patient')} of known outcome have no vector in '{own.name}'")
+            notes.append(f"'{own.name}' has no vector of {count(lacking, 'patient')} of known outcome")
         keep = keep & own.has
     if isinstance(raw, Vectors):
         keep = keep & raw.has

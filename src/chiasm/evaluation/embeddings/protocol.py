@@ -176,8 +176,9 @@ def curves(
     if draws < 1:
         raise ValueError(f"{draws} draws of the parts of a training set: one at least is needed")
     names = [own.name for own in seen]
-    if len(set(names)) < len(names):
-        raise Unsupported("two embeddings have one name: give each a name of its own")
+    for name in names:
+        if names.count(name) > 1:
+            raise Unsupported(f"two embeddings are called '{name}': give each a name of its own")
     known = folded(cohort, protocol, seed)
     if len(known.cohort) < len(cohort):
         raise Unsupported("every patient of the protocol has a known outcome: leave the others out first")

@@ -136,7 +136,8 @@ def _require_numbers(file: Path, values: NDArray[Any]) -> None:
         raise _refused(file, "is no matrix of numbers with a row for each patient", FIX)
     if not len(values):
         raise _refused(file, "holds no row", FIX)
-    wrong = int((~np.isfinite(np.asarray(values, np.float64)).all(axis=1)).sum())
+    with np.errstate(over="ignore"):  # what is too large for single precision is refused here
+        wrong = int((~np.isfinite(np.asarray(values, np.float32)).all(axis=1)).sum())
     if wrong:
         what = f"{count(wrong, 'row')} of {len(values):,} hold a number that is not finite"
         raise _refused(file, what, "leave these patients out, or encode them again")

@@ -90,6 +90,8 @@ def learn_probe(pupils: Pupils, known: Array, asked: Array) -> Learned:
     `LogisticRegression(C=1/penalty)` or `Ridge(penalty)` of scikit-learn on the scaled columns.
     """
     kind = pupils.target.kind
+    unit = float(np.abs(known).max(initial=0.0)) or 1.0  # a common unit changes nothing but what is tiny or huge
+    known, asked = known / unit, asked / unit
     projection = Projection.fit(known, COMPONENTS, alike=True)
     chosen = choose_penalty(kind, projection(known), pupils.outcome, pupils.folds, pupils.classes)
     link = chosen.model.linear_predictor(projection(asked))

@@ -38,9 +38,7 @@ def nearest_links(
         ks: numbers of neighbours, of which those above n count as n.
         classes: number of classes or labels.
     """
-    found, _ = Neighbours(np.asarray(known, np.float32)).nearest(
-        np.asarray(asked, np.float32), min(max(ks), len(known))
-    )
+    found, _ = Neighbours(_directions(known)).nearest(_directions(asked), min(max(ks), len(known)))
     units = TargetUnits.of(kind, outcome)
     inside = units.inside(outcome)
     loss = LOSSES[kind]
@@ -59,3 +57,11 @@ def nearest_links(
         column += width
     links = [units.outside(loss.link_of(own)) for own in votes]
     return np.stack(links)
+
+
+def _directions(vectors: Array) -> NDArray[np.float32]:
+    """Vectors of length one, in single precision, whatever their unit; zeros stay zeros."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
+    scaled = vectors / np.where(largest > 0, largest, 1.0)
+    size = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(size > 0, size, 1.0), np.float32)
