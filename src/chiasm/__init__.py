@@ -25,6 +25,7 @@ _PUBLIC = {
     "Problem": "chiasm.cohort",
     "Protocol": "chiasm.evaluation",
     "Regression": "chiasm.targets",
+    "Responses": "chiasm.targets",
     "Survival": "chiasm.targets",
     "Tokens": "chiasm.tokens",
     "Trial": "chiasm.evaluation",
@@ -41,11 +42,15 @@ _PUBLIC = {
     "bench_skills": "chiasm.api.bench_reports",
     "bench_table": "chiasm.api.bench_reports",
     "check_cohort": "chiasm.api",
+    "cka": "chiasm.metrics.similarity",
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
     "collect": "chiasm.api",
+    "compare_dissimilarities": "chiasm.metrics.similarity",
     "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
+    "dissimilarity_ceiling": "chiasm.metrics.similarity",
+    "dissimilarity_matrix": "chiasm.metrics.similarity",
     "embed": "chiasm.api",
     "encode": "chiasm.api",
     "evaluate": "chiasm.api",
@@ -70,6 +75,7 @@ _PUBLIC = {
     "mine_confusing_pairs": "chiasm.api",
     "monitor": "chiasm.api",
     "new_keys": "chiasm.api",
+    "noise_ceiling": "chiasm.metrics.noise_ceiling",
     "not_at_random": "chiasm.api",
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api",
@@ -191,6 +197,14 @@ if TYPE_CHECKING:
     from chiasm.errors import FindingWarning
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.validation import Validation
+    from chiasm.metrics.noise_ceiling import noise_ceiling
+    from chiasm.metrics.similarity import (
+        cka,
+        compare_dissimilarities,
+        dissimilarity_ceiling,
+        dissimilarity_matrix,
+    )
+    from chiasm.targets import Responses
     from chiasm.tokens import Tokens
 
 

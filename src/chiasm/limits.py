@@ -20,6 +20,8 @@ PATIENTS = 5_000_000  # each takes a kilobyte in a check
 SEAL_BYTES = 256 * MEGABYTE
 HORIZONS = 1000
 
+RESPONSE_BYTES = GIGABYTE  # of one item's file
+RESPONSE_VALUES = 20_000_000  # of one item, repetitions by channels
 GENE_SET_BYTES = 64 * MEGABYTE
 TRIPLES = 2_000_000  # of knowledge
 ENTITIES = 400_000  # of knowledge: a model holds the name of each and a vector, and these fit into its description

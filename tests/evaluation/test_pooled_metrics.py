@@ -12,7 +12,8 @@ from chiasm.evaluation.intervals import TestFold, fold_values, patient_draws, tr
 from chiasm.evaluation.spans import Span, survival_spans
 from chiasm.metrics.calibration import calibration_slope
 from chiasm.metrics.scores import METRICS, score, score_pooled
-from chiasm.targets import Outcome
+from chiasm.metrics.table import EXPLAINED
+from chiasm.targets import Outcome, kind_of
 from chiasm.targets.follow_up import cumulative_incidence
 
 N = 300
@@ -38,6 +39,7 @@ def trial(
         "competing": competing_of(np.ceil(np.minimum(death, left)), death <= left),
         "multilabel": Outcome(labels, None, KNOWN),
         "regression": Outcome(x + rng.normal(size=N), None, KNOWN),
+        "response": Outcome(np.stack([x, -x], axis=1) + rng.normal(size=(N, 2)), None, KNOWN),
         "survival": Outcome(np.ceil(np.minimum(death, left)), death <= left, KNOWN),
     }[kind]
     folds, frames = [], []
@@ -48,7 +50,8 @@ def trial(
             folds.append(TestFold(repeat, str(fold), rows, outcome.take(rows), outcome.take(fold_of != fold)))
             frames.append(predicted(kind, x[rows], [2.0 + fold // 2, 5.0, 9.0]))
     return folds, frames, {
-        "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"]
+        "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"],
+        "response": ["a", "b"],
     }.get(kind, [])  # fmt: skip
 
 
@@ -67,6 +70,8 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": x})
+    if kind == "response":
+        return pd.DataFrame({"response_a": x, "response_b": -x})
     survival = {t: np.exp(-t / 10 * np.exp(x)) for t in times}
     if kind == "competing":
         ends = {f"incidence_{name}_{t}": (1 - s) * share for t, s in survival.items() for name, share in SHARES}
@@ -86,6 +91,8 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({name: np.full(n, np.nanmean(train.value[:, j])) for j, name in enumerate(("p_a", "p_b"))})
     if kind == "regression":
         return pd.DataFrame({"prediction": np.full(n, train.value.mean())})
+    if kind == "response":
+        return pd.DataFrame(np.tile(train.value.mean(axis=0), (n, 1)), columns=["response_a", "response_b"])
     if kind == "competing":
         assert train.cause is not None
         found = cumulative_incidence(train.value, train.cause, 2, times)
@@ -103,7 +110,7 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
     folds, _, classes = trial(kind)
-    name = "r2_null" if kind == "regression" else "ipa"
+    name = EXPLAINED[kind]
     times = [2.0, 5.0, 9.0]
     draws = patient_draws(folds, N, 100, 0)
     null = trial_scores(kind, folds, [prior(kind, fold, times) for fold in folds], classes, draws)
@@ -118,9 +125,7 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
     truth = []
     for fold in folds:
         value = np.nan_to_num(fold.outcome.value)
-        columns = {
-            "choice": ["p_1", "p_2"], "classification": ["p_no", "p_yes"], "multilabel": ["p_a", "p_b"],
-        }.get(kind, ["prediction"])  # fmt: skip
+        columns = kind_of(kind).answers(classes)
         classes_of = np.stack([1 - value, value], axis=1) if value.ndim == 1 else value
         sure = np.clip(classes_of, 1e-9, 1)  # an option of probability zero is one that a patient has not
         table = {"choice": sure, "classification": classes_of}.get(kind, value)

@@ -35,6 +35,7 @@ from chiasm.models.unseen import REFUSED, patterns_of, refused, unseen_rows
 from chiasm.models.unseen import unseen_noted as unseen_noted
 from chiasm.models.unseen import unseen_told as unseen_told
 from chiasm.protocols import Model
+from chiasm.targets import kind_of
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,8 @@ def conformal(
     fitted = model if isinstance(model, Model) else load_model(model)
     if not isinstance(fitted, FittedFor):
         raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
+    if kind_of(fitted.response.kind).has_channels:
+        raise Unsupported("sets and intervals are made of classes, labels, numbers and times, not of a response")
     opened = as_cohort(cohort)
     groupings = chosen_groupings(opened, within)
     opened = as_at_the_fit(fitted, opened)

@@ -21,6 +21,7 @@ from chiasm.fitting.model import FittedModel
 from chiasm.fitting.reference import reference_of
 from chiasm.protocols import Model, borrows
 from chiasm.recipes import registry
+from chiasm.targets import kind_of
 
 
 def fit(
@@ -124,6 +125,11 @@ def load_model(path: Path | str, trusted: Sequence[artifact.Given] | None = None
     if not isinstance(model, Model):
         raise artifact.ArtifactError(f"'{Path(path).name}' holds a part of a model, not a model")
     return model
+
+
+def packed(model: Model, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions as they are written for others: those of channels as one column of lists, `response`."""
+    return kind_of(model.response.kind).packed(predictions) if isinstance(model, FittedModel) else predictions
 
 
 def write_predictions(predictions: pd.DataFrame, out: Path) -> None:

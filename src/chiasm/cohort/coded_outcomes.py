@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+from chiasm.cohort.response_files import read_responses
 from chiasm.cohort.tables import Table
 from chiasm.targets import Target
 from chiasm.targets.cells import given, label_text
@@ -16,6 +19,8 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
     understands all of them, as `alive` and `dead`; where it does not, as `died of disease`, by its codes.
     """
     frame = patients.frame(list(target.columns))
+    if target.has_channels:
+        return frame
     if target.has_classes:
         return frame
     texts = {name: label_text(frame[name]) for name in frame.columns if name in patients.labelled}
@@ -23,3 +28,16 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
         name: patients.codes(name) for name, text in texts.items() if not target.understands(name, text[given(text)])
     }
     return frame.assign(**{name: own.to_numpy() for name, own in coded.items() if own is not None})
+
+
+def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.DataFrame:
+    """Put the arrays of a target that is read from files in place of their paths; others are returned as they are.
+
+    Args:
+        frame: the columns of the target, of those patients alone whose outcome may be read.
+        folder: what paths are relative to, and must not leave; None where whoever made the cohort gave them.
+    """
+    if target.files is None:
+        return frame
+    column, variable = target.files
+    return frame.assign(**{column: read_responses(folder, frame[column].tolist(), variable)})

@@ -14,6 +14,7 @@ from chiasm.cohort.accepted import unfit
 from chiasm.cohort.annotated_block import block_of, is_annotated
 from chiasm.cohort.bags import given_bags
 from chiasm.cohort.cells import as_text, index_hours, tidy
+from chiasm.cohort.coded_outcomes import with_arrays
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.costs import unfit_prices
 from chiasm.cohort.genesets import columns_of, read_gene_sets
@@ -71,6 +72,7 @@ def cohort_from_frames(
     problems: list[Problem] = [*unfit(accept or {}, None), *misunderstood(patients, modalities, target)]
     if problems:
         raise CohortError(problems)
+    target = None if target is None else target.among(list(map(str, patients.columns)))
     annotated = [name for name, own in modalities.items() if is_annotated(own)]
     kinds = {**dict.fromkeys(annotated, "omics"), **(kinds or {})}
     modalities = {name: block_of(own, name) if name in annotated else own for name, own in modalities.items()}
@@ -198,7 +200,8 @@ def cohort_from_frames(
     outcome = None
     if target is not None:
         sorted_patients = patients.iloc[positions]
-        target, outcome, found = read_outcome(target, sorted_patients, positions + 2, "patients")
+        read = with_arrays(sorted_patients, target, None)
+        target, outcome, found = read_outcome(target, read, positions + 2, "patients")
         findings += found
 
     def labels(column: str | None) -> NDArray[np.str_] | None:

@@ -12,7 +12,7 @@ from chiasm.targets import Target
 
 TARGETS = (
     'write Classification("column"), Regression("column"), Survival("time", "event"), '
-    'CompetingRisks("time", "cause") or Multilabel(("a", "b"))'
+    'CompetingRisks("time", "cause"), Multilabel(("a", "b")) or Responses("column")'
 )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cells import index_hours
-from chiasm.cohort.coded_outcomes import outcome_cells
+from chiasm.cohort.coded_outcomes import outcome_cells, with_arrays
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.genesets import read_gene_sets
@@ -124,7 +124,7 @@ class _Reader:
         self.outcomes = set(target.columns if target is not None else ())
         outcome = None
         if target is not None:
-            frame = outcome_cells(patients, target).iloc[self.positions]
+            frame = with_arrays(outcome_cells(patients, target).iloc[self.positions], target, self.folder)
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
             if target.has_classes:
@@ -174,7 +174,7 @@ class _Reader:
     def hold_back(self, seal: Seal, target: TargetKeys | None) -> bool:
         """Leave out the sealed patients, or all others, before an outcome is read; False if the seal does not fit."""
         sealed = seal.holds(self.ids)
-        self.problems += (wrong := unlike(seal, int(sealed.sum()), target, self.patients.name))
+        self.problems += (wrong := unlike(seal, int(sealed.sum()), target, self.patients.name, self.patients.columns))
         held = sealed if self.whom == "outside" else ~sealed
         self.held_positions = self.positions[held]
         self.ids, self.positions = self.ids[~held], self.positions[~held]
@@ -255,7 +255,7 @@ class _Reader:
     def target(self, keys: TargetKeys | None) -> Target | None:
         if keys is None:
             return None
-        target = kind_of(keys.kind).from_keys(keys.model_dump())
+        target = kind_of(keys.kind).from_keys(keys.model_dump()).among(list(self.patients.columns))
         return target if self.has_columns(self.patients, list(target.columns), None) else None
 
     def levels_of_the_target(self, target: Target) -> list[Problem]:

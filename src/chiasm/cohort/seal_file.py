@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from chiasm.cohort.places import inside
@@ -50,14 +51,19 @@ def found_seal(manifest: Path, keys: SealKeys | None) -> Seal | None:
     return seal
 
 
-def unlike(seal: Seal, found: int, keys: TargetKeys | None, path: str) -> list[Problem]:
-    """List what keeps a seal from being that of these patients: one of them is gone, or the target is another."""
+def unlike(seal: Seal, found: int, keys: TargetKeys | None, path: str, columns: Sequence[str]) -> list[Problem]:
+    """List what keeps a seal from being that of these patients: one of them is gone, or the target is another.
+
+    `columns` are those of the patients' table.
+    """
     problems = []
     if found != seal.counts.patients:
         what = f"{seal.counts.patients - found:,} of the {seal.counts.patients:,} sealed patients are not in the table"
         fix = "bring them back under the identifiers that they had when they were sealed"
         problems.append(error(what, fix, path=path, finding="broken-seal"))
-    target = None if keys is None or keys.kind is None else kind_of(keys.kind).from_keys(keys.model_dump())
+    target = (
+        None if keys is None or keys.kind is None else kind_of(keys.kind).from_keys(keys.model_dump()).among(columns)
+    )
     if target is None or (target.kind, target.columns) != (seal.kind, seal.columns):
         what = f"the test set was sealed for another target ({seal.kind} of {', '.join(seal.columns)})"
         problems.append(error(what, f"name that target, or {RESTORE}", path=path, finding="other-seal"))

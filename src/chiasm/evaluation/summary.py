@@ -19,6 +19,7 @@ from chiasm.citation import Citation
 from chiasm.cohort import Cohort
 from chiasm.cohort.accepted import Finding, settle
 from chiasm.evaluation.answered_places import place_rows
+from chiasm.evaluation.channels import channel_document
 from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.description import describe_cohort, units_in
@@ -27,6 +28,7 @@ from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.sites import site_summary
+from chiasm.evaluation.stored_outcomes import lists_of
 from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
@@ -111,6 +113,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
         document["places"] = plain(place_rows(trial, [*looked_at(trial), NULL]))
     document["decisions"] = plain(decision_rows(trial, looked_at(trial)))
     document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
+    if trial.target.has_channels:
+        document["channels"] = plain(channel_document(trial, looked_at(trial)))
     if cohort.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, cohort.subgroups, looked_at(trial)))
     return trial
@@ -202,6 +206,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
     columns: dict[str, Any] = {"value": value}
     if cohort.target is not None and cohort.target.has_labels:
         columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.names)}
+    if cohort.target is not None and cohort.target.has_channels:
+        columns = lists_of(cohort.outcome)
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     if cohort.outcome.cause is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from chiasm.evaluation.document import SCHEMA as SCHEMA
 from chiasm.evaluation.document import is_sound
 from chiasm.evaluation.estimates import Estimate
 from chiasm.evaluation.intervals import TestFold, one_label, patient_draws, tested_outcome, trial_scores
+from chiasm.evaluation.stored_outcomes import VALUE_OF as VALUE_OF
+from chiasm.evaluation.stored_outcomes import outcome_of as outcome_of
 from chiasm.evaluation.verdict import Verdict
 from chiasm.fitting.tuning.record import settings_table
 from chiasm.limits import RUN_JSON_BYTES, TABLE_BYTES, require_regular
@@ -26,7 +28,6 @@ from chiasm.metrics.scores import PRIMARY
 from chiasm.shown import html_page, html_table, interval_cells, text_table, visible
 from chiasm.targets import Target, kind_of
 
-VALUE_OF = "value_"
 SEALED = "sealed.json"
 SEALED_PARTS = ("number", "openings", "patients", "left_out", "otherwise", "recipes", "conclusion", "sentence")
 LEADING = ("recipe", "repeat", "fold", "patient", "pattern")
@@ -269,6 +270,12 @@ class Trial:
 
         return d_calibration_table(self, recipe)
 
+    def channels(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of each channel of a response, beside its noise ceiling; `recipe` as for `decisions`."""
+        from chiasm.evaluation.channels import channel_table
+
+        return channel_table(self, recipe)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:
@@ -334,17 +341,6 @@ def main_events(outcomes: pd.DataFrame) -> int | None:
     if "cause" in outcomes:
         return int((outcomes["cause"] == 1).sum())
     return int(outcomes["event"].sum()) if "event" in outcomes else None
-
-
-def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
-    """Rebuild the outcomes from the `outcomes` table; `labels` names those of a multilabel target."""
-    if labels:
-        several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
-        return Outcome(several, None, ~np.isnan(several).all(axis=1))
-    value = outcomes["value"].to_numpy(np.float64)
-    event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
-    cause = outcomes["cause"].to_numpy(int) if "cause" in outcomes else None
-    return Outcome(value, event, np.isfinite(value), cause)
 
 
 def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Plotter | None = None) -> Trial:

@@ -16,7 +16,8 @@ from chiasm.artifact import storable
 from chiasm.cohort import Outcome
 from chiasm.encoders.table.scaling import Columns, HasUnscaled, Projection, numeric, select
 from chiasm.encoders.table.table import TableEncoder, as_text, written
-from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, Chosen, choose_penalty, choose_trees
+from chiasm.fitting.inner_choice import PENALTIES, ROUNDS, choose_penalty, choose_trees
+from chiasm.fitting.refitted import Chosen
 from chiasm.linear.boosted_trees import BoostedTrees
 from chiasm.linear.gaussian_kernel import WIDTHS, GaussianMap, gaussian_maps, left_out_errors, residuals
 from chiasm.linear.linear import Linear

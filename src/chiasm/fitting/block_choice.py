@@ -99,7 +99,7 @@ def choose_blocks(
         tuple(own * units.scale for own in blocks),
         units.outside(intercept),
         slope,
-        float(units.outside(centre)),
+        units.fixed_point(centre),
         units.outside(stretched(link, slope, centre)),
     )
 

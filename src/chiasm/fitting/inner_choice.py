@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Outcome
+from chiasm.fitting.channel_choice import choose_channels
+from chiasm.fitting.refitted import Chosen
 from chiasm.heads.response import calibration
 from chiasm.linear.boosted_trees import Booster, Growth
 from chiasm.linear.elastic_net import STEPS, fit_elastic_net, penalty_grid
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.linear import Linear, fit_path, information, stretched
 from chiasm.linear.loss import Loss
+from chiasm.linear.losses import LOSSES
 from chiasm.linear.shared_rows import Rows
 from chiasm.linear.target_units import TargetUnits
 
@@ -32,31 +35,6 @@ DEPTHS = (1, 3)  # without interactions of columns, and with those of up to thre
 HANDICAPS = (-2.0, 0.0)  # log-likelihood lead that trees must exceed after the first and second fold to go on
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The setting selected by inner folds: the model refitted on all rows, with the out-of-fold link of each row.
-
-    Args:
-        model: the refitted model, with a method `linear_predictor`.
-        penalty: the selected penalty, in units of information, or the number of boosting rounds.
-        slope, centre: calibration of the link, from the out-of-fold links.
-        links: calibrated out-of-fold links, `(n, K)`.
-        levels: `(n, K)` calibrated mean link over the rows that each row's fold model was fitted on; `links - levels`
-            is specific to the row, and no held-out row enters `levels`.
-        raw: out-of-fold links before calibration, `(n, K)`.
-        loss: negative log likelihood of `raw`.
-    """
-
-    model: Any
-    penalty: float
-    slope: float
-    centre: float
-    links: Array
-    levels: Array
-    raw: Array
-    loss: float
-
-
 def choose_penalty(
     kind: str,
     x: Rows,
@@ -70,13 +48,16 @@ def choose_penalty(
 ) -> Chosen:
     """Fit the penalty path on each inner fold's training rows and select the penalty of smallest held-out `nll`.
 
-    Among equally good penalties the strongest is selected. A number is fitted in standard units (`TargetUnits`).
+    Among equally good penalties the strongest is selected. A number is fitted in standard units (`TargetUnits`). Each
+    channel of a response has a penalty of its own, from a grid of its own (`choose_channels`).
 
     Args:
         fit: `fit_path` (ridge) or a function with the same arguments for another kind of penalty.
         penalties: ascending, in units of information.
         loss: another loss of this kind of target than the one in the table, by which `fit_path` fits too.
     """
+    if (loss or LOSSES[kind]).by_channel:
+        return choose_channels(kind, x, outcome, folds)
     fit = fit if loss is None else partial(fit, loss=loss)
     links: Array = np.zeros(0)
     levels: Array = np.zeros(0)
@@ -151,6 +132,8 @@ def choose_trees(
         rival: out-of-fold links `(n, K)` of the best other model; None where there is none.
         depth: of each tree.
     """
+    if not LOSSES[kind].has_trees:
+        return None
     units, (growth, tried) = TargetUnits.of(kind, outcome), growth_of(len(x), x.shape[1], depth, seed)
     outcome, rival = units.inside(outcome), None if rival is None else units.number(rival)
     links: Array = np.zeros(0)
@@ -194,4 +177,4 @@ def _chosen(
     """Calibrate links that are in standard units, as the outcome is; the model is in the target's own."""
     slope, centre = calibration(kind, raw, outcome, folds, loss=loss)
     links, levels = (units.outside(stretched(own, slope, centre)) for own in (raw, levels))
-    return Chosen(model, penalty, slope, float(units.outside(centre)), links, levels, units.outside(raw), nll)
+    return Chosen(model, penalty, slope, units.fixed_point(centre), links, levels, units.outside(raw), nll)

@@ -20,7 +20,7 @@ from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.fitting.lineage import BegunFrom
 from chiasm.fitting.space import CONNECTED, PAIRED, TUNED, AligningFusion, Space
-from chiasm.heads.head import Head, output_width, target_tensors
+from chiasm.heads.head import Head, Level, output_width, target_tensors
 from chiasm.heads.response import Response, calibrated_nll
 from chiasm.linear.target_units import TargetUnits
 from chiasm.protocols import Encoder, reads_inputs
@@ -75,7 +75,7 @@ class NetworkPredictor:
         shapes: modality to (width, slots) of its tokens.
         design: builds the fusion module that `state` fills.
         kind, outputs: target kind and number of outputs of the head.
-        centre, scale: undo the standardisation of a regression target.
+        centre, scale: undo the standardisation of a regression target; `(V,)` of channels.
         state: parameters and buffers of the network.
         notes: values that the recipe measured or chose during the fit, for readers of the model folder.
         begun_from: the source model whose weights it began with, then those that this one began with; empty: fresh.
@@ -86,8 +86,8 @@ class NetworkPredictor:
     design: Any
     kind: str
     outputs: int
-    centre: float
-    scale: float
+    centre: Level
+    scale: Level
     state: dict[str, np.ndarray]
     trained_parameters: int
     notes: dict[str, float] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class Prepared:
         encoders, tokens: one per modality; the encoders as fitted, the tokens packed.
         present: `(B, M)` bool, which modalities each patient has.
         outcome: outcomes of the B patients, all known.
-        target: the outcome as tensors; a regression target is standardised by `centre` and `scale`.
+        target: the outcome as tensors; numbers are standardised by `centre` and `scale`, `(V,)` of channels.
         held_out: `(B,)` bool, patients used for early stopping and calibration only.
         offset: `(B, K)` float32, standardised as the target: the link to which the network's own is added; None: zero.
     """
@@ -169,13 +169,13 @@ class Prepared:
     present: np.ndarray
     outcome: Outcome
     target: TargetTensors
-    centre: float
-    scale: float
+    centre: Level
+    scale: Level
     held_out: np.ndarray
     offset: torch.Tensor | None = None
 
     @property
-    def origin(self) -> float:
+    def origin(self) -> Level:
         """What a network's own link has beside its scaled output: the target's centre, unless the offset has it."""
         return self.centre if self.offset is None else 0.0
 

@@ -21,7 +21,8 @@ from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
 from chiasm.fitting.coefficients import Coefficients, feature_names, through
-from chiasm.fitting.inner_choice import Chosen, choose_penalty, choose_sparse
+from chiasm.fitting.inner_choice import choose_penalty, choose_sparse
+from chiasm.fitting.refitted import Chosen
 from chiasm.fitting.shared import projected, shared_features
 from chiasm.linear.linear import Linear, stretched
 from chiasm.linear.losses import LOSSES

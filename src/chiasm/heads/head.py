@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from chiasm.heads.kinds import HEADS
 from chiasm.targets import Outcome, Target
 
+Level = float | np.ndarray
+"""A mean or a spread: a number, or `(V,)` of channels."""
+
 
 class Head(nn.Module):
     """Linear map `W LN(embedding) + b` to logits of classes or labels, a standardised number, or log hazards.
@@ -39,11 +42,11 @@ class Head(nn.Module):
 
 
 def output_width(target: Target) -> int:
-    """Number of outputs K: the number of classes, labels or causes, else one."""
+    """Number of outputs K: the number of classes, labels, causes or channels, else one."""
     return max(1, len(target.names))
 
 
-def target_tensors(outcome: Outcome, centre: float = 0.0, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def target_tensors(outcome: Outcome, centre: Level = 0.0, scale: Level = 1.0) -> tuple[Tensor, Tensor]:
     """Convert outcomes to `(value - centre) / scale`, float32 `(B,)` or `(B, K)`, and events `(B,)`.
 
     Events are bool, False for targets without; of competing risks the place of the cause from 1, 0 without an event; of

@@ -49,12 +49,14 @@ class HeadKind(ABC):
 
     `has_logits`: links are logits, whose fixed point under a slope is zero, and which a constant shifts in the large.
     `is_relative`: a link says how a patient compares with others; links of different models have different origins.
-    `has_names`: a link has a column for each class, label or cause.
+    `has_names`: a link has a column for each class, label, cause or channel.
+    `has_slope`: links are calibrated by one slope for all columns; False where each column has units of its own.
     """
 
     has_logits: ClassVar[bool] = False
     is_relative: ClassVar[bool] = False
     has_names: ClassVar[bool] = False
+    has_slope: ClassVar[bool] = True
 
     @property
     def has_origins(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.heads.channels import ChannelHead
 from chiasm.heads.choice import ChoiceHead
 from chiasm.heads.classification import ClassHead
 from chiasm.heads.competing import CauseHead
@@ -16,5 +17,6 @@ HEADS: dict[str, HeadKind] = {
     "competing": CauseHead(),
     "multilabel": LabelHead(),
     "regression": NumberHead(),
+    "response": ChannelHead(),
     "survival": HazardHead(),
 }

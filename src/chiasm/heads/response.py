@@ -33,7 +33,8 @@ class Response:
 
     Args:
         kind: kind of target.
-        classes: classes of a classification, labels, or causes, the main one first; labels and causes share one slope.
+        classes: classes of a classification, labels, channels, or causes, the main one first; labels and causes share
+            one slope, and channels have none.
         times: horizons, in the target's unit, at which survival, or the incidence of each cause, is predicted.
         slope, centre: the calibrated link is `centre + slope (link - centre)`, for survival `slope (link - centre)`.
         event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard, `(E, K)` for K causes.
@@ -158,6 +159,8 @@ def calibration(
         held_to_one: how strongly the slope is held to one, in events or patients, each of the information of a link.
         loss: another loss of this kind of target than the one in the table.
     """
+    if not HEADS[kind].has_slope:
+        return 1.0, 0.0
     centre, likelihood = centre_of(kind, link), FoldLikelihood(kind, outcome, folds, loss=loss)
     own = link.mean(0) if HEADS[kind].has_origins and len(link) else centre
     weight = held_to_one * float((((link - own) / TargetUnits.of(kind, outcome).scale) ** 2).mean())
@@ -225,8 +228,9 @@ def calibrated_nll(kind: str, link: Array, outcome: Outcome) -> float:
 
 
 def centre_of(kind: str, link: Array) -> float:
-    """Fixed point of the slope: the mean link, but zero for logits."""
-    return 0.0 if HEADS[kind].has_logits or not len(link) else float(link.mean())
+    """Fixed point of the slope: the mean link, but zero for logits, and where there is no slope."""
+    zero = HEADS[kind].has_logits or not HEADS[kind].has_slope or not len(link)
+    return 0.0 if zero else float(link.mean())
 
 
 def level_of(kind: str, link: Array, outcome: Outcome) -> Array:

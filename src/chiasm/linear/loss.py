@@ -115,13 +115,15 @@ class Loss(ABC):
     `compares`: the loss compares patients, so that links of models from different folds must not be mixed.
     `reads_events`: it needs to know who had the event.
     `has_elastic_net`: a sparse predictor can be fitted (`sparse`).
-    `has_trees`: trees and forests can be grown (`boosting`, `growing`).
+    `by_channel`: each column of a link is fitted by itself, so that each has the penalty that suits it.
+    `has_trees`: trees and forests can be grown (`boosting`, `growing`), and are tried for one modality alone.
     """
 
     curvature: ClassVar[float] = 1.0
     compares: ClassVar[bool] = False
     reads_events: ClassVar[bool] = False
     has_elastic_net: ClassVar[bool] = False
+    by_channel: ClassVar[bool] = False
     has_trees: ClassVar[bool] = True
 
     @abstractmethod

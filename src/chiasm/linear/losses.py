@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import expit, logit, softmax  # type: ignore[import-untyped]
 
+from chiasm.linear.channels import ChannelError
 from chiasm.linear.conditional import ConditionalLogit
 from chiasm.linear.cox import Cox
 from chiasm.linear.least_squares import fit_ridge
@@ -268,6 +269,7 @@ LOSSES: dict[str, Loss] = {
     "competing": Cox(),
     "multilabel": Logistic(),
     "regression": SquaredError(),
+    "response": ChannelError(),
     "survival": Cox(),
 }
 

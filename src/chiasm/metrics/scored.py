@@ -17,7 +17,8 @@ from chiasm.targets import KINDS, Outcome, kind_of
 class Scored:
     """Predictions and outcomes of the patients whose outcome is known, in one order.
 
-    `prediction` is (n, K) probabilities, (n,) numbers or (n,) risks; `survival` is (n, K) at the `times` (K,), or None.
+    `prediction` is (n, K) probabilities, (n, V) channels, (n,) numbers or (n,) risks; `survival` is (n, K) at the
+    `times` (K,), or None.
     `train` is the outcome of the training patients for whom it is known, or None. Of competing risks, `prediction` is
     the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened.
     """
@@ -44,7 +45,7 @@ def scored_of(
     if wrong := own.misnamed(classes, outcome):
         raise ValueError(wrong)
     prediction = _columns(predictions, own.answers(classes))
-    if not (own.has_classes or own.has_labels or own.has_options):
+    if not (own.has_classes or own.has_labels or own.has_options or own.has_channels):
         prediction = prediction[:, 0]
     if not own.has_times:
         return Scored(prediction, outcome, train)

@@ -21,6 +21,7 @@ from chiasm.metrics import competing as competing_
 from chiasm.metrics import multilabel as labels_
 from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
+from chiasm.metrics import response as responses_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics import survival_calibration as horizon_
 from chiasm.metrics import time_dependent as dependent_
@@ -216,6 +217,13 @@ METRICS: dict[str, tuple[Metric, ...]] = {
             "calibration_slope", "calibration slope", None,
             terms_.number_slope, terms_.pairs_of_numbers, CALIBRATION, 1.0,
         ),
+    ),
+    "response": (
+        Metric("r2", "mean R² of channels", True, _of_classes(responses_.r2), within=responses_.r2_within),
+        Metric("pearson", "mean Pearson's r of channels", True, _of_classes(responses_.pearson)),
+        Metric("two_versus_two", "2V2 accuracy", True, responses_.two_v_two, chance=0.5),
+        Metric("r2_explainable", "explained of what can be", True, responses_.explained_of_explainable),
+        Metric("r2_null", "R² against the training mean", True, terms_.scaled, responses_.losses),
     ),
     "survival": (
         Metric("harrell_c", "Harrell's C", True, _harrell_c, within=within_.harrell_c, chance=0.5),

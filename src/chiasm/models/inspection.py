@@ -22,6 +22,7 @@ from chiasm.models.trial_beside import card_scores, scores_beside
 from chiasm.shown import LEAST
 from chiasm.specs import name_and_options
 
+CALIBRATED = "response"  # where the calibrated map stands in model.json
 RANGED = 200  # columns of a modality whose ranges are read
 FEW_PATIENTS = 20  # of fewer no mean is told
 Tree = Mapping[str, Any]
@@ -59,7 +60,7 @@ def inspected(path: Path, trusted: list[Given] | None = None, trial: Path | None
         "scarce": model.get("scarce", []),
         "answers_without_modality": model.get("has_prior", False),
         "prevalence": _prevalence(model),
-        "calibration": _calibration(found, model["response"]),
+        "calibration": _calibration(found, model[CALIBRATED]),
         "tuning": _tuning(model.get("tuning")),
         "parts": _parts(model["predictor"]),
         "holds_of_training": facts.get("holds_of_training"),
@@ -183,7 +184,7 @@ def _options(recipe: str) -> dict[str, str]:
 
 
 def _outcome(model: Tree) -> dict[str, Any]:
-    response = model["response"]
+    response = model[CALIBRATED]
     return {"kind": response["kind"], "classes": response["classes"], "times": response["times"]}
 
 

@@ -81,9 +81,11 @@ def likelihood_of(response: Response, outcome: Outcome) -> Likelihood:
     Times count up to the last event of training: the model knows no hazard beyond it.
 
     Raises:
-        Unsupported: a model of times that keeps no baseline hazard.
+        Unsupported: a model of times that keeps no baseline hazard, or of a response.
     """
     own = kind_of(response.kind)
+    if own.has_channels:
+        raise Unsupported("a response has channels of their own units, which no one slope recalibrates: fit it anew")
     if not own.has_times:
         return Likelihood(response.kind, outcome)
     times = np.asarray(response.event_times, np.float64)

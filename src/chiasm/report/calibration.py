@@ -30,6 +30,7 @@ from chiasm.report.wording import interval, number, rounded, sentence
 from chiasm.shown import NOT_ESTIMABLE
 
 Floats = NDArray[np.float64]
+DIGITS = 9  # of standard units, so that a mean of zero is told as one
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
             panel, found = class_panel(trial, one, table, title)
             rows += found
         else:
+            table = in_standard_units(trial, table) if trial.target.has_channels else table
             groups = groups_of(table["prediction"].to_numpy(np.float64), table["value"].to_numpy(np.float64), most=10)
             panel = Panel(title, [("", groups)], [])
             rows.append([title, *number_row(table)])
@@ -80,6 +82,9 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
     columns = ["recipe", "mean predicted", "mean observed", "slope of observed on predicted (ideal is 1)"]
     target = trial.document["cohort"]["target"]
     unit = f" ({target['unit']})" if target.get("unit") else ""
+    if trial.target.has_channels:
+        said = f"All channels of all items together, each channel in units of its spread. {said}"
+        unit = " (standard units)"
     drawn = draw_panels(panels, f"mean predicted{unit}", f"mean observed{unit}", unit=False, new=new)
     return CalibrationPart(said, columns, rows, drawn)
 
@@ -102,6 +107,17 @@ def calibration_of_choice(trial: Trial, best: Sequence[Best], new: NewSheet = sh
     columns = ["recipe", "mean probability of the chosen option", "share right", "calibration slope (ideal is 1)"]
     drawn = draw_panels(panels, "probability of the chosen option", "share right", unit=True, new=new)
     return CalibrationPart(said, columns, rows, drawn)
+
+
+def in_standard_units(trial: Trial, table: pd.DataFrame) -> pd.DataFrame:
+    """A row for every channel of every item: prediction and value, less the channel's mean and by its spread."""
+    value = np.stack([np.asarray(own, dtype=np.float64) for own in table["value"]])
+    known = np.isfinite(value).all(axis=1)
+    value, guess = value[known], trial.target.links(table, trial.classes)[known]
+    mean, spread = value.mean(axis=0), value.std(axis=0)
+    told = spread > 0
+    both = (((own - mean)[:, told] / spread[told]).ravel().round(DIGITS) for own in (guess, value))
+    return pd.DataFrame(dict(zip(("prediction", "value"), both, strict=True)))
 
 
 def calibration_at_horizon(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) -> CalibrationPart:

@@ -15,6 +15,7 @@ from chiasm.report.horizons import horizons_told
 from chiasm.report.wording import listing, percent, rounded
 
 _RANGE = (0.05, 0.5, 0.95)
+NO_REPETITIONS = "none, so that how much of the response could be predicted at all is not known"
 Facts = list[tuple[str, str]]
 
 
@@ -100,6 +101,14 @@ def number_facts(trial: Trial) -> Facts:
     return [("Outcome", f"the number {target_of(trial)[1]}"), ("Range", spread_of(trial))]
 
 
+def channel_facts(trial: Trial) -> Facts:
+    """Count the channels, and the items that were repeated."""
+    target = target_of(trial)[0]
+    repeated = target.get("repeated") or 0
+    noise = f"{repeated:,} items of two or more: they give the noise ceiling" if repeated else NO_REPETITIONS
+    return [("Outcome", f"a response of {len(target['classes']):,} channels"), ("Repetitions", noise)]
+
+
 def time_facts(trial: Trial) -> Facts:
     """Count the events, and say how long patients were followed."""
     target, named, unit = target_of(trial)
@@ -179,6 +188,7 @@ PAGES: dict[str, KindPage] = {
         "patients with each label", with_labels,
     ),
     "regression": KindPage("a number", number_facts),
+    "response": KindPage("a response of every channel", channel_facts, "items", "tested items"),
     "survival": KindPage(
         "a risk and the probability of survival at each horizon", time_facts,
         "events", "events", "events", events_among,

@@ -14,6 +14,7 @@ from chiasm.evaluation import Trial, TrialError
 from chiasm.fitting.sides import REFERENCE, side_of
 from chiasm.metrics.scores import PRIMARY
 from chiasm.report.calibration import calibration_part
+from chiasm.report.channels import channels_part
 from chiasm.report.cohort import draw_patterns
 from chiasm.report.contrasts import contrast_rows, draw_contrasts
 from chiasm.report.decisions import decisions_part
@@ -89,6 +90,10 @@ class Plots:
         """Draw the net benefit of the picks against the threshold, one axes an outcome."""
         return list(self._axes("decisions"))
 
+    def channels(self) -> Axes:
+        """Draw how many channels of a response have which R2, and what repetitions say of them could be explained."""
+        return self._axes("channels")[0]
+
     def subgroups(self) -> Axes:
         """Draw the primary metric of the first pick in each level of the declared subgroups."""
         return self._axes("subgroups")[0]
@@ -108,7 +113,7 @@ class Plots:
         there = {
             "kaplan_meier": self.trial.target.has_times, "flow": document.get("description"),
             "tuning": any("tuning" in fold for row in document["recipes"] for fold in row["folds"]),
-            **{name: document.get(name) for name in ("sites", "decisions", "subgroups")},
+            **{name: document.get(name) for name in ("sites", "decisions", "subgroups", "channels")},
         }  # fmt: skip
         return tuple(name for name in _DRAWN if there.get(name, True))
 
@@ -217,6 +222,11 @@ def _subgroups(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | s
     return part.picture or "every subgroup has too few patients or events"
 
 
+def _channels(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = channels_part(trial, new)
+    return "the target has no channels" if part is None else part.picture
+
+
 def _flow(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     return draw_flow(trial, new) if trial.document.get("description") else "the trial was run before it was counted"
 
@@ -236,6 +246,7 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "sites": _sites,
     "decisions": _decisions,
     "subgroups": _subgroups,
+    "channels": _channels,
     "flow": _flow,
     "tuning": _tuning,
 }

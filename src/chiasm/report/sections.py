@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from chiasm.evaluation import Trial
 from chiasm.report.calibration import calibration_part
+from chiasm.report.channels import channels_part
 from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
 from chiasm.report.decisions import decisions_part
@@ -72,6 +73,10 @@ SECTIONS: tuple[Section, ...] = (
     Section("recipes", "The recipes", lambda trial, best: recipes_part(trial), lambda part: "The recipes side by side"),
     Section("tuning", "Tuned recipes", lambda trial, best: tuning_part(trial)),
     Section("patterns", "Patterns", patterns_part, lambda part: "Patients by the modalities they have"),
+    Section(
+        "channels", "Channels", lambda trial, best: channels_part(trial),
+        lambda part: "Channel by channel, and what could be explained",
+    ),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
     Section("places", "Places", lambda trial, best: places_part(trial), lambda part: "Where the answer stands"),
     Section(

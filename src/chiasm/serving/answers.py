@@ -22,6 +22,7 @@ from chiasm.serving.faults import Fault
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
 from chiasm.serving.settings import REFUSE
+from chiasm.targets import kind_of
 
 Answer = dict[str, Any] | tuple[Fault, ...]
 
@@ -94,8 +95,8 @@ def _answers(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, 
 def _told(loaded: Loaded, predicted: pd.DataFrame, patients: Sequence[Patient]) -> list[dict[str, Any]]:
     known = bool(patterns_of(loaded.model))
     unseen = unseen_rows(loaded.model, predicted)
-    outputs = [name for name in predicted.columns if name != "pattern"]
-    rows = plain(predicted[outputs])
+    told = kind_of(loaded.model.response.kind).packed(predicted.drop(columns="pattern"))
+    rows = plain(told)
     sets = _sets(loaded.thresholds, predicted)
     found = []
     for k, (pattern, patient) in enumerate(zip(predicted["pattern"].tolist(), patients, strict=True)):

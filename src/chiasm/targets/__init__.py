@@ -10,6 +10,7 @@ from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.options import Options
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
+from chiasm.targets.responses import Responses
 from chiasm.targets.stratify import fewest
 from chiasm.targets.survival import Survival, horizons
 from chiasm.targets.target import Target
@@ -23,6 +24,7 @@ __all__ = [
     "Options",
     "Outcome",
     "Regression",
+    "Responses",
     "Survival",
     "Target",
     "class_names",

@@ -14,11 +14,12 @@ from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
+from chiasm.targets.responses import Responses
 from chiasm.targets.survival import Survival
 from chiasm.targets.target import Target
 
 KINDS: dict[str, type[Target]] = {
-    own.kind: own for own in (Choice, Classification, CompetingRisks, Multilabel, Regression, Survival)
+    own.kind: own for own in (Choice, Classification, CompetingRisks, Multilabel, Regression, Survival, Responses)
 }
 
 
@@ -34,7 +35,7 @@ def kind_of(name: str) -> type[Target]:
 
 
 def class_names(target: Target) -> tuple[str, ...]:
-    """Names that get a probability: classes in the order of their codes, or labels as named; empty otherwise."""
+    """Names of what is predicted: classes in the order of their codes, labels as named, or channels; else empty."""
     return target.names
 
 

@@ -16,9 +16,11 @@ class Outcome:
     """Outcomes of the patients of a cohort, in its row order.
 
     `value` (B,) float64 is the class code, the number or the time, NaN where unknown; for K labels (B, K), 0 or 1, or
-    NaN in a missing cell. `event` (B,) bool for times, else None; `known` (B,) bool, for labels at least one known.
-    `cause` (B,) int for competing risks, else None: 0 without an event, else the place of its cause, the main one's 1.
-    `options` are those that each patient may be answered with, else None; `value` is the place of the right one from 0.
+    NaN in a missing cell; for V channels (B, V), a row all NaN where unknown. `event` (B,) bool for times, else None;
+    `known` (B,) bool, for labels at least one known. `cause` (B,) int for competing risks, else None: 0 without an
+    event, else the place of its cause, the main one's 1. `options` are those that each patient may be answered with,
+    else None; `value` is the place of the right one from 0. `repeats` (B, R, V) are the responses to R repetitions of
+    each item, of which `value` is the mean, NaN where an item has fewer; None where none has two.
     """
 
     value: NDArray[np.float64]
@@ -26,6 +28,7 @@ class Outcome:
     known: NDArray[np.bool_]
     cause: NDArray[np.int_] | None = None
     options: Options | None = None
+    repeats: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -36,7 +39,8 @@ class Outcome:
         event = None if self.event is None else self.event[rows]
         cause = None if self.cause is None else self.cause[rows]
         options = None if self.options is None else self.options.take(rows)
-        return Outcome(self.value[rows], event, self.known[rows], cause, options)
+        repeats = None if self.repeats is None else self.repeats[rows]
+        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats)
 
     def of_cause(self, place: int) -> Outcome:
         """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""

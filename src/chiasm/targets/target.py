@@ -37,7 +37,8 @@ class Target(ABC):
         at a horizon is the cumulative incidence of each, in place of survival.
     `has_options`: each patient has options of his own, one of which is right; a model is fitted in the space of their
         features, and a prediction is a probability for each place among them.
-    `is_scaled`: the outcome is a number in a unit, which a network learns centred and divided by its spread.
+    `has_channels`: the outcome is (B, V), a number for each of V channels, named by `names`.
+    `is_scaled`: the outcome is a number in a unit, or several; a network learns it centred and divided by its spread.
     """
 
     kind: ClassVar[str]
@@ -48,6 +49,7 @@ class Target(ABC):
     has_times: ClassVar[bool] = False
     has_causes: ClassVar[bool] = False
     has_options: ClassVar[bool] = False
+    has_channels: ClassVar[bool] = False
     is_scaled: ClassVar[bool] = False
     unit: str = ""
     """Unit of the outcome; empty where it has none."""
@@ -66,13 +68,18 @@ class Target(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that get a probability: classes in the order of their codes, labels, or causes; empty without any."""
+        """Names of what is predicted: classes in the order of their codes, labels, causes or channels; else empty."""
         return ()
 
     @property
     def names_outcome(self) -> bool:
         """True if it names where the outcome stands; False if it says only what is to be predicted."""
         return True
+
+    @property
+    def files(self) -> tuple[str, str] | None:
+        """Column of the paths of the files that the outcome stands in, and the variable in each; None without files."""
+        return None
 
     @property
     def main_named(self) -> bool:
@@ -98,6 +105,10 @@ class Target(ABC):
     def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:
         """List what is wrong with the `[target]` of a manifest."""
         return needed_key(keys, "column", path)
+
+    def among(self, columns: Sequence[str]) -> Self:
+        """Return the target with those of a table's columns that it reads, where it names them by how they start."""
+        return self
 
     @abstractmethod
     def read(self, cells: Cells) -> tuple[Target, Outcome]:
@@ -200,6 +211,11 @@ class Target(ABC):
         return frame[list(cls.horizon_columns(frame).values())].to_numpy(np.float64)
 
     @classmethod
+    def packed(cls, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a prediction as it is written for others: of channels one column of lists, else as it is."""
+        return frame
+
+    @classmethod
     @abstractmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
         """Convert a prediction to links, `(n, C)`, on the scale on which predictions are averaged and shifted."""
@@ -256,6 +272,11 @@ class Target(ABC):
         columns, expected = list(frame.columns), cls.answers(names)
         law = "predict gives the columns of its kind of target"
         require(columns == expected, law, f"they are {columns}, not {expected}")
+
+    @classmethod
+    def in_one_number(cls, outcome: Outcome) -> Floats:
+        """(B,) the outcome; for several channels the number that says most of them, for screens of columns."""
+        return outcome.value
 
     # Writing
 

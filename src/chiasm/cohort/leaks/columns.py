@@ -59,7 +59,7 @@ def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
     """(C,) True for columns that alone give the outcome away; every row of `outcome` must be known.
 
     The statistic is computed within each of 5 folds and averaged, in whichever direction is better; for several classes
-    it is averaged over their pairs, for several labels the one ordered best counts, and a regression counts as survival
+    it is averaged over their pairs, of several labels or channels the best counts, and a regression counts as survival
     without censoring. A leak is .99 or more, or .95 for times with 30 events or more. A column of two values that
     splits two groups with an AUROC of .95 or more is a copy with some flips. For survival, a column also leaks if it
     separates events from censored patients with .95, as the event column itself does, whose Harrell's C is far from 1;
@@ -73,7 +73,7 @@ def knowing(values: Array, target: Target, outcome: Outcome) -> Bools:
         return nothing
     two = _two_valued(values)
     scores = np.stack([_told(values[own.rows], own, two) for own in questions])  # (Q, C)
-    score = scores.max(axis=0) if target.has_labels else scores.mean(axis=0)
+    score = scores.max(axis=0) if target.has_labels or target.has_channels else scores.mean(axis=0)
     certain = target.has_times and happened(target, outcome).sum() >= 2 * MANY
     found = score >= (ALMOST_THE_TIME if certain else ALMOST_PERFECT)
     if target.has_times:
@@ -91,7 +91,8 @@ def knowing_levels(levels: NDArray[np.int_], target: Target, outcome: Outcome) -
         return np.zeros(levels.shape[1], dtype=bool)
     events = event_question(target, outcome)
     scores = [_told_by_level(levels[own.rows], own) for own in questions]
-    found = (np.max(scores, axis=0) if target.has_labels else np.mean(scores, axis=0)) >= ALMOST_PERFECT
+    several = target.has_labels or target.has_channels
+    found = (np.max(scores, axis=0) if several else np.mean(scores, axis=0)) >= ALMOST_PERFECT
     if events is not None:
         found |= _told_by_level(levels, events) >= ALMOST_PERFECT
     return np.asarray(found)

@@ -111,6 +111,8 @@ def _labels(target: Target, outcome: Outcome) -> Iterator[Array]:
         for column in value.T[:MOST_CONTRASTS]:
             if min((column == 1).sum(), (column == 0).sum()) >= FEWEST:
                 yield column
+    elif target.has_channels:
+        yield from value.T[:MOST_CONTRASTS]
     else:
         yield value
         if target.has_times:

@@ -33,7 +33,7 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
     }
     found = []
     for name, has in tested.items():
-        value = outcome.value[known]
+        value = target.in_one_number(outcome)[known]
         if target.has_classes:
             p, strength = _of_classes(has, value)
         elif target.has_labels:

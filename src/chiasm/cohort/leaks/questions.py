@@ -12,6 +12,7 @@ from chiasm.targets import Outcome, Target
 
 FEWEST = 8  # of a class, or events
 MOST_CLASS_PAIRS = 28  # those of eight classes
+MOST_CHANNELS = 16  # of a response, evenly taken from all
 
 Bools = NDArray[np.bool_]
 
@@ -20,7 +21,7 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
     """List the contrasts to average: pairs of classes, or the order of numbers or times; empty for too few patients.
 
     With more than eight classes, 28 of their pairs are drawn. Several labels give one contrast each, of which the best
-    counts. A regression counts as survival without censoring.
+    counts. A regression counts as survival without censoring, and so does each of up to 16 channels.
     """
     value = outcome.value
     if target.has_classes:
@@ -34,10 +35,20 @@ def questions_of(target: Target, outcome: Outcome) -> list[Question]:
     if target.has_labels:
         known = [(np.flatnonzero(~np.isnan(column)), column == 1) for column in value.T]
         return [_members(rows, has) for rows, has in known if min(has[rows].sum(), (~has[rows]).sum()) >= FEWEST]
+    if target.has_channels:
+        return _channels(outcome) if len(value) >= 2 * FEWEST else []
     event = happened(target, outcome)
     if event.sum() < FEWEST or len(value) < 2 * FEWEST:
         return []
     return [Question(np.arange(len(value)), value, event)]
+
+
+def _channels(outcome: Outcome) -> list[Question]:
+    """The order of each of up to 16 channels, evenly taken from those that differ between items."""
+    value, everyone = outcome.value, np.arange(len(outcome.value))
+    told = np.flatnonzero(np.ptp(value, axis=0) > 0)
+    chosen = told[np.linspace(0, len(told) - 1, min(len(told), MOST_CHANNELS)).astype(int)] if len(told) else told
+    return [Question(everyone, value[:, k], np.ones(len(value), dtype=bool)) for k in chosen]
 
 
 def event_question(target: Target, outcome: Outcome) -> Question | None:

@@ -80,9 +80,10 @@ def outcome_states(target: Target, outcome: Outcome, horizon: float | None = Non
     if target.has_classes:
         code = np.where(known, np.nan_to_num(outcome.value), 0).astype(int)
         return [OutcomeStates(name, None, code, weight, len(target.names))]
-    value = outcome.value[known]
+    number = target.in_one_number(outcome)  # of channels, their first component
+    value = number[known]
     cuts = np.unique(np.quantile(value, np.arange(1, PARTS_OF_NUMBERS) / PARTS_OF_NUMBERS)) if len(value) else value
-    code = np.searchsorted(cuts, np.nan_to_num(outcome.value), side="right")
+    code = np.searchsorted(cuts, np.nan_to_num(number), side="right")
     return [OutcomeStates(name, None, code, weight, len(cuts) + 1)]
 
 

@@ -38,6 +38,10 @@ def _number(link: Value, response: Response) -> Value:
     return link.take([0])
 
 
+def _channels(link: Value, response: Response) -> Value:
+    return link
+
+
 def _survival(link: Value, response: Response) -> Value:
     """Risk, and at each horizon `exp(-H(t) exp(risk))`; of the baseline only the hazard at the horizons is kept."""
     risk = link.take([0])
@@ -125,5 +129,6 @@ KINDS_IN_ONNX: dict[str, KindInOnnx] = {
     "competing": KindInOnnx(_incidence, _log),
     "multilabel": KindInOnnx(_expit, _logit),
     "regression": KindInOnnx(_number, _same),
+    "response": KindInOnnx(_channels, _same),
     "survival": KindInOnnx(_survival, _log),
 }

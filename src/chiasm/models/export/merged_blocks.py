@@ -101,4 +101,4 @@ def _(predictor: LegoMergePredictor, reading: Reading) -> Value:
     present = reading.graph.concat([reading.present(name).column() for name in names])
     network = Traced(MergedBlocks(predictor), names).eval()
     link = traced(reading.graph, network, examples(predictor.shapes, names), [present, *given])
-    return link.cast(np.float64) * float(predictor.scale) + float(predictor.centre)
+    return link.cast(np.float64) * np.atleast_2d(predictor.scale) + np.atleast_2d(predictor.centre)

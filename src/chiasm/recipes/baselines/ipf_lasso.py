@@ -55,6 +55,6 @@ class IpfLasso(CrossFittedRecipe):
         slope, centre = calibration(kind, found.links, inside, folds)
         linear = Linear(kind, np.concatenate(found.blocks) * units.scale, units.outside(found.intercept))
         penalties = {name: found.penalty * factor for name, factor in zip(means, found.factors, strict=True)}
-        predictor = MultiRidgePredictor(features, means, linear, penalties, slope, float(units.outside(centre)))
+        predictor = MultiRidgePredictor(features, means, linear, penalties, slope, units.fixed_point(centre))
         links = units.outside(stretched(found.links, slope, centre))
         return CrossFitted.of(training, predictor, links, calibrate=False)

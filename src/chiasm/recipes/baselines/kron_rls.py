@@ -171,7 +171,7 @@ class KronRLS(OneOrAll):
             values = np.ascontiguousarray(features.features(raw))
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
-        target = outcome.value[:, None]
+        target = outcome.value if training.target.has_channels else outcome.value[:, None]
         if training.target.has_classes:
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
         folds = self.inner_folds(cohort, training.seed)

@@ -139,7 +139,7 @@ class PriorityLasso(CrossFittedRecipe):
             {name: own * units.scale for name, own in coef.items()},
             units.outside(prior),
             slope,
-            float(units.outside(centre)),
+            units.fixed_point(centre),
         )
         links = units.outside(stretched(link, slope, centre))
         return CrossFitted.of(training, predictor, links, calibrate=False)

@@ -20,7 +20,7 @@ from chiasm.fitting.neural import calibrated
 from chiasm.fitting.row import Row
 from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.fusion.lego_block import pool
-from chiasm.heads.head import Head, output_width
+from chiasm.heads.head import Head, Level, output_width
 from chiasm.heads.response import Response
 from chiasm.merging import MERGES, merge_latents
 from chiasm.protocols import Encoder, Predictor
@@ -63,8 +63,8 @@ class LegoMergePredictor:
     method: str
     head_method: str
     kind: str
-    centre: float
-    scale: float
+    centre: Level
+    scale: Level
     blocks: dict[str, dict[str, np.ndarray]]
     heads: dict[str, dict[str, np.ndarray]]
     trained_parameters: int

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from chiasm.serving.faults import Refused, refused
 
+RESPONSE = "response"  # of an entry of a Bundle
 TRIES = 3
 SECONDS = 10.0
 PAUSE = 0.2  # seconds before the second try, doubled before each next
@@ -109,7 +110,7 @@ async def write_back(server: FhirServer, resource: Mapping[str, Any]) -> str:
 
 def _location(answer: Any, kind: str) -> str:
     try:
-        entry = answer.json()["entry"][0]["response"]
+        entry = answer.json()["entry"][0][RESPONSE]
         status, location = str(entry["status"]), str(entry.get("location", ""))
     except (ValueError, KeyError, IndexError, TypeError):
         raise _failed("the FHIR server does not say what it did with the answer") from None

@@ -1,0 +1,49 @@
+"""Outcomes in the table of a run folder, and back: numbers, a column for each label, or a list of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.targets import Outcome
+
+VALUE_OF = "value_"
+REPEATS = "repeats"
+
+
+def lists_of(outcome: Outcome) -> dict[str, Any]:
+    """Columns `value`, a list of channels for each item, and `repeats`, where there are any: one after another."""
+    columns: dict[str, Any] = {"value": pd.Series(list(outcome.value), dtype=object).to_numpy()}
+    if outcome.repeats is not None:
+        flat = [own[~np.isnan(own).any(axis=1)].reshape(-1) for own in outcome.repeats]
+        columns[REPEATS] = pd.Series(flat, dtype=object).to_numpy()
+    return columns
+
+
+def _of_lists(outcomes: pd.DataFrame) -> Outcome:
+    """Rebuild responses from the columns of `lists_of`."""
+    value = np.stack([np.asarray(own, dtype=np.float64) for own in outcomes["value"]])
+    known = np.asarray(np.isfinite(value).all(axis=1), dtype=bool)
+    if REPEATS not in outcomes:
+        return Outcome(value, None, known)
+    own = [np.asarray(flat, dtype=np.float64).reshape(-1, value.shape[1]) for flat in outcomes[REPEATS]]
+    repeats = np.full((len(own), max(map(len, own)), value.shape[1]), np.nan)
+    for row, rows in enumerate(own):
+        repeats[row, : len(rows)] = rows
+    return Outcome(value, None, known, None, None, repeats)
+
+
+def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
+    """Rebuild the outcomes from the `outcomes` table; `labels` names those of a multilabel target."""
+    if labels:
+        several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
+        return Outcome(several, None, ~np.isnan(several).all(axis=1))
+    if outcomes["value"].dtype == object:
+        return _of_lists(outcomes)
+    value = outcomes["value"].to_numpy(np.float64)
+    event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
+    cause = outcomes["cause"].to_numpy(int) if "cause" in outcomes else None
+    return Outcome(value, event, np.isfinite(value), cause)
