@@ -44,7 +44,8 @@ class ChannelError(Loss):
 
     def nll(self, link: Array, terms: Any) -> float:
         value, unit = terms
-        return float(np.sum(np.sum((value - link) ** 2, axis=0) / unit)) / max(1, int(value.shape[1]))
+        whole = float(np.sum(np.sum((value - link) ** 2, axis=0) / unit))
+        return whole / max(1, len(unit))
 
     def residuals(self, known: Outcome, classes: int | None) -> Array:
         """Deviations from the mean, each channel in units of its spread."""
