@@ -26,9 +26,11 @@ class EndsItsThread:
     """An extension: `/end` raises `SystemExit` in the thread of the models, wherever that is; `/slow` keeps it busy."""
 
     def __call__(self, app: FastAPI, own: Service) -> None:
-        whole, busy = batching.answers_of, threading.Event()
+        whole, busy, begun = batching.answers_of, threading.Event(), threading.Event()
 
         def answers(*given: Any) -> Any:
+            if busy.is_set():
+                begun.set()
             until = time.monotonic() + (10.0 if busy.is_set() else 0.0)
             while time.monotonic() < until:  # in steps of Python, between which it can be ended
                 pass
@@ -49,6 +51,10 @@ class EndsItsThread:
         async def slow() -> None:
             busy.set()
 
+        @app.get("/begun")
+        async def has_begun() -> bool:
+            return begun.is_set()
+
 
 def test_a_thread_that_is_ended_goes_on(served_folder: Path, tmp_path: Path) -> None:
     limits = Limits(wait_seconds=0.0, answer_seconds=20)
@@ -59,7 +65,8 @@ def test_a_thread_that_is_ended_goes_on(served_folder: Path, tmp_path: Path) -> 
         assert own.ask("GET", "/slow")[0] == 200
         with ThreadPoolExecutor(2) as pool:  # as it works: that request fails, and the one that waits does not
             first = pool.submit(own.ask, "POST", "/predict", BODY)
-            time.sleep(0.3)
+            while not own.ask("GET", "/begun")[1]:
+                time.sleep(0.02)
             second = pool.submit(own.ask, "POST", "/predict", BODY)
             time.sleep(0.1)
             assert own.ask("GET", "/end")[1] == 1
