@@ -89,8 +89,8 @@ _PUBLIC = {
     "similar_in_training": "chiasm.api",
     "stress": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
-    "text_baselines": "chiasm.api",
-    "text_scores": "chiasm.api",
+    "text_baselines": "chiasm.api.text_answers",
+    "text_scores": "chiasm.api.text_answers",
     "tune": "chiasm.api",
     "tuned": "chiasm.api",
     "undo": "chiasm.api",
@@ -157,8 +157,6 @@ if TYPE_CHECKING:
         similar,
         similar_in_training,
         stress,
-        text_baselines,
-        text_scores,
         track,
         tune,
         tuned,
@@ -172,6 +170,7 @@ if TYPE_CHECKING:
         write_supplement,
     )
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
+    from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation
     from chiasm.cohort import (

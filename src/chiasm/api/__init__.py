@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from chiasm.api.signing import KeyPair, is_locked, is_signed, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
     from chiasm.api.stressing import STRESSED, Stress, stress
-    from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.api.tracking import Tracked, autolog, mlflow_flavour, track
     from chiasm.api.trials import evaluate, load_trial
     from chiasm.api.tuning import Paused, drawn_from, searched, tune, tuned, tuning_of, with_budget
@@ -98,8 +97,6 @@ _PLACES = {
     "Monitored": "chiasm.api.monitoring",
     "ExtendedModel": "chiasm.api.extending",
     "LEAK": "chiasm.api.extending",
-    "text_baselines": "chiasm.api.text_answers",
-    "text_scores": "chiasm.api.text_answers",
     "undo": "chiasm.api.updating",
     "update": "chiasm.api.updating",
     "identity": "chiasm.artifact",
@@ -368,8 +365,6 @@ __all__ = [
     "split_specs",
     "stopping",
     "stress",
-    "text_baselines",
-    "text_scores",
     "told_openings",
     "track",
     "tracking_place",
