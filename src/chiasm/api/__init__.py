@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chiasm.api.inspecting import Inspection, inspect_model
     from chiasm.api.interacting import Interaction, interaction, require_states
     from chiasm.api.merging import merge
-    from chiasm.api.models import fit, load_model, packed, write_predictions
+    from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.monitoring import Monitored, monitor
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar, similar_in_training
@@ -178,7 +178,6 @@ _PLACES = {
     "write_card": "chiasm.api.reporting",
     "write_guidelines": "chiasm.api.reporting",
     "write_methods": "chiasm.api.reporting",
-    "packed": "chiasm.api.models",
     "write_predictions": "chiasm.api.models",
     "write_supplement": "chiasm.api.reporting",
     "load_trial": "chiasm.api.trials",
@@ -336,7 +335,6 @@ __all__ = [
     "open_seal",
     "open_store",
     "opened_sources",
-    "packed",
     "prepare",
     "prune_store",
     "pull",

@@ -132,7 +132,11 @@ def packed(model: Model, predictions: pd.DataFrame) -> pd.DataFrame:
     return kind_of(model.response.kind).packed(predictions) if isinstance(model, FittedModel) else predictions
 
 
-def write_predictions(predictions: pd.DataFrame, out: Path) -> None:
-    """Write predictions to a .csv or .parquet file, whole or not at all, readable by its owner alone."""
+def write_predictions(predictions: pd.DataFrame, out: Path, model: Model | None = None) -> None:
+    """Write predictions to a .csv or .parquet file, whole or not at all, readable by its owner alone.
+
+    Those of a `model` of a response are written as one column of lists.
+    """
+    predictions = predictions if model is None else packed(model, predictions)
     with artifact.whole_file(out) as staging:
         predictions.to_parquet(staging) if out.suffix == ".parquet" else predictions.to_csv(staging)

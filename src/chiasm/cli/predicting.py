@@ -104,7 +104,7 @@ def predict(
         predictions = api.unseen_noted(loaded, predictions)
     for note in notes:
         screen.hint(f"note: {note}")
-    api.write_predictions(api.packed(loaded, predictions), out)
+    api.write_predictions(predictions, out, loaded)
     patterns = {str(name): int(number) for name, number in predictions["pattern"].value_counts().items()}
     if json:
         document: dict[str, Any] = {"predictions": str(out), "patients": len(predictions), "patterns": patterns}
