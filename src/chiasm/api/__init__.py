@@ -375,15 +375,9 @@ __all__ = [
     "update",
     "validate",
     "verify_audit",
-    "with_budget",
-    "with_sources",
-    "without_unseen",
-    "write_card",
-    "write_guidelines",
-    "write_methods",
-    "write_predictions",
-    "write_supplement",
-]
+    "with_budget", "with_sources", "without_unseen",
+    "write_card", "write_guidelines", "write_methods", "write_predictions", "write_supplement",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
