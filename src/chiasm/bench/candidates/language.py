@@ -13,7 +13,6 @@ harness, doi:10.5281/zenodo.5371628, whose `acc_norm` divides by characters, whe
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
@@ -28,7 +27,7 @@ from chiasm.bench.shots import Shot
 from chiasm.encoders.text.hub import language_model, model_files, model_folder, speaks, tokenizer
 from chiasm.encoders.weights import hash_of
 from chiasm.readers.registry import missing
-from chiasm.specs import read_options
+from chiasm.specs import read_options, require_known
 
 LETTER, TEXT, GENERATE = "letter", "text", "generate"
 TOLD = {
@@ -88,17 +87,17 @@ class LanguageModel:
         names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
         ends = [self.continued(prompt, name) for name in names]
         begun = self.encoded(prompt)
-        out = self.network(begun, use_cache=True)
-        first = torch.log_softmax(out.logits[0, -1].float(), -1)
+        if self.score == LETTER:
+            first = torch.log_softmax(self.network(begun, use_cache=False).logits[0, -1].float(), -1)
+            return tuple(float(first[end[0]]) for end in ends)
         found = []
         for end in ends:
-            total = float(first[end[0]])
-            if len(end) > 1 and self.score == TEXT:
-                rest = torch.tensor([end[:-1]], device=begun.device)
-                more = self.network(rest, past_key_values=copy.deepcopy(out.past_key_values), use_cache=True)
-                each = torch.log_softmax(more.logits[0].float(), -1)
-                total += float(each[torch.arange(len(end) - 1), torch.tensor(end[1:])].sum())
-            found.append(total / len(end) if self.score == TEXT else total)
+            whole = torch.cat([begun, torch.tensor([end], device=begun.device)], 1)
+            logits = self.network(whole, use_cache=False).logits[
+                0, begun.shape[1] - 1 : -1
+            ]  # (T, V), of the end's tokens
+            each = torch.log_softmax(logits.float(), -1)
+            found.append(float(each[torch.arange(len(end)), torch.tensor(end)].mean()))
         return tuple(found)
 
     def continued(self, prompt: str, end: str) -> list[int]:
@@ -167,6 +166,9 @@ def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float
     """
     given = read_options(text, OPTIONS, "a language model", leads="model")
     options = {**OPTIONS, **given}
+    place, _, more = str(options["model"]).partition(",")
+    if more and Path(place).exists():
+        require_known(more.partition("=")[0], OPTIONS, "a language model")
     if options["score"] not in TOLD:
         raise ValueError(f"score={options['score']} is no way of scoring: choose one of {', '.join(TOLD)}")
     if options["chat"] not in ("auto", "true", "false"):
