@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.sensitivity import DELTAS, not_at_random
-    from chiasm.api.serving import serve, service_of, serving_app, verify_audit
+    from chiasm.api.serving import serve, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.signing import KeyPair, is_locked, is_signed, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from chiasm.mlflow_flavour import log_model
     from chiasm.models.merged import Merged
     from chiasm.recipes.listing import list_recipes
-    from chiasm.recipes.registry import names_in_trial, read_inputs, recipe_class
+    from chiasm.recipes.registry import names_in_trial, recipe_class
     from chiasm.report.drawing import require_format
     from chiasm.serving.settings import Limits, Policy
     from chiasm.sharing.tracking_place import TrackingError, tracking_place
@@ -193,7 +193,6 @@ _PLACES = {
     "not_at_random": "chiasm.api.sensitivity",
     "prepare": "chiasm.api.encoding",
     "prune_store": "chiasm.encoding.prune",
-    "read_inputs": "chiasm.recipes.registry",
     "read_seal": "chiasm.cohort.seal",
     "recipe_class": "chiasm.recipes.registry",
     "require_device": "chiasm.doctor",
@@ -206,7 +205,6 @@ _PLACES = {
     "seal": "chiasm.api.sealing",
     "searched": "chiasm.api.tuning",
     "serve": "chiasm.api.serving",
-    "service_of": "chiasm.api.serving",
     "serving_app": "chiasm.api.serving",
     "verify_audit": "chiasm.api.serving",
     "Limits": "chiasm.serving.settings",
@@ -339,7 +337,6 @@ __all__ = [
     "prune_store",
     "pull",
     "push",
-    "read_inputs",
     "read_seal",
     "recipe_class",
     "require_device",
@@ -354,7 +351,6 @@ __all__ = [
     "seal",
     "searched",
     "serve",
-    "service_of",
     "serving_app",
     "sign_model",
     "similar",
