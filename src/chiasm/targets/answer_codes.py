@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 TEXT, LETTER, FROM_0, FROM_1 = "text", "letter", "from 0", "from 1"
 Read = Callable[[str, tuple[str, ...]], int]
 NONE = -1
+NEARLY, BY_CHANCE = 0.9, 0.5  # shares of the answers that a way reads
 
 
 def _by_text(answer: str, options: tuple[str, ...]) -> int:
@@ -44,19 +45,26 @@ def places(answers: Sequence[object], options: Sequence[tuple[str, ...]], way: s
 
 
 def way_of(answers: Sequence[object], options: Sequence[tuple[str, ...]]) -> tuple[str, list[str]]:
-    """Find the one way in which a column names the right options; return it, or "" with the ways that fit as well.
+    """Find the one way in which a column names the right options; return it, or "" with the ways that may be meant.
 
-    A way fits if it reads every answer. Of several that fit, those which read the same options are one. Where none
-    fits all, the way is taken that reads more than nine in ten answers, if there is one such: what it cannot read is a
-    fault of these cells.
+    A way may be meant if it reads more than nine in ten answers: what it cannot read is a fault of these cells. The
+    text may be meant from one in two on, since an answer is seldom the text of one of the patient's own options by
+    chance. The way that reads most is taken, if all others that may be meant read the same option wherever both read
+    one.
     """
     given = np.array([own is not None and len(among) > 0 for own, among in zip(answers, options, strict=True)])
     if not given.any():
         return TEXT, []
     read = {way: places(answers, options, way)[given] for way in READINGS}
-    fits = [way for way, found in read.items() if (found >= 0).all()]
-    if fits:
-        alike = [way for way in fits if (read[way] == read[fits[0]]).all()]
-        return (fits[0], []) if len(alike) == len(fits) else ("", fits)
-    nearly = [way for way, found in read.items() if (found >= 0).mean() > 0.9]
-    return (nearly[0], []) if len(nearly) == 1 else ("", nearly)
+    share = {way: float((found >= 0).mean()) for way, found in read.items()}
+    best = max(share, key=lambda way: share[way])  # the first of those that read as many
+    if share[best] <= NEARLY:
+        return "", []
+    rivals = [way for way, own in share.items() if own > (BY_CHANCE if way == TEXT else NEARLY)]
+    return (best, []) if all(_agree(read[best], read[way]) for way in rivals) else ("", rivals)
+
+
+def _agree(one: NDArray[np.int_], other: NDArray[np.int_]) -> bool:
+    """True where two ways read the same options of all patients of whom both read one."""
+    both = (one >= 0) & (other >= 0)
+    return bool((one[both] == other[both]).all())
