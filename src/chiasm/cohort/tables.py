@@ -24,7 +24,7 @@ from chiasm.cohort.record_folder import holds_records, read_records
 from chiasm.cohort.spreadsheet import SPREADSHEETS, read_spreadsheet
 from chiasm.cohort.statistics_file import STATISTICS, read_statistics
 from chiasm.cohort.table_bytes import require_bounded, require_bounded_parquet
-from chiasm.cohort.text_table import TextTable
+from chiasm.cohort.text_table import SPELT_NAN, TextTable
 from chiasm.errors import CohortError, Problem, error, warning
 from chiasm.limits import PATIENTS, LimitError
 
@@ -342,13 +342,18 @@ class Table:
         labels = {name: np.where(grid.columns[name] == "", np.nan, grid.columns[name]) for name in grid.codes}
         return pd.DataFrame({**columns, **labels}, index=range(grid.rows))
 
-    def spelt_missing(self, columns: list[str]) -> list[str]:
-        """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be."""
+    def spelt_missing(self, columns: list[str], *, not_a_number: bool = False) -> list[str]:
+        """Columns of text in which a word such as `NA` or `None` is read as a missing value, which it may not be.
+
+        Args:
+            columns: names of columns.
+            not_a_number: tell of `nan` too, which programs write for a missing number.
+        """
         if self.is_parquet or self.is_annotated or self.form.missing is not None:
             return []
         columns = [name for name in columns if not self.is_grid or name in self._grid.words]
         suspects = [name for name in columns if self.frame([name])[name].isna().any()]
-        return self._text.spelt_missing(suspects, self._hidden)
+        return self._text.spelt_missing(suspects, self._hidden, SPELT_NAN if not_a_number else ())
 
     def _state(self) -> tuple[int, int] | None:
         try:

@@ -22,6 +22,7 @@ from chiasm.cohort.notation import holds_fractions, with_decimal_commas, without
 from chiasm.errors import CohortError, error
 
 SPELT_MISSING = ("NA", "None", "none", "N/A", "n/a", "NULL", "null", "<NA>", "#N/A")
+SPELT_NAN = ("nan", "NaN")
 PROBED_BYTES = 65536
 MORE_CELLS = "the row has more cells than the header"
 CLOSE_IT = "look for a comma or a quotation mark that is not closed"
@@ -93,15 +94,15 @@ class TextTable:
         blank = texts.to_csv(index=False, quoting=csv.QUOTE_ALL).encode("utf-8", "replace")
         return TextTable(blank, self._name, self._form, tuple(columns)).parsed()
 
-    def spelt_missing(self, suspects: list[str], hidden: NDArray[np.int_]) -> list[str]:
+    def spelt_missing(self, suspects: list[str], hidden: NDArray[np.int_], also: tuple[str, ...] = ()) -> list[str]:
         """Columns of these in which a word such as `NA` or `None` is read as a missing value, which it may not be.
 
-        Rows that are `hidden` do not count.
+        Rows that are `hidden` do not count; `also` are more such words.
         """
         if not suspects:
             return []
         texts = self._read_csv(suspects, dtype=str, keep_default_na=False).drop(index=hidden.tolist())
-        return [name for name in suspects if texts[name].str.strip().isin(SPELT_MISSING).any()]
+        return [name for name in suspects if texts[name].str.strip().isin((*SPELT_MISSING, *also)).any()]
 
     def _with_signs(self, frame: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
         """Columns of text that are numbers with decimal commas, or with thousands in groups where that is said."""
