@@ -28,8 +28,8 @@ class Choice(Target):
     Args:
         column: the right option, named in one of the ways of `answers`; empty where it is to be predicted alone.
         options: a column with a JSON list of the options, or a column for each option.
-        answers: "text", "letter", "from 0" or "from 1": how `column` names the right one; empty: the one way in which
-            every cell can be read, and refused where there are two.
+        answers: "text", "letter", "from 0" or "from 1": how `column` names the right one; empty: the way that
+            reads most cells, over nine in ten; refused where another that may be meant reads other options.
         most: K, the most options of a patient; opening fills it in.
         axes: E, the number of features of an option while a model is fitted; 0 elsewhere.
     """
@@ -129,7 +129,8 @@ class Choice(Target):
         texts, wrong = options_in_lists(frame[self.options]) if one else options_in_columns(frame, self.option_columns)
         wrong_rows = np.array(wrong, dtype=bool)
         if one:
-            cells.note(f"{named} holds no JSON list of texts", 'write ["...", "..."]', wrong_rows)
+            what = f"{named} holds no JSON list of texts, nor an object of them by their first letters or numbers"
+            cells.note(what, 'write ["...", "..."]', wrong_rows)
         else:
             cells.note(f"{named} have an empty cell before a filled one", "fill the first columns", wrong_rows)
         sizes = np.array([len(own) for own in texts], dtype=int)

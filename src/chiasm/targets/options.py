@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.targets.cells import label_text
+from chiasm.targets.cells import label_text, written
 
 MOST_OPTIONS = 26
 """Options of a patient: as many as there are letters."""
+
+MARK = re.compile(r"(.*?)([a-z]|[0-9]{1,4})", re.IGNORECASE | re.DOTALL)  # of a key, as A, 1, opa or Option 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,8 +72,9 @@ def options_in_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> tuple[l
 def options_in_lists(cells: pd.Series) -> tuple[list[tuple[str, ...]], list[bool]]:
     """Read options that are a JSON list in one column: those of each patient, and whether a cell is no such list.
 
-    A list of texts and numbers is read, or a JSON object whose values are these, in its order, as `{"A": "...", ...}`;
-    a cell that holds a list or an array already, as of a Parquet file, is taken as it is.
+    A list of texts and numbers is read, or a JSON object whose values are these, as `{"A": "...", ...}`: by the letters
+    or numbers that its keys are or end in, which must be the first ones, and by its order where they are other words. A
+    cell that holds a list or an array already, as of a Parquet file, is taken as it is.
     """
     texts, wrong = [], []
     for cell in cells.tolist():
@@ -88,25 +92,56 @@ def _listed(cell: Any) -> tuple[str, ...] | None:
         if not cell.strip():
             return ()
         try:
-            cell = json.loads(cell)
+            cell = json.loads(cell, object_pairs_hook=_once)
         except (ValueError, RecursionError):
             return None
     elif cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell)):
         return ()
     if isinstance(cell, dict):
-        cell = list(cell.values())
+        cell = _by_marks({str(key).strip("().: "): own for key, own in cell.items()}, len(cell))
     if not isinstance(cell, list | tuple):
         return None
     plain = [_option(own) for own in cell]
     return None if None in plain else tuple(str(own) for own in plain)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError where a key stands twice, of which one would be lost."""
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        raise ValueError("a key stands twice")
+    return held
+
+
+def _by_marks(held: dict[str, Any], number: int) -> list[Any] | None:
+    """The values by the letters or numbers of their keys, by which an answer may name them; None if these lack one.
+
+    Args:
+        held: the values by their keys.
+        number: how many there are, which is more where keys differ in brackets and spaces alone.
+    """
+    if len(held) < number:
+        return None
+    marks = [MARK.fullmatch(key) for key in held]
+    before = {own[1] if own else None for own in marks}
+    if number < 2 or (len(before) > 1 and "" not in before) or before == {None}:
+        return list(held.values())
+    said = [own[2].upper() if own and len(before) == 1 else "" for own in marks]
+    places = [int(own) if own.isdigit() else ord(own) - ord("A") if own else -1 for own in said]
+    first = 1 if all(own.isdigit() for own in said) and 0 not in places else 0
+    if len({own.isdigit() for own in said}) > 1 or sorted(places) != list(range(first, first + number)):
+        return None
+    return [own for _, own in sorted(zip(places, held.values(), strict=True), key=lambda pair: pair[0])]
+
+
 def _option(value: Any) -> str | None:
     """An option as text, empty for null; None for what is neither a text nor a number."""
-    if value is None:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(int(value)) if float(value).is_integer() else repr(value)
-    return value.strip() if isinstance(value, str) else None
+    if isinstance(value, float):
+        return None if np.isinf(value) else str(int(value)) if value.is_integer() else repr(value)
+    return written(value) if isinstance(value, int | str) else None
