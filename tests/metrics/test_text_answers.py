@@ -34,6 +34,14 @@ def test_what_needs_no_model_is_learned_from_training_patients() -> None:
     assert len(chiasm.text_baselines(QUESTIONS, ANSWERS, [])) == 0
 
 
+def test_answers_of_a_series_are_those_at_its_places() -> None:
+    table = pd.DataFrame({"q": ["what side", "what organ", "what colour"], "a": ["left", "liver", "red"]})
+    for rows in ([2, 0, 1], [0, 2]):
+        own = table.iloc[rows]
+        found = chiasm.text_baselines(own["q"], own["a"], pd.Series(["what colour", "what side"], index=[7, 3]))
+        assert found["nearest"].tolist() == ["red", "left"]
+
+
 def test_what_cannot_be_scored_is_refused() -> None:
     for wrong in (lambda: chiasm.text_scores([], []), lambda: chiasm.text_baselines([], [], ["a"])):
         with pytest.raises(ValueError, match=r"one (text )?or more"):
@@ -41,3 +49,12 @@ def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(ValueError, match="give each its own"):
         chiasm.text_scores(["a"], ["a"], groups=["x", "y"])
     assert np.isnan(chiasm.text_scores(["a"], ["a"], draws=10)["low"]).all()
+    for nobody in (None, np.nan, pd.NA):
+        with pytest.raises(ValueError, match="2 answers have no group"):
+            chiasm.text_scores(["a"] * 3, ["a"] * 3, groups=["x", nobody, nobody])
+    with pytest.raises(ValueError, match="entities are a list of names"):
+        chiasm.text_scores(["a"], ["a"], entities="lung")
+    for one in ("ab", pd.Series(["a", "b"]), ["a", None]):
+        said = r"letter by letter|no text" if not isinstance(one, pd.Series) else "a question or answer is no text"
+        with pytest.raises(ValueError, match=said):
+            chiasm.text_baselines(one, ["a", "b"] if not isinstance(one, pd.Series) else ["a", np.nan], ["a"])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from chiasm.errors import count
 from chiasm.metrics import text as text_
 from chiasm.metrics.weighted import Floats
 
@@ -26,7 +27,7 @@ def text_scores(
 ) -> pd.DataFrame:
     """Score free text answers: a row for each metric with its mean, a 95 % interval of patients, and their number.
 
-    The metrics are `exact_match` and `token_f1` (SQuAD's normalisation), `rouge_l`, `bleu` of all texts together, and
+    The metrics are `exact_match` and `token_f1` (normalised after SQuAD), `rouge_l`, `bleu` of all texts together, and
     with `entities` also `entity_f1` among the answers that name one; see docs/metrics.md. An interval is the percentile
     one of a bootstrap of patients, or of groups, conditional on the answers given; NaN below ten of them.
 
@@ -37,18 +38,18 @@ def text_scores(
         draws: of the bootstrap.
 
     Raises:
-        ValueError: numbers of texts that differ, what is no text, or no answer at all.
+        ValueError: numbers of texts that differ, what is no text, no answer at all, one text where a list is needed, or
+            an answer without a group where there are groups.
         Unsupported: torchmetrics is not installed, which computes ROUGE.
     """
     if not len(expected):
         raise ValueError("there is no answer to score: give one text or more")
-    if groups is not None and len(groups) != len(expected):
-        raise ValueError(f"{len(groups)} groups for {len(expected)} answers: give each its own")
-    p, e = list(predicted), list(expected)
+    for own in (predicted, expected):
+        text_.require_texts(own, "an answer")
+    p, e, unit = list(predicted), list(expected), _units(groups, len(expected))
     terms = {"exact_match": text_.exact_match(p, e), "token_f1": text_.token_f1(p, e), "rouge_l": text_.rouge_l(p, e)}
-    if len(entities):
+    if isinstance(entities, str) or len(entities):
         terms["entity_f1"] = text_.entity_f1(p, e, entities)
-    _, unit = np.unique(np.arange(len(e)) if groups is None else np.asarray(groups, dtype=str), return_inverse=True)
     weights = _draws(unit, draws, seed)
     rows = []
     for name, own in terms.items():
@@ -73,8 +74,11 @@ def text_baselines(questions: Sequence[str], answers: Sequence[str], asked: Sequ
         asked: questions of the patients to be answered, which nothing is fitted on.
 
     Raises:
-        ValueError: no training patient, or numbers of questions and answers that differ.
+        ValueError: no training patient, numbers of questions and answers that differ, or what is no text.
     """
+    for own in (questions, answers, asked):
+        text_.require_texts(own, "a question or answer")
+    questions, answers, asked = list(questions), list(answers), list(asked)
     if not len(questions) or len(questions) != len(answers):
         raise ValueError(f"{len(questions)} training questions and {len(answers)} answers: give as many, one or more")
     from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
@@ -92,6 +96,20 @@ def text_baselines(questions: Sequence[str], answers: Sequence[str], asked: Sequ
     best, near = alike.argmax(axis=1), alike.max(axis=1, initial=0.0) > 0
     nearest = [answers[int(k)] if some else common for k, some in zip(best, near, strict=True)]
     return pd.DataFrame({"most_frequent": [common] * len(asked), "nearest": nearest})
+
+
+def _units(groups: Sequence[str] | None, answers: int) -> np.ndarray:
+    """Number of what each answer is drawn with, (n,): itself, or its group."""
+    if groups is None:
+        return np.arange(answers)
+    own = list(groups)
+    if isinstance(groups, str) or len(own) != answers:
+        raise ValueError(f"{len(own)} groups for {count(answers, 'answer')}: give each its own, as a list")
+    lacking = int(np.sum(pd.isna(pd.Series(own, dtype=object))))
+    if lacking:
+        what = f"{count(lacking, 'answer')} {'has' if lacking == 1 else 'have'} no group"
+        raise ValueError(f"{what}: give each its own, or leave the groups out")
+    return np.unique(np.array([str(one) for one in own]), return_inverse=True)[1]
 
 
 def _draws(unit: np.ndarray, draws: int, seed: int) -> Floats:

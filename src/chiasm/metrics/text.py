@@ -3,8 +3,12 @@
 Every function takes two sequences of n texts and returns (n,) float64, one score a patient, so that a mean and its
 bootstrap are over patients; BLEU alone is of all texts together.
 
-Normalised is a text in Unicode form NFKC, in lower case, without punctuation, without the English articles a, an and
-the, and with single spaces, as in SQuAD (Rajpurkar and others 2016, arXiv 1606.05250), which leaves Unicode as it is.
+Normalised is a text in lower case, without punctuation, without the English articles a, an and the, and with single
+spaces, after SQuAD (Rajpurkar and others 2016, arXiv 1606.05250). We deviate where SQuAD takes answers for the same
+that a reader does not: marks within a number, its minus and its percent sign stay, as do symbols (`<`, `+`, `=`, `$`,
+`^`), and an `a` that no word follows, or that is a capital within a sentence, is no article (`vitamin A`). Letters are
+those of Unicode form NFKC; superscripts and fractions stay as they are. In scripts that put no spaces between words, as
+Chinese and Thai, each character is a word.
 """
 
 from __future__ import annotations
@@ -14,22 +18,53 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 
 from chiasm.errors import Unsupported
 from chiasm.metrics.weighted import Floats
 
-ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+DASHES = re.compile(r"[\u2010-\u2015\u2212]")
+ARTICLES = re.compile(r"(?<![^\s\"'(\[“‘«])(?:the|an|a(?! (?:and|or)\b))\s+(?=[\"'(\[“‘«]?\w)", re.IGNORECASE)
+CAPITAL = re.compile(r"[^\s.:!?\"'(\[“‘«]\W*\s$")  # before an A that stands within a sentence
+OF_A_NUMBER = re.compile(r"(?<=\d)[^\w\s](?=\d)|(?<![\w.])\.(?=\d)|(?<![\w-])-(?=\.?\d)|[%‰]")
+APART = re.compile(r"(?<=\d)\s+(?=[%‰])")
+UNSPACED = re.compile(
+    "([\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
+)
+"""A character of Chinese, Japanese, Thai, Lao, Burmese or Khmer."""
+KEPT = re.compile(r"<(?:super|sub|fraction|circle)>")
 ORDERS = 4
 
 
 @lru_cache(maxsize=100_000)
 def normalised(text: str) -> str:
-    """The text as answers are compared: `The left lung.` is `left lung`."""
-    folded = unicodedata.normalize("NFKC", text).lower()
-    kept = "".join(sign for sign in folded if not unicodedata.category(sign).startswith("P"))
-    return " ".join(ARTICLES.sub(" ", kept).split())
+    """The text as answers are compared: `The left lung, 1.5 cm.` is `left lung 1.5 cm`."""
+    folded = DASHES.sub("-", _one_form(text))
+    loud = folded.upper() == folded  # its capitals tell nothing
+
+    def without(found: re.Match[str]) -> str:
+        named = found[0].startswith("A ") and not loud and CAPITAL.search(folded[: found.start()])
+        return found[0] if named else " "
+
+    folded = APART.sub("", ARTICLES.sub(without, folded).lower())
+    stays = {place for found in OF_A_NUMBER.finditer(folded) for place in range(*found.span())}
+    kept = [sign for k, sign in enumerate(folded) if k in stays or not unicodedata.category(sign).startswith("P")]
+    return " ".join(_words("".join(kept)))
+
+
+def _one_form(text: str) -> str:
+    """Unicode form NFKC but of superscripts, subscripts and fractions, whose digits would join others."""
+    return "".join(
+        "".join(own) if kept else unicodedata.normalize("NFKC", "".join(own))
+        for kept, own in groupby(text, lambda sign: bool(KEPT.match(unicodedata.decomposition(sign))))
+    )
+
+
+def _words(text: str) -> list[str]:
+    """What stands between spaces, and each character of a script that has none."""
+    return UNSPACED.sub(r" \1 ", text).split()
 
 
 def exact_match(predicted: Sequence[str], expected: Sequence[str]) -> Floats:
@@ -47,7 +82,12 @@ def entity_f1(predicted: Sequence[str], expected: Sequence[str], entities: Seque
 
     A name is found where it stands as whole words of the normalised text; one inside of a longer one, as `lung` in
     `left lung`, counts too where both are in the list. Nothing is known of negation: `no effusion` names effusion.
+
+    Raises:
+        ValueError: no list of names, or an empty one.
     """
+    if isinstance(entities, str):
+        raise ValueError("entities are a list of names, and this is one text: put it into a list")
     names = sorted({normalised(own) for own in entities} - {""})
     if not names:
         raise ValueError("entities are a list of names, and this one is empty: give those that answers may hold")
@@ -63,6 +103,9 @@ def entity_f1(predicted: Sequence[str], expected: Sequence[str], entities: Seque
 def rouge_l(predicted: Sequence[str], expected: Sequence[str]) -> Floats:
     """ROUGE-L: F1 of the longest common subsequence of words, by torchmetrics, without stemming (Lin 2004).
 
+    Words are letters and digits in lower case, whatever stands between them, as torchmetrics has them for English, and
+    here for every script. Where neither text has a word it is 1 if they are the same when normalised, else 0.
+
     Raises:
         Unsupported: torchmetrics is not installed.
     """
@@ -70,18 +113,31 @@ def rouge_l(predicted: Sequence[str], expected: Sequence[str]) -> Floats:
         from torchmetrics.functional.text.rouge import rouge_score
     except ImportError:
         raise Unsupported(NEEDED) from None
-    pairs = _pairs(predicted, expected)
-    return np.array([float(rouge_score(p, e, rouge_keys="rougeL")["rougeL_fmeasure"]) for p, e in pairs])
+    scores = []
+    for p, e in _pairs(predicted, expected):
+        if _letters(p) or _letters(e):
+            found = rouge_score(p, e, rouge_keys="rougeL", normalizer=_letters, tokenizer=str.split)
+            scores.append(float(found["rougeL_fmeasure"]))
+        else:
+            scores.append(float(normalised(p) == normalised(e)))
+    return np.array(scores)
+
+
+def _letters(text: str) -> str:
+    """Letters, digits and their accents in lower case, with a space for all else."""
+    folded = unicodedata.normalize("NFC", text).lower()
+    return " ".join(_words("".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in folded)))
 
 
 def bleu(predicted: Sequence[str], expected: Sequence[str], weights: Floats | None = None) -> Floats:
     """BLEU-4 of all texts together, (R,), one value for each row of weights (R, n).
 
     `exp(min(0, 1 - r / c)) (p_1 p_2 p_3 p_4)^(1/4)`, c and r the words of the answers and of those expected; words as
-    they stand between spaces, no smoothing, 0 where no four words in a row are shared (Papineni and others 2002).
+    they stand between spaces, and each character of a script without them; no smoothing, 0 where no four words in a row
+    are shared (Papineni and others 2002).
     Equals `torchmetrics.functional.text.bleu_score`.
     """
-    terms = np.array([_n_grams(p.split(), e.split()) for p, e in _pairs(predicted, expected)], dtype=np.float64)
+    terms = np.array([_n_grams(_words(p), _words(e)) for p, e in _pairs(predicted, expected)], dtype=np.float64)
     w = np.ones((1, len(terms))) if weights is None else np.atleast_2d(np.asarray(weights, np.float64))
     summed = w @ terms.reshape(len(terms), 2 * ORDERS + 2)
     shared, of, said, wanted = summed[:, :ORDERS], summed[:, ORDERS : 2 * ORDERS], summed[:, -2], summed[:, -1]
@@ -112,9 +168,16 @@ def _f1(predicted: list[str], expected: list[str]) -> float:
 
 
 def _pairs(predicted: Sequence[str], expected: Sequence[str]) -> list[tuple[str, str]]:
+    require_texts(predicted, "an answer")
+    require_texts(expected, "an answer")
     if len(predicted) != len(expected):
         raise ValueError(f"{len(predicted)} answers for {len(expected)} expected ones: give one a patient")
-    pairs = list(zip(predicted, expected, strict=True))
-    if not all(isinstance(text, str) for pair in pairs for text in pair):
-        raise ValueError("an answer is no text: write an empty one where there is none, and leave out who has none")
-    return pairs
+    return list(zip(predicted, expected, strict=True))
+
+
+def require_texts(given: Sequence[str], what: str) -> None:
+    """Refuse one text where a list of them is needed, and a list that holds what is none."""
+    if isinstance(given, str):
+        raise ValueError(f"{what} is one text of a list, and this would be read letter by letter: put it into a list")
+    if not all(isinstance(text, str) for text in given):
+        raise ValueError(f"{what} is no text: write an empty one where there is none, and leave out who has none")
