@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 
 import chiasm
 from chiasm.api.embedding import Embedded
+from chiasm.cohort import Cohort
 from chiasm.evaluation.embeddings.judged import judged, learned_from
 from chiasm.evaluation.embeddings.likeness import likeness, stages
 from chiasm.evaluation.embeddings.outliers import find_outliers
@@ -83,6 +84,35 @@ def test_what_was_asked_is_compared_and_no_more() -> None:
         chiasm.embed(cohort, shares=(0, 10))
     with pytest.raises(chiasm.Unsupported, match="needs a target"):
         chiasm.embed(cohort.with_target(None, None))
+
+
+def of_kind(kind: str, n: int = 120) -> tuple[Cohort, np.ndarray, np.ndarray]:
+    """A cohort of this kind of target, vectors that hold its signal, and vectors of noise."""
+    cohort = chiasm.synthetic_cohort("redundant", n, target=kind)
+    signal = cohort.raw("m1").to_numpy(float)[:, :8]
+    return cohort, signal, np.random.default_rng(1).normal(size=signal.shape)
+
+
+@pytest.mark.parametrize("kind", [pytest.param("competing", marks=pytest.mark.nightly), "multilabel", "response"])
+def test_an_embedding_of_the_signal_pays_by_either_way_of_any_kind(kind: str, tmp_path: Path) -> None:
+    cohort, signal, noise = of_kind(kind)
+    for name, own in (("good", signal), ("noise", noise)):
+        np.savez(tmp_path / f"{name}.npz", ids=cohort.ids, embeddings=own)
+    found = chiasm.embed(
+        cohort, files=[tmp_path / "good.npz", tmp_path / "noise.npz"], baselines=False, shares=(100,),
+        protocol=chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1,
+    )  # fmt: skip
+    table = found.table.set_index(["embedding", "method"])
+    for method in ("knn", "probe"):
+        good, other = table.loc[("good", method)], table.loc[("noise", method)]
+        assert good["metric"] > other["metric"] + 0.05 and good["low"] < good["metric"] < good["high"]
+    assert table["metric"].notna().all() and len(found.sentences) == 2
+
+
+def test_a_choice_is_refused_before_anything_is_read() -> None:
+    cohort, *_ = of_kind("choice", 20)
+    with pytest.raises(chiasm.Unsupported, match="options of each patient's own: give the vectors as a modality"):
+        chiasm.embed(cohort, files="gone.npz")
 
 
 def test_parts_are_nested_stratified_and_whole_in_groups() -> None:

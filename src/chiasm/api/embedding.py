@@ -162,7 +162,7 @@ def embed(
 
     Raises:
         CohortError: `check_cohort` finds errors, or a file of embeddings cannot be read or matches nobody.
-        Unsupported: no target, no tokens of a frozen encoder, or nobody has every embedding.
+        Unsupported: no target, or a choice; no tokens of a frozen encoder, or nobody has every embedding.
         ValueError: a method, a pool, a share or a pair that there is not.
     """
     named, parts, pool = require_methods(methods), require_shares(shares), require_pool(pool)

@@ -20,6 +20,7 @@ from chiasm.errors import count
 from chiasm.evaluation.run import usable
 from chiasm.fitting.embedded.files import read_vectors
 from chiasm.fitting.embedded.layers import layer_vectors
+from chiasm.fitting.embedded.learned import require_one_outcome
 from chiasm.fitting.embedded.pooling import pooled_vectors
 from chiasm.fitting.embedded.vectors import RawColumns, Vectors
 from chiasm.fitting.model import FittedModel
@@ -67,10 +68,12 @@ def gathered(
 
     Raises:
         CohortError: the check finds errors, or a file of embeddings is no such file.
-        Unsupported: no target, nothing to compare, or nobody is left.
+        Unsupported: no target, one of options of each patient's own, nothing to compare, or nobody is left.
     """
     whole = as_cohort(cohort)
     usable(whole)  # a target, before anything is read
+    assert whole.target is not None  # `usable` has asked
+    require_one_outcome(whole.target)
     given = _named(files)
     chosen = _modality(whole, modality, bool(encoders) or not (given or models), baselines)
     quiet = None if progress is None else (lambda *told: None)

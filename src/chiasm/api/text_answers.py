@@ -44,8 +44,8 @@ def text_scores(
     """
     if not len(expected):
         raise ValueError("there is no answer to score: give one text or more")
-    for own in (predicted, expected):
-        text_.require_texts(own, "an answer")
+    text_.require_texts(predicted, "an answer")
+    text_.require_texts(expected, "an answer")
     p, e, unit = list(predicted), list(expected), _units(groups, len(expected))
     terms = {"exact_match": text_.exact_match(p, e), "token_f1": text_.token_f1(p, e), "rouge_l": text_.rouge_l(p, e)}
     if isinstance(entities, str) or len(entities):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, CohortError, fold_ids
+from chiasm.cohort import Cohort, CohortError, Unsupported, fold_ids
 from chiasm.encoders.table.scaling import Projection
 from chiasm.fitting.base import LEAST_PATIENTS
 from chiasm.fitting.embedded.neighbours import KS, nearest_links
@@ -121,6 +121,19 @@ def learn_neighbours(pupils: Pupils, known: Array, asked: Array) -> Learned:
 
 
 METHODS: dict[str, Callable[[Pupils, Array, Array], Learned]] = {KNN: learn_neighbours, PROBE: learn_probe}
+
+
+def require_one_outcome(target: Target) -> None:
+    """Refuse a kind of target of which neither neighbours nor a probe learn.
+
+    Raises:
+        Unsupported: each patient has options of his own.
+    """
+    if target.has_options:
+        raise Unsupported(
+            "neighbours and probes learn one outcome of all patients, and no choice among options of each patient's "
+            "own: give the vectors as a modality of a table, and let `evaluate` compare recipes on them"
+        )
 
 
 def best_of(scores: Array) -> int:
