@@ -132,3 +132,11 @@ def test_comparable_pairs_are_those_of_harrell() -> None:
             if event[i] and (time[i] < time[j] or (time[i] == time[j] and not event[j]))
         )
         assert found == pytest.approx(slow_sum)
+
+
+def test_a_mean_over_patients_takes_who_is_alone_in_a_stratum() -> None:
+    outcome = Outcome(np.zeros(4), None, np.ones(4, bool))
+    frame = pd.DataFrame({"choice": [1, 1, 2, 2], "p_1": [0.9, 0.9, 0.1, 0.1], "p_2": [0.1, 0.1, 0.9, 0.9]})
+    strata = np.array([0, 0, 1, -1])[:, None]
+    found = within("choice", frame, outcome, ["1", "2"], strata)
+    np.testing.assert_allclose(found, 2 / 3)

@@ -74,7 +74,7 @@ def within(
 
     Args:
         frame: (n,) predictions in the order of the outcome.
-        strata: (n, K); a stratum of fewer than two patients is left out.
+        strata: (n, K), -1 for who is left out; who is alone in a stratum is compared with nobody.
         weights: (R, n) bootstrap counts, None for the point estimate.
         train: outcomes of the training patients, for a metric that weights by their censoring.
     """

@@ -1,7 +1,8 @@
 """Primary metrics within strata of patients: pairs, or deviations from a mean, are formed within a stratum and summed.
 
 Each is a function of the scored patients, their strata (n, K), of which -1 is left out, and bootstrap weights (R, n).
-It returns (R,): NaN where no stratum has a comparable pair. A stratum of fewer than two patients is left out.
+It returns (R,): NaN where no stratum has a comparable pair. A stratum of fewer than two patients has no pair; a mean
+over patients counts who is alone in one too.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def _auroc(
 
 def accuracy(scored: Scored, strata: Strata, w: Floats) -> Floats:
     """Accuracy of the patients who stand in a stratum: a mean over patients compares nobody with another."""
-    own = strata[:, 0]
-    _, number, sizes = np.unique(own, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero((own >= 0) & (sizes[number] > 1))
+    rows = np.flatnonzero(strata[:, 0] >= 0)
     return choice_.accuracy(scored.prediction[rows], scored.outcome.value[rows], w[:, rows])
 
 
