@@ -224,3 +224,17 @@ def test_what_is_lost_is_a_share_of_what_lies_above_chance() -> None:
 def test_a_fault_that_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no fault 'fire': there are drift, lost, mixed, labels"):
         chiasm.stress(made(), faults="drift, fire")
+
+
+def test_wrong_answers_come_with_the_options_that_they_stand_among() -> None:
+    cohort = chiasm.synthetic_cohort("unique", n=120, target="choice")
+    wrong, number = mislabelled(cohort, 1.0, 0)
+    assert wrong.options is not None and wrong.outcome is not None and wrong.outcome.options is not None
+    assert wrong.options.texts.tolist() == wrong.outcome.options.texts.tolist()
+
+    def right(own: chiasm.Cohort) -> np.ndarray:
+        assert own.options is not None and own.outcome is not None
+        pairs = zip(own.options.texts, own.outcome.value.astype(int), strict=True)
+        return np.array([texts[place] for texts, place in pairs])
+
+    assert number == (right(cohort) != right(wrong)).sum()

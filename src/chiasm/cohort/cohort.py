@@ -284,10 +284,14 @@ class Cohort:
         )
 
     def with_target(self, target: Target | None, outcome: Outcome | None) -> Cohort:
-        """Return the same patients with another target (shuffled labels, fixed horizons); `outcome` is in row order."""
+        """Return the same patients with another target (shuffled labels, fixed horizons); `outcome` is in row order.
+
+        Options come with the outcome whose places they have.
+        """
         if outcome is not None and len(outcome.value) != len(self):
             raise ValueError(f"the outcome has {len(outcome.value)} rows, the cohort {len(self)} patients")
-        return replace(self, target=target, outcome=outcome)
+        options = self.options if outcome is None or outcome.options is None else outcome.options
+        return replace(self, target=target, outcome=outcome, options=options)
 
     def with_lenders(self, lenders: Sequence[Cohort]) -> Cohort:
         """Return the same patients with these source cohorts, in the order of their content, and no others."""

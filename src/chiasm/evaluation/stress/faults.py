@@ -24,12 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Outcome, Unsupported
 from chiasm.cohort.digests import DIGEST
 from chiasm.compute.isolation import seeded
 from chiasm.evaluation.stress.sites import site_splits
@@ -123,7 +124,7 @@ def struck(fault: Fault, test: Cohort, train: Cohort, seed: int) -> tuple[Cohort
 def mislabelled(train: Cohort, level: float, seed: int) -> tuple[Cohort, int]:
     """Give a share of the training patients whose outcome is known that of another one of them, in a random circle.
 
-    Returns also how many have another outcome than before.
+    Returns also how many have another outcome than before, of a choice another option that is right.
     """
     assert train.outcome is not None
     known = np.flatnonzero(train.outcome.known)
@@ -131,13 +132,22 @@ def mislabelled(train: Cohort, level: float, seed: int) -> tuple[Cohort, int]:
     chosen = np.random.default_rng(seeded(seed, LABELS)).permutation(known)[: round(level * len(known))]
     taken[chosen] = np.roll(chosen, 1)
     wrong, right = train.outcome.take(taken), train.outcome
-    other = ~((wrong.value == right.value) | (np.isnan(wrong.value) & np.isnan(right.value)))
+    now, before = _told(wrong), _told(right)
+    other = ~((now == before) | ((now != now) & (before != before)))  # NaN is like NaN
     other = other.any(axis=1) if other.ndim == 2 else other
     if wrong.event is not None and right.event is not None:
         other |= wrong.event != right.event
     if wrong.cause is not None and right.cause is not None:
         other |= wrong.cause != right.cause
     return train.with_target(train.target, wrong), int(other.sum())
+
+
+def _told(outcome: Outcome) -> NDArray[Any]:
+    """What is compared of outcomes: the values; of a choice the text of the right option, whose place says nothing."""
+    if outcome.options is None:
+        return outcome.value
+    places = zip(outcome.options.texts.tolist(), outcome.value.tolist(), outcome.known.tolist(), strict=True)
+    return np.array([own[int(place)] if known else "" for own, place, known in places], dtype=object)
 
 
 def _drifted(test: Cohort, train: Cohort, fault: Fault, rng: np.random.Generator) -> tuple[Cohort, int]:
