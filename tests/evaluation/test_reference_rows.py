@@ -71,6 +71,21 @@ def test_each_patient_gets_the_first_modality_that_he_has_beyond_its_mean() -> N
     assert found["pattern"].tolist() == PATTERNS.tolist() and found.index.tolist() == INDEX.tolist()
 
 
+def test_of_a_choice_each_has_the_options_that_are_his_and_their_own_probabilities() -> None:
+    rare = 1e-10
+    p = {"p_1": [rare, 0.5, 0.3, 0.4], "p_2": [1 - rare, 0.5, 0.3, 0.6], "p_3": [0, 0, 0.4, 0]}
+    frame = pd.DataFrame({"choice": [2, 1, 3, 2], **p}, index=INDEX)
+    of_second = frame.assign(p_1=0.9, p_2=0.1, p_3=0.0, choice=1)
+    ranked = [("m1", OneModality("single:m1", frame, np.zeros(3), 0.8))]
+    ranked += [("m2", OneModality("single:m2", of_second, np.zeros(3), 0.7))]
+    outcome = Outcome(np.zeros(4), None, np.ones(4, bool))
+    present = {"m1": np.array([True, False, True, False]), "m2": np.array([True, True, False, False])}
+    found = best_available("choice", ranked, present, outcome, ["1", "2", "3"], INDEX, PATTERNS)
+    wanted = frame.copy()
+    wanted.iloc[1] = of_second.iloc[1]
+    pd.testing.assert_frame_equal(found.drop(columns="pattern"), wanted, check_dtype=False, check_names=False)
+
+
 def test_modalities_are_ranked_by_the_score_among_those_who_have_them() -> None:
     def one(name: str, score: float) -> OneModality:
         return OneModality(name, pd.DataFrame(), np.zeros(1), score)

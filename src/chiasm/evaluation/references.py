@@ -61,6 +61,9 @@ def best_available(
 
         link_b(i) = prior + link_m(i) - mean of link_m over the training patients who have m
 
+    Options of each patient's own have no level, so that a choice is that of the model as it stands; who has none of the
+    modalities gets what the first model says without its own: what his options alone say.
+
     Args:
         ranked: (modality, its recipe) pairs, the best first.
         present: for each modality, (n,) True for patients who have it.
@@ -68,6 +71,13 @@ def best_available(
         index, patterns: identifiers and modality patterns of the tested patients.
     """
     target, frame = kind_of(kind), ranked[0][1].frame
+    if target.has_options:
+        chosen, waiting = frame[["choice", *target.answers(classes)]].copy(), np.ones(len(index), dtype=bool)
+        for modality, one in ranked:
+            rows = np.flatnonzero(waiting & present[modality])
+            chosen.iloc[rows] = one.frame[chosen.columns].iloc[rows]
+            waiting[rows] = False
+        return _with_pattern(chosen.set_index(index), patterns)
     columns, times = target.link_columns(frame, classes), list(target.horizon_columns(frame))
     prior = target.anchor(train, classes, columns, times)
     links = np.tile(prior, (len(index), 1))
@@ -76,9 +86,12 @@ def best_available(
         rows = np.flatnonzero(waiting & present[modality])
         links[rows] = prior + target.links(one.frame.iloc[rows], classes) - one.level
         waiting[rows] = False
-    composed = target.frame(links, columns).set_index(index)
-    composed.insert(0, "pattern", patterns)
-    return composed
+    return _with_pattern(target.frame(links, columns).set_index(index), patterns)
+
+
+def _with_pattern(frame: pd.DataFrame, patterns: NDArray[np.object_]) -> pd.DataFrame:
+    frame.insert(0, "pattern", patterns)
+    return frame
 
 
 def null(
