@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,10 @@ from scipy.optimize import check_grad
 from chiasm.errors import Unsupported
 from chiasm.heads.choice import ChoiceHead
 from chiasm.heads.head import target_tensors
-from chiasm.linear.conditional import ConditionalLogit, Offered, common_shift
+from chiasm.linear.conditional import ConditionalLogit
 from chiasm.linear.linear import fit_path, nll
 from chiasm.linear.logistic import fit_ridge_logistic
+from chiasm.linear.offered import Offered, common_shift, cross_validated_shift, prior_of
 from chiasm.targets import Options, Outcome
 
 N, K, E = 30, 4, 3
@@ -120,3 +123,43 @@ def test_no_trees_are_grown() -> None:
     for grow in (ConditionalLogit().boosting, ConditionalLogit().prior_votes):
         with pytest.raises(Unsupported, match="another recipe"):
             grow(outcome, None)
+
+
+def noise(seed: int, n: int, axes: int = 16) -> Outcome:
+    """Answers that nothing tells, among options of many features."""
+    rng = np.random.default_rng(seed)
+    texts = np.empty(n, dtype=object)
+    texts[:] = [tuple("abcd")] * n
+    options = Options(texts, K, 0.5 * rng.normal(size=(n, K, axes)))
+    return Outcome(rng.integers(K, size=n).astype(float), None, np.ones(n, bool), options=options)
+
+
+@pytest.mark.parametrize("made_of", ["level", "prior"])
+def test_what_all_links_are_shifted_by_is_not_learned_by_heart(made_of: str) -> None:
+    losses = []
+    for seed in range(8):
+        seen, new = noise(seed, 60), noise(seed + 100, 300)
+        shift = ChoiceHead().level(np.zeros((60, 16)), seen) if made_of == "level" else prior_of(seen)
+        losses.append(nll("choice", np.tile(shift, (300, 1)), new) / 300)
+    assert np.mean(losses) < np.log(K) + 0.02, losses
+
+
+def test_who_is_kept_together_is_held_out_together() -> None:
+    few = noise(0, 12)
+    assert few.options is not None
+    rows = np.tile(np.arange(12), 6)
+    several = replace(few.options.take(rows), units=rows)
+    of_units = Offered.of(replace(few.take(rows), options=several))
+    told = np.abs(cross_validated_shift(of_units, np.zeros((72, 16)))).max()
+    assert told < np.abs(cross_validated_shift(replace(of_units, units=None), np.zeros((72, 16)))).max() / 10
+
+
+def test_a_fold_knows_nothing_of_the_answers_that_it_holds_out() -> None:
+    outcome, x, _ = drawn()
+    assert outcome.options is not None
+    train, found = np.arange(N) < 20, []
+    for value in (outcome.value, np.where(train, outcome.value, 0.0)):
+        whole = replace(outcome, value=value, options=replace(outcome.options, prior=None))
+        learned = replace(whole, options=replace(outcome.options, prior=prior_of(whole)))
+        found.append(fit_path("choice", x[train], learned.take(train), [1.0])[0].linear_predictor(x))
+    np.testing.assert_array_equal(*found)

@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported
+from chiasm.cohort.units import units_of
 from chiasm.compute.memo import remember
 from chiasm.errors import count, first_rows
 from chiasm.fitting.option_space import OptionSpace
 from chiasm.heads.response import Response
+from chiasm.linear.offered import prior_of
 from chiasm.protocols import Embeds, Predictor, reads_inputs
+from chiasm.targets import Choice, Options
+from chiasm.targets.choice import chosen_frame
 from chiasm.targets.options import MOST_OPTIONS
 
 if TYPE_CHECKING:
@@ -61,18 +66,27 @@ class ChoiceModel:
         Raises:
             Unsupported: the cohort says no options, or a patient has none.
         """
-        if cohort.options is None:
-            raise Unsupported(NO_OPTIONS)
-        without = np.flatnonzero(cohort.options.sizes == 0)
-        if len(without):
-            rows = np.sort(cohort.file_rows[without]).tolist()
-            raise Unsupported(
-                f"{count(len(without), 'patient')} without options ({first_rows(rows)}): leave them out, a model can "
-                "choose among options alone"
-            )
+        options = options_to_choose_among(cohort)
         z = self.response.calibrated(self.predictor.link(cohort))
-        logits = np.einsum("ne,nke->nk", z, self.space.features(cohort.options))
-        return np.where(cohort.options.inside, logits, -np.inf)
+        return np.where(options.inside, np.einsum("ne,nke->nk", z, self.space.features(options)), -np.inf)
+
+
+def options_to_choose_among(cohort: Cohort) -> Options:
+    """Return the options of the patients, once each has some.
+
+    Raises:
+        Unsupported: the cohort says no options, or a patient has none.
+    """
+    if cohort.options is None:
+        raise Unsupported(NO_OPTIONS)
+    without = np.flatnonzero(cohort.options.sizes == 0)
+    if len(without):
+        rows = np.sort(cohort.file_rows[without]).tolist()
+        raise Unsupported(
+            f"{count(len(without), 'patient')} without options ({first_rows(rows)}): leave them out, a model can "
+            "choose among options alone"
+        )
+    return cohort.options
 
 
 def in_option_space(training: Training) -> Training:
@@ -88,11 +102,37 @@ def in_option_space(training: Training) -> Training:
         return training
     if cohort.lenders or cohort.lent_models:
         raise Unsupported("a choice borrows from no other cohort or model: leave the sources out")
-    options = outcome.options
-    space = remember(cohort.fingerprint, ("options",), lambda: OptionSpace.fit(options, outcome))
+    space, options = _learned(cohort, outcome, outcome.options)
     learned = replace(outcome, options=space.learned(options))
     target = training.target.along(space.width)
     return replace(training, cohort=cohort.with_target(target, learned), target=target, outcome=learned, space=space)
+
+
+def _learned(cohort: Cohort, outcome: Outcome, options: Options) -> tuple[OptionSpace, Options]:
+    """The space of the options of training patients, and these with who is kept together."""
+    options = replace(options, units=units_of(cohort, None, group_duplicates=False))
+    return remember(cohort.fingerprint, ("options",), lambda: OptionSpace.fit(options, outcome)), options
+
+
+def said_by_options_alone(train: Cohort, cohort: Cohort) -> pd.DataFrame:
+    """What the options alone say of the patients of `cohort`, in its row order, as learned from those of `train`.
+
+    Raises:
+        Unsupported: the cohort says no options, or a patient has none.
+    """
+    options = options_to_choose_among(cohort)
+    assert train.outcome is not None  # it was fitted on them
+    known = train.subset(train.outcome.known)
+    outcome = known.outcome
+    assert outcome is not None and outcome.options is not None  # a subset keeps them
+    space, _ = _learned(known, outcome, outcome.options)
+    names = Choice.answers([str(place + 1) for place in range(options.most)])
+    return chosen_frame(space.features(options) @ space.prior, options.inside, names)
+
+
+def prior_link(target: Target, outcome: Outcome, names: int | None) -> np.ndarray:
+    """Link `(K,)` of patients of whom nothing is read; of a choice what the options of these alone say `(E,)`."""
+    return prior_of(outcome) if target.has_options else target.prior_link(outcome, names)
 
 
 def among_options(predictor: Predictor, response: Response, space: OptionSpace | None) -> tuple[Predictor, Response]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.fitting.chosen import said_by_options_alone
 from chiasm.fitting.sides import form_name, settings_of
 from chiasm.protocols import TellsSearch, search_of
 
@@ -83,7 +84,10 @@ class FormModel:
         return search_of(self.model)
 
     def predict(self, cohort: Cohort) -> pd.DataFrame:
-        """Predict with the model for patients who have the modality, and by the training-set prior for the others."""
+        """Predict with the model for patients who have the modality, and by the training-set prior for the others.
+
+        Of a choice that is what each patient's own options alone say.
+        """
         assert self.train.target is not None and self.train.outcome is not None  # it was fitted on them
         target, outcome = self.train.target, self.train.outcome
         rows = cohort.rows_of(self.modality) if self.modality in cohort.modalities else np.zeros(0, int)
@@ -92,8 +96,12 @@ class FormModel:
             example = self.model.predict(self._seen(self.train.with_target(None, None), rows_of_training))
         else:
             example = self.model.predict(self._seen(cohort, rows))
-        columns, times = target.link_columns(example, target.names), list(target.horizon_columns(example))
-        whole = target.prior_frame(outcome, len(cohort), target.names, times).reindex(columns=columns)
+        if target.has_options:
+            whole = said_by_options_alone(self.train, cohort)
+            columns = list(whole.columns)
+        else:
+            columns, times = target.link_columns(example, target.names), list(target.horizon_columns(example))
+            whole = target.prior_frame(outcome, len(cohort), target.names, times).reindex(columns=columns)
         whole.index = pd.Index(cohort.ids, name="patient", dtype=object)
         if len(rows):
             whole.loc[list(cohort.ids[rows]), columns] = example.loc[list(cohort.ids[rows]), columns]

@@ -15,7 +15,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.fitting.base import BaseRecipe, Training, require, trainable
-from chiasm.fitting.chosen import among_options
+from chiasm.fitting.chosen import among_options, prior_link
 from chiasm.fitting.coefficients import Coefficients, coefficients_of, scaled
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.unimodal import FOLDS, Prior, inner_folds
@@ -85,7 +85,7 @@ def one_modality(
         training: the patients who have the modality.
         predictor, response: the model fitted on `training`.
     """
-    prior = whole.target.prior_link(whole.outcome, whole.classes)
+    prior = prior_link(whole.target, whole.outcome, whole.classes)
     level = predictor.link(training.cohort).mean(0)
     centre, intercept = 0.0, response.intercept
     if response.is_relative:
@@ -98,7 +98,7 @@ def one_modality(
 
 def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
     """Return the training-set prior as the model of a modality that too few training patients have."""
-    prior = Prior(whole.target.prior_link(whole.outcome, whole.classes))
+    prior = Prior(prior_link(whole.target, whole.outcome, whole.classes))
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
     predictor, response = among_options(prior, response, whole.space)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.errors import count
-from chiasm.linear.conditional import ConditionalLogit, Offered, common_shift
+from chiasm.linear.offered import CURVATURE, prior_of
 from chiasm.targets import Options, Outcome
 
 AXES = 16
 SEVERAL = 5  # training patients who have an option, for it to have an axis of its own
 MOST_WORDS = 20_000
-SPREAD = ConditionalLogit.curvature**0.5
-RIDGES = (0.01, 0.1, 1.0, 10.0)  # in units of the information of a feature
-FOLDS = 5
+SPREAD = CURVATURE**0.5
 
 Array = NDArray[np.float64]
 
@@ -70,7 +68,7 @@ class OptionSpace:
             made = cls(frequent, (), nothing, np.zeros((0, 0)), 0.0, nothing)
         else:
             made = cls._of_texts(options, sorted(seen.elements()))
-        return replace(made, prior=_prior(made.learned(options), outcome))
+        return replace(made, prior=prior_of(replace(outcome, options=made.learned(options))))
 
     @classmethod
     def _of_texts(cls, options: Options, texts: list[str]) -> Self:
@@ -143,23 +141,3 @@ def _principal(table: object, most: int) -> Array:
     k = min(most, min(table.shape))  # type: ignore[attr-defined]
     _, size, right = randomized_svd(table, k, n_iter=7, random_state=0)
     return np.ascontiguousarray(right[size > 1e-9 * max(float(size.max(initial=0)), 1e-300)].T)
-
-
-def _prior(options: Options, outcome: Outcome) -> Array:
-    """Weights `(E,)` of the options' features alone, with the ridge that predicts held-out patients best."""
-    offered = Offered.of(replace(outcome, options=options))
-    link = np.zeros((len(offered.place), offered.features.shape[2]))
-    fold = np.arange(len(link)) % FOLDS
-    scores = np.zeros(len(RIDGES))
-    parts = [(_rows(offered, fold != k), _rows(offered, fold == k)) for k in range(FOLDS) if (fold == k).any()]
-    for train, test in parts:
-        for place, ridge in enumerate(RIDGES):
-            unit = ridge * ConditionalLogit.curvature * len(train.place)
-            shift = common_shift(train, np.zeros((len(train.place), link.shape[1])), unit)
-            scores[place] += test.nll(test.logits(np.tile(shift, (len(test.place), 1)))).sum()
-    best = RIDGES[int(np.flatnonzero(scores <= scores.min() + 1e-9)[-1])]
-    return common_shift(offered, link, best * ConditionalLogit.curvature * len(link))
-
-
-def _rows(offered: Offered, rows: NDArray[np.bool_]) -> Offered:
-    return Offered(offered.features[rows], offered.inside[rows], offered.place[rows])

@@ -20,6 +20,7 @@ from chiasm.encoders.sharing import different_raw
 from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.fitting.base import Training
 from chiasm.fitting.bent import Part, bent_rivals
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.coefficients import Coefficients, feature_names, through
 from chiasm.fitting.inner_choice import choose_penalty, choose_sparse
 from chiasm.fitting.refitted import Chosen
@@ -164,7 +165,8 @@ def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Arra
                 model, chosen = replace(model, bent=bent, slope=own.slope, centre=own.centre), own
     model = replace(model, level=model.calibrated(cohort).mean(0))
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
-    out_of_fold[cohort.rows_of(modality)] = model.prior + (chosen.links - chosen.levels)
+    rows = cohort.rows_of(modality)
+    out_of_fold[rows] = held_out_priors(training, model.prior)[rows] + (chosen.links - chosen.levels)
     return model, out_of_fold
 
 
@@ -205,13 +207,26 @@ def _straight(training: Training, modality: str, folds: NDArray[np.int_] | None)
         sparse = choose_sparse(kind, scaled if own is None else seen, known, folds, classes)
         if sparse.loss < chosen.loss:
             read, chosen = own, sparse
-    prior = training.target.prior_link(outcome, classes)
+    prior = prior_link(training.target, outcome, classes)
     model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior)
     return _Straight(model, chosen, part)
 
 
+def held_out_priors(training: Training, prior: Array) -> Array:
+    """Return the prior `(B, K)` as held-out patients get it: of a choice, from the patients of the other inner folds.
+
+    Of other kinds it is one number a class, which a patient's own outcome hardly moves, and is that of all.
+    """
+    priors = np.tile(prior, (len(training.cohort), 1))
+    if training.target.has_options:
+        folds = inner_folds(training.cohort, training.seed)
+        for fold in np.unique(folds):
+            priors[folds == fold] = prior_link(training.target, training.outcome.take(folds != fold), None)
+    return priors
+
+
 def beyond_prior(links: Array, prior: Array) -> Array:
-    """Replace NaN links `(B, K)`, of patients without the modality, by the prior."""
+    """Replace NaN links `(B, K)`, of patients without the modality, by the prior, `(K,)` or `(B, K)`."""
     return np.where(np.isnan(links), prior, links)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.heads.kind import Array, Calibrated, HeadKind
-from chiasm.linear.conditional import SHIFT_RIDGE, ConditionalLogit, Offered, common_shift
+from chiasm.linear.offered import Offered, cross_validated_shift
 from chiasm.targets import Choice, Outcome
 from chiasm.targets.choice import chosen_frame
 
@@ -36,12 +36,11 @@ class ChoiceHead(HeadKind):
         return chosen_frame(link, np.isfinite(link), names)
 
     def level(self, link: Array, outcome: Outcome) -> Array:
-        """The options alone say no more than the links do: the shift of all links by which their loss is smallest."""
+        """The shift of all links by which their loss is smallest, as far as held-out patients bear it out."""
         rows = np.flatnonzero(outcome.known)
         if not len(rows):
             return np.zeros(link.shape[1])
-        ridge = SHIFT_RIDGE * ConditionalLogit.curvature * len(rows)
-        return common_shift(Offered.of(outcome.take(rows)), link[rows], ridge)
+        return cross_validated_shift(Offered.of(outcome.take(rows)), link[rows])
 
 
 def option_logits(output: Tensor, options: Tensor) -> Tensor:

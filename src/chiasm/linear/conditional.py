@@ -18,98 +18,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chiasm.errors import Unsupported
 from chiasm.linear.loss import Array, Boosting, Fits, Growing, Local, Loss, Near
+from chiasm.linear.offered import CURVATURE, Offered, prior_of
 from chiasm.linear.ridge_cox import row_space
 from chiasm.linear.shared_rows import Rows
-from chiasm.targets import Options, Outcome
+from chiasm.targets import Outcome
 
 NO_TREES = "trees are grown on classes, numbers or times, and not on options of each patient's own: name another recipe"
 NEWTON_UP_TO = 128  # coefficients
-SHIFT_RIDGE = 0.1  # of the information: what a common shift of all links is held by
-
-
-@dataclass(frozen=True)
-class Offered:
-    """Options of n patients as arrays: `features` (n, K, E), `inside` (n, K), and `place` (n,) of the right one."""
-
-    features: Array
-    inside: NDArray[np.bool_]
-    place: NDArray[np.int_]
-
-    @classmethod
-    def of(cls, known: Outcome) -> Offered:
-        """Read the options of patients whose outcome is known.
-
-        Raises:
-            ValueError: no model has made features of the options.
-        """
-        options = learned_options(known)
-        values = np.asarray(options.values, np.float64)
-        return cls(values, options.inside[:, : values.shape[1]], np.asarray(known.value).astype(int))
-
-    def logits(self, link: Array) -> Array:
-        """Logits `(n, K)` of links `(n, E)`; -inf where a patient has no such option."""
-        return np.where(self.inside, np.einsum("ne,nke->nk", link, self.features), -np.inf)
-
-    def probability(self, logits: Array) -> Array:
-        """Softmax `(n, K)` over each patient's own options."""
-        weight = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
-
-    def nll(self, logits: Array) -> Array:
-        """Negative log probability of the right option, `(n,)`."""
-        top = logits.max(axis=1)
-        return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - self._right(logits))
-
-    def gradient(self, p: Array) -> Array:
-        """Derivative of the negative log probability in the link, `(n, E)`."""
-        rest = p.copy()
-        rest[np.arange(len(p)), self.place] -= 1.0
-        return np.asarray(np.einsum("nk,nke->ne", rest, self.features))
-
-    def _right(self, logits: Array) -> Array:
-        return np.asarray(logits[np.arange(len(logits)), self.place])
-
-
-def learned_options(outcome: Outcome) -> Options:
-    """Return the options with the features that a model has made of them.
-
-    Raises:
-        ValueError: it is no choice, or nothing has made features.
-    """
-    if outcome.options is None or outcome.options.values is None:
-        raise ValueError("the outcome has no features of its options: a choice is learned in their space")
-    return outcome.options
-
-
-def common_shift(offered: Offered, link: Array, ridge: float, start: Array | None = None) -> Array:
-    """Shift c `(E,)` of all links `(n, E)` of smallest `sum_i loss_i(link_i + c) + ridge / 2 |c|^2`, by Newton."""
-    base, x, shift = offered.logits(link), offered.features, np.zeros(link.shape[1]) if start is None else start.copy()
-    ridge = max(ridge, 1e-6)
-
-    def value(at: Array) -> float:
-        return float(offered.nll(base + x @ at).sum() + ridge / 2 * at @ at)
-
-    here = value(shift)
-    for _ in range(50):
-        p = offered.probability(base + x @ shift)
-        gradient = offered.gradient(p).sum(axis=0) + ridge * shift
-        mean = np.einsum("nk,nke->ne", p, x)
-        flat = x.reshape(-1, x.shape[2])
-        hessian = (flat * p.reshape(-1, 1)).T @ flat - mean.T @ mean + ridge * np.eye(len(shift))
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while (new := value(shift - size * step)) > here and size > 1e-6:
-            size /= 2
-        if new > here:
-            break
-        shift, moved, here = shift - size * step, here - new, new
-        if moved < 1e-10 * max(1.0, abs(here)):
-            break
-    return np.asarray(shift)
 
 
 def _by_newton(offered: Offered, x: Array, base: Array, penalty: float, start: Array) -> Array:
@@ -174,7 +92,7 @@ class _Curved:
 class ConditionalLogit(Loss):
     """Log loss of the right option; the link lies in the space of the options' features."""
 
-    curvature: ClassVar[float] = 0.25  # features are scaled to this variance within a patient
+    curvature: ClassVar[float] = CURVATURE
     has_trees: ClassVar[bool] = False
 
     def path(self, x: Rows, known: Outcome, penalties: Sequence[float], classes: int | None) -> Fits:
@@ -240,13 +158,6 @@ class ConditionalLogit(Loss):
 
     def link_of(self, votes: Array) -> Array:
         raise Unsupported(NO_TREES)
-
-
-def prior_of(known: Outcome) -> Array:
-    """What the options alone say, `(E,)`."""
-    options = learned_options(known)
-    assert options.values is not None  # it is learned
-    return np.zeros(options.values.shape[2]) if options.prior is None else np.asarray(options.prior, np.float64)
 
 
 def _square(p: Array, centred: Array) -> Any:

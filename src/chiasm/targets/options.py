@@ -27,13 +27,16 @@ class Options:
         texts: (B,) a tuple of texts for each patient, empty where none could be read.
         most: K, the most options of a patient of the whole cohort; a subset keeps it, so that its columns stay.
         values: (B, K, E) features of each option, zero where a patient has fewer; None before a model has made them.
-        prior: (E,) what the options alone say, as weights of their features; None before a model has learned it.
+        prior: (E,) what the options of these patients alone say, as weights of their features; None where nothing has
+            learned it of these, as of a subset.
+        units: (B,) numbers of who is kept together; None: each is apart.
     """
 
     texts: NDArray[np.object_]
     most: int
     values: NDArray[np.float64] | None = None
     prior: NDArray[np.float64] | None = None
+    units: NDArray[np.int_] | None = None
 
     def __repr__(self) -> str:
         return f"Options of {len(self.texts):,} patients, {self.most} at most"
@@ -49,8 +52,9 @@ class Options:
         return np.asarray(np.arange(self.most) < self.sizes[:, None])
 
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Options:
-        """Select the options of some patients; `rows` are integers or a mask."""
-        return replace(self, texts=self.texts[rows], values=None if self.values is None else self.values[rows])
+        """Select the options of some patients; `rows` are integers or a mask. What all said alone is not theirs."""
+        values, units = (None if own is None else own[rows] for own in (self.values, self.units))
+        return replace(self, texts=self.texts[rows], values=values, units=units, prior=None)
 
 
 def joined_options(several: list[Options]) -> Options:

@@ -20,6 +20,7 @@ from chiasm.compute.isolation import seeded
 from chiasm.encoders.adaptable import InputsAsTheyAre, Trunk
 from chiasm.encoders.registry import columns_among, pack
 from chiasm.fitting.base import Training
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.network_recipe import NetworkRecipe
 from chiasm.fitting.neural import Prepared, build, finish, new_head, prepare
 from chiasm.fitting.or_prior import OrPrior
@@ -76,7 +77,7 @@ class AdaptedRecipe(NetworkRecipe):
         """Add the prior for patients with none of the modalities read."""
         if self.modality:
             return super().completed(whole, training, predictor, response)
-        prior = training.target.prior_link(training.outcome, training.classes)
+        prior = prior_link(training.target, training.outcome, training.classes)
         return OrPrior(predictor, prior, training.cohort.modalities), response
 
     def adaptation(self, trunk: Trunk) -> Adaptation:

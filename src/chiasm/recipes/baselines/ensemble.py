@@ -12,6 +12,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.base import Training, choice
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.tuning.space import read_space
@@ -179,7 +180,7 @@ class Ensemble(CrossFittedRecipe):
         inside = {name: units.number(own) for name, own in links.items()}
         prior: np.ndarray | None = None
         if self.select == STACKED:
-            prior = training.target.prior_link(training.outcome, training.classes)
+            prior = prior_link(training.target, training.outcome, training.classes)
             stacked = stack(
                 training.target.kind, np.stack(list(links.values())), prior, training.outcome, folds, SHRINKAGE
             )

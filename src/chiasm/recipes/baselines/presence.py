@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.fitting.base import BaseRecipe, Training, require
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.inner_choice import PENALTIES, choose_penalty
 from chiasm.fitting.row import Row
 from chiasm.fitting.unimodal import Prior, inner_folds
@@ -102,7 +103,7 @@ class Presence(BaseRecipe):
             name for m, name in enumerate(cohort.modalities) if 0 < cohort.present[:, m].sum() < len(cohort)
         )
         if not varying:
-            prior = Prior(training.target.prior_link(outcome, training.classes))
+            prior = Prior(prior_link(training.target, outcome, training.classes))
             return prior, Response.fit(training.target, prior.link(cohort), outcome, calibrate=False)
         seen, counts = np.unique(has(cohort, varying), axis=0, return_counts=True)
         common = np.argsort(-counts, kind="stable")[:MOST_PATTERNS]

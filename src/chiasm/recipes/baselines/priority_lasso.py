@@ -11,6 +11,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.base import Training
 from chiasm.fitting.block_choice import require_size
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.coefficients import Coefficients, feature_names
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
@@ -117,7 +118,7 @@ class PriorityLasso(CrossFittedRecipe):
         )
         folds, units = inner_folds(cohort, training.seed), TargetUnits.of(kind, training.outcome)
         inside = units.inside(training.outcome)
-        prior = training.target.prior_link(inside, classes)
+        prior = prior_link(training.target, inside, classes)
         link = np.tile(prior, (len(cohort), 1))  # cross-fitted
         for name in order:
             rows = cohort.rows_of(name)

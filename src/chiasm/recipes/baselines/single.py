@@ -10,10 +10,11 @@ import numpy as np
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.fitting.base import Training, choice, require
 from chiasm.fitting.bent import SETTINGS
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal
+from chiasm.fitting.unimodal import Prior, beyond_prior, fit_unimodal, held_out_priors
 from chiasm.heads.response import Response
 from chiasm.recipes.baselines import ROWS
 
@@ -60,9 +61,10 @@ class Single(CrossFittedRecipe):
     def cross_fitted(self, training: Training) -> CrossFitted:
         """Fit on the patients who have the modality; if they are too few, return the training-set prior."""
         if self.modality not in training.cohort.modalities:
-            prior = Prior(training.target.prior_link(training.outcome, training.classes))
+            prior = Prior(prior_link(training.target, training.outcome, training.classes))
             links = prior.link(training.cohort)
             response = Response.fit(training.target, links, training.outcome, calibrate=False)
             return CrossFitted(prior, links, np.zeros(len(links), int), response)
         model, out_of_fold = fit_unimodal(training, self.modality, self.models)
-        return CrossFitted.of(training, model, beyond_prior(out_of_fold, model.prior), calibrate=False)
+        links = beyond_prior(out_of_fold, held_out_priors(training, model.prior))
+        return CrossFitted.of(training, model, links, calibrate=False)

@@ -1,0 +1,47 @@
+"""A fitted choice model elsewhere: patients who lack what is read, other cohorts, and what it is not made for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import chiasm
+from chiasm.cohort import Cohort
+from chiasm.fitting.forms import Form
+from chiasm.recipes import registry
+from chiasm.targets import Options
+from lighter_trials import only_ridges
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ridges() -> Iterator[None]:
+    with only_ridges():
+        yield
+
+
+def made(seed: int = 0, n: int = 120) -> Cohort:
+    return chiasm.synthetic_cohort("unique", n=n, target="choice", missing=0.3, seed=seed)
+
+
+def turned(cohort: Cohort) -> Cohort:
+    """The same patients, each with his options the other way round."""
+    assert cohort.options is not None
+    texts = np.empty(len(cohort), dtype=object)
+    texts[:] = [own[::-1] for own in cohort.options.texts]
+    return replace(cohort, options=Options(texts, cohort.options.most))
+
+
+def test_who_lacks_the_modality_of_a_form_has_probabilities_of_his_own_options_alone() -> None:
+    cohort = made()
+    model = Form(registry.named("single:m1"), "m1").fit(cohort, seed=0)
+    asked = cohort.with_target(None, None)
+    found = model.predict(asked).loc[list(cohort.ids)]
+    assert list(found.columns) == ["pattern", "choice", "p_1", "p_2", "p_3"] and cohort.options is not None
+    p = found.filter(like="p_").to_numpy()
+    assert ((p > 0) == cohort.options.inside).all() and (found["choice"] == p.argmax(1) + 1).all()
+    other = model.predict(turned(asked)).loc[list(cohort.ids)].filter(like="p_").to_numpy()
+    for one, its, size in zip(p, other, cohort.options.sizes, strict=True):
+        np.testing.assert_allclose(one[:size], its[:size][::-1], rtol=1e-9)
