@@ -53,7 +53,8 @@ class Options:
 
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Options:
         """Select the options of some patients; `rows` are integers or a mask. What all said alone is not theirs."""
-        values, units = (None if own is None else own[rows] for own in (self.values, self.units))
+        values = None if self.values is None else self.values[rows]
+        units = None if self.units is None else self.units[rows]
         return replace(self, texts=self.texts[rows], values=values, units=units, prior=None)
 
 
