@@ -38,7 +38,7 @@ def read_subject(path: Path, subject: str) -> Items:
         if len(row) != 6:
             raise ValueError("a row has not six fields: question, four options, letter")
         question, *options, letter = row
-        if letter.strip() not in LETTERS[:4]:
+        if letter.strip() not in tuple(LETTERS[:4]):
             raise ValueError("the answer is no letter from A to D")
         place = LETTERS.index(letter.strip())
         return Item(f"{subject}-{number:04d}", question, tuple(options), (place,), tags={"subject": subject})
