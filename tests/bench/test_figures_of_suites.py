@@ -26,6 +26,7 @@ from chiasm.bench.item import Item, asked
 from chiasm.bench.marks import Marks, chosen, marked
 from chiasm.bench.reply import Reply
 from chiasm.bench.scoring import LEAST, apart, one, scored, scores_by_tag, weights_of
+from chiasm.bench.suites import suite_named
 from chiasm.metrics.shares import marginal_homogeneity, mcnemar, sign_flips, wilson
 
 PAIRS = [
@@ -144,3 +145,27 @@ def test_images_that_are_mixed_up_come_from_another_group(tmp_path: object) -> N
     groups = {item.attachments[0].path: item.group for item in items}
     assert all(groups[own.attachments[0].path] != item.group for own, item in zip(shown, items, strict=True))
     assert [own.key for own in shown] == [asked(item).key for item in items]
+
+
+def test_a_side_of_a_pair_in_a_stratum_is_no_set() -> None:
+    items = [replace(own, tags={"right": str(own.answer[0]), "pair": str(int(own.group) % 2)}) for own in PAIRS]
+    marks = first_options(items)
+    rows = {(row.tag, row.level): row for row in scores_by_tag(SETS, marks, weights_of(marks, 50, 0))}
+    assert rows["right", "0"].n == 0 and np.isnan(rows["right", "0"].value)
+    assert rows["pair", "0"].units == 88 and rows["pair", "0"].value == 0.0
+
+
+def test_who_does_not_answer_is_not_free_of_confusion() -> None:
+    silent = chosen(PAIRS, [-1] * len(PAIRS))
+    half = chosen(PAIRS, [-1 if k % 4 == 0 else 0 for k in range(len(PAIRS))])
+    assert np.isnan(one(CONFUSION, silent)) and one(CONFUSION, half) == 1.0
+    assert np.isnan(scored(CONFUSION, silent, "x", weights_of(silent, 50, 0)).low)
+    assert np.isnan(apart(CONFUSION, silent, half, "x", weights_of(half, 50, 0)).value)
+    assert "answered" in {own.id for own in suite_named("mediconfusion").figures(PAIRS)}
+
+
+def test_texts_of_articles_and_marks_alone_are_compared_as_they_stand() -> None:
+    pairs = [("...", "The"), ("A", "a"), ("A", "the"), ("+", "+"), ("+", "++"), ("the liver", "liver")]
+    items = [Item(str(k), "q", (), (right,)) for k, (_, right) in enumerate(pairs)]
+    marks = marked(items, [Reply(str(k), said) for k, (said, _) in enumerate(pairs)])
+    assert EXACT.values(marks).tolist() == TOKEN_F1.values(marks).tolist() == [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]

@@ -51,13 +51,14 @@ class Figure(Protocol):
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over items or groups: `sum w v / sum w` over those that have a value v."""
+    """A mean over items or groups: `sum w v / sum w` over those that have a value v; `of_groups` judges whole ones."""
 
     id: str
     label: str
     values: Callable[[Marks], Floats]
     expected: Callable[[Sequence[Item]], float] = lambda items: float("nan")
     higher_is_better: bool | None = True
+    of_groups: bool = False
 
     def draws(self, marks: Marks, weights: NDArray[np.float64]) -> Floats:
         """Compute the weighted mean (R,)."""
@@ -152,23 +153,30 @@ def sets_right(marks: Marks) -> Floats:
 
 
 def sets_confused(marks: Marks) -> Floats:
-    """(N,) at the first item of each group of several 1 if all of them got the same option."""
+    """(N,) at the first item of each group of several 1 if all of them got the same option.
+
+    NaN where one of them got none: whoever does not answer is not confused, nor clear.
+    """
     found = np.full(len(marks.items), np.nan)
     for members in marks.members:
         if len(members) > 1:
             places = set(marks.positions[members].tolist())
-            found[members[0]] = float(len(places) == 1 and -1 not in places)
+            found[members[0]] = np.nan if -1 in places else float(len(places) == 1)
     return found
 
 
 def exact_matches(marks: Marks) -> Floats:
     """(N,) 1 where a free text is one of the accepted, in any case, order of parts at commas, and without articles."""
-    return _of_texts(marks, lambda said, right: float(_parts(said) == _parts(right)))
+    return _of_texts(
+        marks, lambda said, right: float(_parts(said) == _parts(right) if _parts(right) else _same(said, right))
+    )
 
 
 def token_overlap(marks: Marks) -> Floats:
     """(N,) F1 of the words of a free text and of the nearest accepted text (SQuAD, arXiv:1606.05250)."""
-    return _of_texts(marks, lambda said, right: _f1(_words(said), _words(right)))
+    return _of_texts(
+        marks, lambda said, right: _f1(_words(said), _words(right)) if _words(right) else _same(said, right)
+    )
 
 
 def _of_texts(marks: Marks, score: Callable[[str, str], float]) -> Floats:
@@ -188,6 +196,11 @@ def _words(text: str) -> list[str]:
     return re.sub(r"[^\w\s]", " ", ARTICLES.sub(" ", folded(text))).split()
 
 
+def _same(said: str, right: str) -> float:
+    """Compare texts of which no word is left, as the blood group A without articles, or a mark."""
+    return float(folded(said) == folded(right))
+
+
 def _parts(text: str) -> list[str]:
     return sorted(" ".join(_words(part)) for part in re.split(r",|;|\band\b", text) if _words(part))
 
@@ -199,8 +212,11 @@ def _f1(said: list[str], right: list[str]) -> float:
 
 ACCURACY = Mean("accuracy", "accuracy", lambda marks: marks.right, random_accuracy)
 ANSWERED = Mean("answered", "share answered", lambda marks: marks.answered, higher_is_better=None)
-SETS = Mean("set_accuracy", "set accuracy", sets_right, random_sets)
-CONFUSION = Mean("confusion", "confusion", sets_confused, random_confusion, higher_is_better=False)
+SETS = Mean("set_accuracy", "set accuracy", sets_right, random_sets, of_groups=True)
+CONFUSION = Mean(
+    "confusion", "confusion of sets answered whole", sets_confused, random_confusion, higher_is_better=False,
+    of_groups=True,
+)  # fmt: skip
 EXACT = Mean("exact_match", "exact match", exact_matches)
 TOKEN_F1 = Mean("token_f1", "token F1", token_overlap)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.bench.figures import Figure
+from chiasm.bench.figures import Figure, Mean
 from chiasm.bench.marks import Marks
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import bootstrap_weights
@@ -144,9 +144,14 @@ def strata(marks: Marks) -> list[tuple[str, str, NDArray[np.bool_]]]:
 
 
 def scores_by_tag(figure: Figure, marks: Marks, weights: NDArray[np.float64]) -> list[Score]:
-    """Score a figure within each stratum; one of too few items has a number of items and no value."""
+    """Score a figure within each stratum; one of too few items has a number of items and no value.
+
+    A figure that judges groups counts those that lie in the stratum whole: one side of a pair is no set.
+    """
     rows = []
     for tag, level, mask in strata(marks):
+        if isinstance(figure, Mean) and figure.of_groups:
+            mask = mask & ~np.isin(marks.units, marks.units[~mask])
         own = marks.take(mask)
         if len(own.items) < LEAST:
             nan = float("nan")

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chiasm.bench.figures import ACCURACY, CONFUSION, SETS
+from chiasm.bench.figures import ACCURACY, ANSWERED, CONFUSION, SETS
 from chiasm.bench.item import Attachment, Item, Items
 from chiasm.bench.reading import found_file, json_of, made
 from chiasm.bench.suite import Questions
+from chiasm.bench.suites.rows import stays_inside
 from chiasm.citation import Citation
 
 SOURCE = "https://github.com/MShahabSepehri/MediConfusion"
@@ -17,7 +18,10 @@ FILE = "dataset.json"
 
 
 def read_mediconfusion(folder: Path) -> Items:
-    """Read both questions of each pair; images lie in `images/` by the number of the release, or by path."""
+    """Read both questions of each pair; images lie in `images/` by the number of the release, or by path.
+
+    A pair of which one side cannot be asked is left out whole: half a pair is no set.
+    """
     path = found_file(folder, FILE, source=SOURCE)
     content = json_of(path)
     if not isinstance(content, dict):
@@ -30,6 +34,10 @@ def read_mediconfusion(folder: Path) -> Items:
 
     def item(number: int, entry: tuple[str, int, dict[str, Any]]) -> Item:
         name, side, row = entry
+        sides = [sided(name, own, row) for own in (1, 2)]  # both, so that one that cannot be asked takes the other out
+        return sides[side - 1]
+
+    def sided(name: str, side: int, row: dict[str, Any]) -> Item:
         if {str(row["im_1_correct"]), str(row["im_2_correct"])} != {"A", "B"}:
             raise ValueError("the two images of a pair do not have A and B as their answers")
         place = "AB".index(str(row[f"im_{side}_correct"]))
@@ -46,11 +54,10 @@ def read_mediconfusion(folder: Path) -> Items:
 def image_of(folder: Path, row: dict[str, Any], side: int) -> Attachment:
     """Where an image of a pair should lie: `images/<number>.jpg`, or under the path of its source."""
     number, path = row.get(f"im_{side}_local"), str(row[f"im_{side}"])
-    places = [folder / "images" / f"{number}{end}" for end in (".jpg", ".png")] + [
-        folder / path,
-        folder / Path(path).name,
-    ]
-    inside = [own for own in places if own.resolve().is_relative_to(folder.resolve())]
+    names = [*(f"images/{number}{end}" for end in (".jpg", ".png")), path, Path(path).name]
+    inside = [folder / own for own in names if stays_inside(own)]
+    if not inside:
+        raise ValueError("the path of a file leaves the folder, or is none")
     return Attachment("image", next((own for own in inside if own.is_file()), inside[0]))
 
 
@@ -67,7 +74,7 @@ MEDICONFUSION = Questions(
     licence="MIT by the README; captions and images of PMC articles",
     setting="both images of a pair with the same question and options, each alone",
     reader=read_mediconfusion,
-    scored=(SETS, CONFUSION, ACCURACY),
+    scored=(SETS, CONFUSION, ACCURACY, ANSWERED),
     primary=SETS.id,
     released={FILE: "36e5052ebe370aac7446f29cb1425fa47b1795b40e2e7a72462c93b5472c0d5f"},
 )

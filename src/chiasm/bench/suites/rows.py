@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from chiasm.bench.item import LETTERS, Attachment, Item
 from chiasm.bench.reading import json_lines, json_of, text_of
 
 YES_NO = ("Yes", "No")
+NO_NAME = re.compile("[\\0\ud800-\udfff]")
 PICTURES = ("image", "image_bytes")
 """Columns of pictures in tables, which are not read: a candidate is handed the path of a file."""
 
@@ -78,13 +80,26 @@ def needed(row: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def stays_inside(name: str) -> bool:
+    """Whether a path, as it is written, leads to something in a folder; a folder may be a link to where images lie."""
+    path = PureWindowsPath(name)  # knows both slashes
+    return bool(path.parts) and not path.drive and not path.root and ".." not in path.parts and not NO_NAME.search(name)
+
+
 def picture(folder: Path, name: str, inside: str = "images", kind: str = "image") -> tuple[Attachment, ...]:
-    """Where a picture should lie: in the folder named or beside; none without a name, or if it leaves the folder."""
+    """Where a picture should lie: in the folder named or beside; of a path that leaves the folder its last part there.
+
+    Raises:
+        ValueError: the path leaves the folder and names no file.
+    """
     if not name:
         return ()
-    places = [folder / inside / name.lstrip("/"), folder / name.lstrip("/")]
-    kept = [place for place in places if place.resolve().is_relative_to(folder.resolve())]
-    return (Attachment(kind, next((own for own in kept if own.is_file()), kept[0])),) if kept else ()
+    own = name.lstrip("/")
+    own = own if stays_inside(own) else PureWindowsPath(own).name
+    if not stays_inside(own):
+        raise ValueError("the path of a file leaves the folder, or is none")
+    places = [folder / inside / own, folder / own]
+    return (Attachment(kind, next((place for place in places if place.is_file()), places[0])),)
 
 
 def place_of(answer: str, options: Sequence[str]) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.bench.figures import ACCURACY, EXACT, OVERALL, TOKEN_F1
-from chiasm.bench.item import Attachment, Item, Items
+from chiasm.bench.item import Item, Items
 from chiasm.bench.reading import found_file, json_of, made
 from chiasm.bench.suite import Questions
+from chiasm.bench.suites.rows import picture
 from chiasm.citation import Citation
 
 SOURCE = "https://www.med-vqa.com/slake"
@@ -40,9 +41,7 @@ def read_slake(folder: Path) -> Items:
             "answer": "closed" if closed else "open",
             **{name: str(row[key]) for name, key in TAGS.items() if row.get(key)},
         }
-        place = folder / "imgs" / image
-        inside = place.resolve().is_relative_to(folder.resolve())
-        files = (Attachment("image", place),) if inside else ()
+        files = picture(folder, image, "imgs")
         return Item(str(row["qid"]), str(row["question"]), options, right, group=image, tags=tags, attachments=files)
 
     return made(path, enumerate(rows, start=1), item)
