@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from chiasm.errors import Problem
 
+LONE = re.compile("[\ud800-\udfff]")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -65,6 +67,8 @@ class Item:
             raise ValueError("an item has no question")
         if not self.answer:
             raise ValueError("an item has no answer")
+        if any(LONE.search(text) for text in (self.id, self.question, self.context, *self.options, *self._words)):
+            raise ValueError("an item holds half a sign (a lone surrogate), which no file in UTF-8 can hold")
         if not self.options:
             if not all(isinstance(text, str) and text.strip() for text in self.answer):
                 raise ValueError("an item without options has an empty answer, or one that is no text")
@@ -75,6 +79,11 @@ class Item:
             raise ValueError("an item has an empty option")
         if not all(isinstance(place, int) and 0 <= place < len(self.options) for place in self.answer):
             raise ValueError("an item's answer is none of its options")
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        """Texts that are not shown: accepted ones, the group and tags."""
+        return (*(own for own in self.answer if isinstance(own, str)), self.group, *self.tags, *self.tags.values())
 
     @property
     def unit(self) -> str:

@@ -71,6 +71,8 @@ def json_of(path: Path) -> Any:
         return json.loads(text_of(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"'{path.name}' is not JSON from line {error.lineno} on: fetch it again") from None
+    except RecursionError:
+        raise ValueError(f"'{path.name}' is nested too deeply to be read: fetch it again") from None
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -79,13 +81,15 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         ValueError: a line is no JSON object; only its number is told.
     """
-    for number, line in enumerate(text_of(path).splitlines(), start=1):
+    for number, line in enumerate(text_of(path).split("\n"), start=1):  # other signs that end a line stand in texts
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
             raise ValueError(f"line {number} of '{path.name}' is not JSON: fetch it again") from None
+        except RecursionError:
+            raise ValueError(f"line {number} of '{path.name}' is nested too deeply: fetch it again") from None
         if not isinstance(row, dict):
             raise ValueError(f"line {number} of '{path.name}' is no JSON object: fetch it again")
         yield number, row

@@ -41,7 +41,7 @@ def read_medmcqa(folder: Path) -> Items:
     """
     path = found_file(folder, *MEDMCQA_FILES, source="github.com/medmcqa/medmcqa")
     rows = list(json_lines(path))
-    places = {row.get("cop") for _, row in rows}
+    places = [row.get("cop") for _, row in rows]  # of any type
     if (0 in places) == (4 in places):
         raise ValueError(
             f"'{path.name}' does not tell whether 'cop' counts from 0 or from 1: name the whole file of a release"

@@ -10,6 +10,7 @@ from typing import Any
 from chiasm.bench.item import Item, Items
 from chiasm.bench.reading import found_file, json_of, made, sha256
 from chiasm.bench.suite import Questions
+from chiasm.bench.suites.rows import needed, words
 from chiasm.citation import Citation
 
 LABELS = ("yes", "no", "maybe")
@@ -32,28 +33,28 @@ def read_pubmedqa(folder: Path, conclusion: bool = False) -> Items:
     rows, test = (
         (released(path, conclusion), keys_of(folder)) if path.name == RELEASE else (tabled(path), folds_of(folder))
     )
-    kept = [(number, row) for number, row in enumerate(rows, start=1) if not test or row["id"] in test]
+    kept = [(number, row) for number, row in enumerate(rows, start=1) if not test or words(row, "id") in test]
     found = made(path, kept, pubmedqa_item)
-    named = {TRUTH: folder / TRUTH, FOLDS: folder / FOLDS}
-    used = named[TRUTH if path.name == RELEASE else FOLDS]
+    used = folder / (TRUTH if path.name == RELEASE else FOLDS)
     files = {**found.files, used.name: sha256(used)} if test else found.files
-    return Items(found.items, files, (), {**found.left_out}, found.whole)
+    lacking = len(test - {words(row, "id") for row in rows})
+    lost = {**found.left_out, f"'{used.name}' names it, and '{path.name}' does not hold it": lacking}
+    return Items(found.items, files, (), {why: number for why, number in lost.items() if number}, found.whole)
 
 
-def released(path: Path, conclusion: bool) -> list[dict[str, str]]:
+def released(path: Path, conclusion: bool) -> list[dict[str, Any]]:
     """Read the release: a mapping of identifiers to QUESTION, CONTEXTS, LONG_ANSWER and final_decision."""
     content = json_of(path)
     if not isinstance(content, Mapping):
         raise ValueError(f"'{path.name}' is no mapping of questions: fetch it again")
+    names = {
+        "QUESTION": "question",
+        "LONG_ANSWER" if conclusion else "CONTEXTS": "context",
+        "final_decision": "decision",
+    }
     return [
-        {
-            "id": str(name),
-            "question": row["QUESTION"],
-            "context": row["LONG_ANSWER"] if conclusion else "\n".join(row["CONTEXTS"]),
-            "decision": row["final_decision"],
-        }
+        {"id": str(name), **{names[key]: row[key] for key in names if isinstance(row, Mapping) and key in row}}
         for name, row in content.items()
-        if isinstance(row, Mapping) and {"QUESTION", "CONTEXTS", "LONG_ANSWER", "final_decision"} <= set(row)
     ]
 
 
@@ -65,18 +66,31 @@ def tabled(path: Path) -> list[dict[str, Any]]:
     lacking = sorted({"pmid", "question", "abstract", "decision"} - set(frame.columns))
     if lacking:
         raise ValueError(f"'{path.name}' lacks the column '{lacking[0]}': it is another version")
-    frame = frame.rename(columns={"pmid": "id", "abstract": "context"}).astype(str)
+    frame = frame.rename(columns={"pmid": "id", "abstract": "context"})
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def keys_of(folder: Path) -> set[str]:
-    """Identifiers of the release's test split, none where it is not told."""
+    """Identifiers of the release's test split, none where it is not told.
+
+    Raises:
+        ValueError: the file that tells it names no question.
+    """
     path = folder / TRUTH
-    return set(json_of(path)) if path.is_file() else set()
+    if not path.is_file():
+        return set()
+    content = json_of(path)
+    if not isinstance(content, dict | list) or not content:
+        raise ValueError(f"'{TRUTH}' names no question of the test: fetch it again, or remove it to ask all of them")
+    return set(map(str, content))
 
 
 def folds_of(folder: Path) -> set[str]:
-    """Identifiers that a table of folds tests, where it keeps others in `train`; else none."""
+    """Identifiers that a table of folds tests, where it keeps others in `train`; else none.
+
+    Raises:
+        ValueError: it keeps all of them in `train`.
+    """
     import pandas as pd
 
     path = folder / FOLDS
@@ -85,15 +99,25 @@ def folds_of(folder: Path) -> set[str]:
     frame = pd.read_csv(path, dtype=str)
     if not {"pmid", "fold"} <= set(frame.columns) or TRAIN not in set(frame["fold"]):
         return set()
-    return set(frame.loc[frame["fold"] != TRAIN, "pmid"])
+    tested = set(frame.loc[(frame["fold"] != TRAIN) & frame["pmid"].notna(), "pmid"].str.strip())
+    if not tested:
+        raise ValueError(f"'{FOLDS}' keeps every question in '{TRAIN}': name the folds of the test")
+    return tested
 
 
-def pubmedqa_item(number: int, row: Mapping[str, str]) -> Item:
-    """Make an item of yes, no and maybe."""
-    label = row["decision"].strip().lower()
+def pubmedqa_item(number: int, row: Mapping[str, Any]) -> Item:
+    """Make an item of yes, no and maybe; of a context in parts each has its line."""
+    label = needed(row, "decision").lower()
     if label not in LABELS:
         raise ValueError("the decision is none of yes, no and maybe")
-    return Item(str(row["id"]), row["question"], LABELS, (LABELS.index(label),), context=row["context"])
+    context = row["context"]
+    if isinstance(context, list):
+        if not all(isinstance(part, str) for part in context):
+            raise ValueError("a part of the context is no text")
+        context = "\n".join(context)
+    if not isinstance(row["question"], str) or not isinstance(context, str) or not context.strip():
+        raise ValueError("the question or the context is empty, or no text")
+    return Item(needed(row, "id"), row["question"], LABELS, (LABELS.index(label),), context=context)
 
 
 PAPER = Citation(
