@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from chiasm.bench.item import Item
 from chiasm.bench.reading import IN_QUESTION
+from chiasm.bench.shots import Shot, taken_from
 from chiasm.bench.suite import Suite
 from chiasm.bench.suites import suite_named, suite_names, suites
-from chiasm.bench.suites.mmlu import SUBJECTS
+from chiasm.bench.suites.mmlu import SUBJECTS, read_subject
 from made_suites import confusing_folder, confusing_pairs, medqa_folder, medqa_rows, write_lines
 
 
@@ -157,7 +159,7 @@ def test_slake_asks_yes_and_no_as_options_and_the_rest_as_text(tmp_path: Path) -
 
 
 def test_items_with_the_same_name_or_no_answer_are_refused(tmp_path: Path) -> None:
-    from chiasm.bench.item import Item, Items
+    from chiasm.bench.item import Items
 
     own = Item("1", "q", ("a", "b"), (0,))
     with pytest.raises(ValueError, match="same id"):
@@ -168,3 +170,104 @@ def test_items_with_the_same_name_or_no_answer_are_refused(tmp_path: Path) -> No
     medqa_folder(tmp_path)
     read = suite_named("medqa").read(tmp_path)
     assert read.digest == Items(tuple(reversed(read.items))).digest != read.limited(5).digest
+
+
+@pytest.mark.parametrize("letter", ["", "BC", "ABCD", "E", "b"])
+def test_an_answer_of_mmlu_is_one_letter(tmp_path: Path, letter: str) -> None:
+    (tmp_path / "x_test.csv").write_text(f"Q?,a,b,c,d,B\nR?,a,b,c,d,{letter}\n")
+    found = read_subject(tmp_path / "x_test.csv", "x")
+    assert [item.answer for item in found.items] == [(1,)]
+    assert found.left_out == {"the answer is no letter from A to D": 1}
+
+
+def test_half_a_pair_is_left_out_whole_and_no_path_leaves_the_folder(tmp_path: Path) -> None:
+    pairs = confusing_pairs(4)
+    del pairs["10001"]["im_2"]
+    pairs["10002"] |= {"im_1": "..", "im_1_local": "../../x"}
+    pairs["10003"] |= {"im_1": "\ud83d.jpg", "im_1_local": "\ud83d"}
+    (tmp_path / "dataset.json").write_text(json.dumps(pairs))
+    found = suite_named("mediconfusion").read(tmp_path)
+    assert {item.group for item in found.items} == {"10004"} and sum(found.left_out.values()) == 6
+
+
+def test_images_behind_a_link_are_found_and_those_outside_are_not(tmp_path: Path) -> None:
+    row = {"q_lang": "en", "question": "Is it?", "answer": "No", "answer_type": "CLOSED"}
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(b"1")
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    folder = tmp_path / "slake"
+    folder.mkdir()
+    (folder / "imgs").symlink_to(tmp_path / "elsewhere")
+    names = ["a.jpg", "../../b.jpg", "..", "..\\b.jpg"]
+    (folder / "test.json").write_text(json.dumps([row | {"qid": k, "img_name": own} for k, own in enumerate(names)]))
+    found = suite_named("slake").read(folder)
+    assert [[own.is_there for own in item.attachments] for item in found.items] == [[True], [False], [False]]
+    assert sum(found.left_out.values()) == 1 and "2 items of 3" in " ".join(map(str, found.problems))
+    pairs = confusing_folder(tmp_path / "pairs", 2, images=True)
+    (pairs / "images").rename(tmp_path / "moved")
+    (pairs / "images").symlink_to(tmp_path / "moved")
+    assert all(item.attachments[0].is_there for item in suite_named("mediconfusion").read(pairs).items)
+
+
+def test_pubmedqa_counts_what_lacks_and_refuses_an_empty_test_split(tmp_path: Path) -> None:
+    whole = {
+        "QUESTION": "Does it?",
+        "CONTEXTS": ["Aim.", "Result."],
+        "LONG_ANSWER": "It does.",
+        "final_decision": "yes",
+    }
+    odd = [{"QUESTION": None}, {"CONTEXTS": None}, {"CONTEXTS": []}, {"CONTEXTS": [1]}, {"final_decision": None}]
+    rows = {str(k): whole | own for k, own in enumerate([{}, {"CONTEXTS": "One text."}, *odd])}
+    (tmp_path / "ori_pqal.json").write_text(json.dumps({**rows, "7": {"QUESTION": "Does it?"}, "8": 1}))
+    found = suite_named("pubmedqa").read(tmp_path)
+    assert [item.context for item in found.items] == ["Aim.\nResult.", "One text."]
+    assert sum(found.left_out.values()) == 7
+    (tmp_path / "test_ground_truth.json").write_text('{"0": "yes", "99": "no"}')
+    found = suite_named("pubmedqa").read(tmp_path)
+    assert len(found) == 1 and sum(found.left_out.values()) == 1
+    (tmp_path / "test_ground_truth.json").write_text("{}")
+    with pytest.raises(ValueError, match="names no question"):
+        suite_named("pubmedqa").read(tmp_path)
+    table = tmp_path / "table"
+    table.mkdir()
+    frame = {"pmid": ["1", "2", "3"], "question": ["q", None, "q"], "abstract": ["a", "a", None], "decision": "yes"}
+    pd.DataFrame(frame).to_parquet(table / "items.parquet")
+    found = suite_named("pubmedqa").read(table)
+    assert len(found) == 1 and sum(found.left_out.values()) == 2
+
+
+def test_lines_end_where_json_lines_do_and_odd_content_is_a_sentence(tmp_path: Path) -> None:
+    rows = medqa_rows(4)
+    rows[0]["question"] = "one\u2028two\x85three\x0bfour\x0c?"
+    rows[1]["question"] = "half a sign \ud83d?"
+    path = tmp_path / "medqa_us_4_options_test.jsonl"
+    text = "\r\n".join(json.dumps(row, ensure_ascii=k == 1) for k, row in enumerate(rows))
+    path.write_text(text.replace("\\u000b", "\x0b").replace("\\f", "\x0c"), encoding="utf-8")
+    with pytest.raises(ValueError, match="line 1 of"):  # JSON holds no raw sign of control
+        suite_named("medqa").read(tmp_path)
+    path.write_text(text, encoding="utf-8")
+    found = suite_named("medqa").read(tmp_path)
+    assert len(found) == 3 and found.items[0].question == rows[0]["question"]
+    assert sum(found.left_out.values()) == 1
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="too deeply"):
+        suite_named("medqa").read(tmp_path)
+    (tmp_path / "dataset.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="too deeply"):
+        suite_named("mediconfusion").read(tmp_path)
+    exam = [{"question": f"q{k}", "cop": cop, **dict.fromkeys(("opa", "opb", "opc", "opd"), "x")} for k, cop in
+            enumerate([1, 4, [1]])]  # fmt: skip
+    write_lines(tmp_path / "medmcqa_dev.jsonl", exam)
+    assert suite_named("medmcqa").read(tmp_path).left_out == {"the answer is no number": 1}
+
+
+def test_a_worked_example_is_an_item_without_its_context_too(tmp_path: Path) -> None:
+    own = Item("1", "Does zinc help?", ("yes", "no", "maybe"), (0,), context="A long abstract on zinc and colds. " * 9)
+    long = Item("2", " ".join(f"word{k}" for k in range(14)), ("a", "b"), (0,))
+    stock = Item("3", "All of these are true except?", ("first one", "second one"), (0,))
+    asked, labels = (own, long, stock), own.options
+    for shot in (Shot(own.question, labels, 0), Shot(own.question, labels, 0, "Another text."),
+                 Shot(own.question, ("Yes.", "No."), 0), Shot(long.question, ("c", "d"), 0)):  # fmt: skip
+        assert taken_from([shot], asked) == [shot]
+    others = [Shot("Does iron harm the heart?", labels, 0), Shot(stock.question, ("third way", "fourth way"), 0)]
+    assert taken_from(others, asked) == []

@@ -15,6 +15,8 @@ from chiasm.bench.reading import json_lines, sha256
 LIKE = 0.7
 """Share of shared runs of words from which two questions are taken for the same."""
 RUN = 3
+SHORT = 12
+"""Words below which a question is told apart by its options too."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +87,40 @@ def shot_of(row: Mapping[str, Any], where: str) -> Shot:
 
 
 def taken_from(shots: Sequence[Shot], items: Iterable[Item]) -> list[Shot]:
-    """Return the examples whose question and options are those of an item, or nearly so by runs of three words."""
-    runs: dict[tuple[str, ...], list[int]] = {}
-    sizes = list[int]()
-    for number, item in enumerate(items):
-        own = _runs(item.question, item.context, item.options)
-        sizes.append(len(own))
-        for run in own:
-            runs.setdefault(run, []).append(number)
-    found = []
-    for shot in shots:
-        own = _runs(shot.question, shot.context, shot.options)
-        shared: dict[int, int] = {}
-        for run in own:
-            for number in runs.get(run, ()):
-                shared[number] = shared.get(number, 0) + 1
-        if any(n >= LIKE * min(len(own), sizes[number]) for number, n in shared.items()):
-            found.append(shot)
-    return found
+    """Return the examples that are an item, or nearly so by runs of three words.
+
+    Compared are questions with their contexts, and questions alone: an example may leave the context out, or have
+    another. The same question in other words of the options is the item too, but for a stock phrase without a context.
+    """
+    asked = list(items)
+    same = {folded(item.question) for item in asked if item.context or len(_words(item.question)) >= SHORT}
+    found = {k for k, shot in enumerate(shots) if folded(shot.question) in same}
+    for with_context in (True, False):
+        runs: dict[tuple[str, ...], list[int]] = {}
+        sizes = list[int]()
+        for number, item in enumerate(asked):
+            own = _runs(item.question, item.context * with_context, item.options)
+            sizes.append(len(own))
+            for run in own:
+                runs.setdefault(run, []).append(number)
+        for k, shot in enumerate(shots):
+            own = _runs(shot.question, shot.context * with_context, shot.options)
+            shared: dict[int, int] = {}
+            for run in own:
+                for number in runs.get(run, ()):
+                    shared[number] = shared.get(number, 0) + 1
+            if any(n >= LIKE * min(len(own), sizes[number]) for number, n in shared.items()):
+                found.add(k)
+    return [shots[k] for k in sorted(found)]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", folded(text))
 
 
 def _runs(question: str, context: str, options: Sequence[str]) -> set[tuple[str, ...]]:
     """Return the runs of words of a question; a short one is told apart by its options too."""
-    words = re.findall(r"\w+", folded(f"{question} {context}"))
-    if len(words) < 12:
-        words += re.findall(r"\w+", folded(" ".join(sorted(options))))
+    words = _words(f"{question} {context}")
+    if len(words) < SHORT:
+        words += _words(" ".join(sorted(options)))
     return {tuple(words[k : k + RUN]) for k in range(max(1, len(words) - RUN + 1))}
