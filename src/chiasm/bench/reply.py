@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from chiasm.bench.item import Asked
+from chiasm.errors import count, warning
+
+CUT = "prompt cut"
+"""The note of an answer to a prompt whose begin was beyond the model's reach."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Reply:
         text: the answer in words.
         scores: one for each option in the order shown, higher is better; they are read in the place of words.
         failure: `crashed` or `silent`, where nothing came back.
-        note: what kind of failure it was, without a word of the item.
+        note: what kind of failure it was, or `CUT`, without a word of the item.
     """
 
     key: str
@@ -44,6 +48,14 @@ class Reply:
             str(row.get("failure") or ""),
             str(row.get("note") or ""),
         )
+
+
+def cut_told(replies: Mapping[str, Sequence[Reply]]) -> list[str]:
+    """Say of how many prompts the begin was cut, over all ways of asking (name to replies)."""
+    number = sum(own.note == CUT for each in replies.values() for own in each)
+    what = f"{count(number, 'prompt')} cut at the begin, being longer than the model can read"
+    todo = "its answers rest on the rest; take fewer worked examples, or a model that reads more"
+    return [str(warning(what, todo, finding="prompt-cut"))] if number else []
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from chiasm.bench.controls import ASKINGS, CHOSEN, ITSELF, Asking, askings_for
 from chiasm.bench.item import Attachment, Item, Items, digest_of
 from chiasm.bench.marks import Marks, marked
 from chiasm.bench.parsing import WAYS
-from chiasm.bench.reply import Candidate, Reply
+from chiasm.bench.reply import Candidate, Reply, cut_told
 from chiasm.bench.scoring import scores_by_tag, table_of, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.bench.verdict import MARGIN, BenchVerdict, positions_of, verdict_of
@@ -159,6 +159,7 @@ def scored_run(
     )  # fmt: skip
     document = {
         **about,
+        "problems": list(dict.fromkeys([*about["problems"], *cut_told(replies)])),  # once, also when scored again
         "primary": primary.id,
         "figures": {own.id: {"label": own.label, "higher_is_better": own.higher_is_better} for own in figures},
         "askings": {own.name: own.told for own in askings} | {name: told for name, (told, _) in CHOSEN.items()},

@@ -2,7 +2,8 @@
 
 Three ways of scoring, of which the name says which it was:
 
-- `letter`: log p(letter | prompt) of the letter of each option, after a prompt that ends in "Answer:";
+- `letter`: log p(letter | prompt) of the letter of each option, after a prompt that ends in "Answer:", summed where a
+  tokenizer has no token of a blank with a letter;
 - `text`: the mean log p of a token of each option's text after the same prompt, `sum_t log p(t | before) / T`: a longer
   option is not punished for its length;
 - `generate`: the words it writes by itself, greedily, which are then read as any other answer.
@@ -16,13 +17,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from chiasm.bench.item import LETTERS, Asked
-from chiasm.bench.reply import Reply
+from chiasm.bench.reply import CUT, Reply
 from chiasm.bench.shots import Shot
 from chiasm.encoders.text.hub import language_model, model_files, model_folder, speaks, tokenizer
 from chiasm.encoders.weights import hash_of
@@ -39,6 +40,10 @@ OPTIONS: dict[str, Any] = {"model": "", "score": LETTER, "chat": "auto", "tokens
 TASK = "Answer with the letter of the right option."
 FREE_TASK = "Answer in a few words."
 CUE = "Answer:"
+SCORING = 2
+"""Version of the scores: answers of another are not gone on with."""
+REACHES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+"""How configurations of transformers call the most tokens that a model can read."""
 
 
 @dataclass
@@ -74,10 +79,15 @@ class LanguageModel:
 
         with torch.inference_mode():
             for item in items:
-                if self.score == GENERATE or not item.options:
-                    yield Reply(item.key, self.written(item))
-                else:
-                    yield Reply(item.key, scores=self.scores(item))
+                before = self.cut
+                try:
+                    if self.score == GENERATE or not item.options:
+                        said = Reply(item.key, self.written(item))
+                    else:
+                        said = Reply(item.key, scores=self.scores(item))
+                except NoRoom:
+                    said = Reply(item.key, failure="silent", note="an option is longer than the model can read")
+                yield replace(said, note=CUT) if self.cut > before else said
 
     def scores(self, item: Asked) -> tuple[float, ...]:
         """Log-likelihood of each option, by its letter, or by its text per token."""
@@ -85,26 +95,43 @@ class LanguageModel:
 
         prompt = self.prompt(item)
         names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
-        ends = [self.continued(prompt, name) for name in names]
-        begun = self.encoded(prompt)
-        if self.score == LETTER:
-            first = torch.log_softmax(self.network(begun, use_cache=False).logits[0, -1].float(), -1)
-            return tuple(float(first[end[0]]) for end in ends)
+        gap = "" if self.chat else " "
+        wholes = [self.tokens_of(prompt + gap + name) for name in names]
+        start = shared([self.tokens_of(prompt), *wholes])  # the first token in which they part
+        beyond = max(0, max(map(len, wholes)) - self.reach)
+        if beyond >= start:
+            raise NoRoom
+        self.cut += beyond > 0
+        wholes, start = [own[beyond:] for own in wholes], start - beyond
+        stem = min(shared(wholes), *(len(own) - 1 for own in wholes))
+        if all(len(own) == stem + 1 for own in wholes):  # they part in their last token: one pass for all
+            rows = [self.likelihoods(wholes[0][:-1], start)] * len(wholes)
+        else:
+            rows = [self.likelihoods(own[:-1], start) for own in wholes]
         found = []
-        for end in ends:
-            whole = torch.cat([begun, torch.tensor([end], device=begun.device)], 1)
-            logits = self.network(whole, use_cache=False).logits[
-                0, begun.shape[1] - 1 : -1
-            ]  # (T, V), of the end's tokens
-            each = torch.log_softmax(logits.float(), -1)
-            found.append(float(each[torch.arange(len(end)), torch.tensor(end)].mean()))
+        for each, whole in zip(rows, wholes, strict=True):
+            own = each[torch.arange(len(whole) - start), torch.tensor(whole[start:])]
+            found.append(float(own.mean()) * (len(own) if self.score == LETTER else 1))
         return tuple(found)
 
-    def continued(self, prompt: str, end: str) -> list[int]:
-        """Tokens that come when a prompt is continued by a text, after a blank where the prompt has none."""
-        gap = "" if self.chat else " "
-        whole = self.words(gap + end, add_special_tokens=False)["input_ids"]
-        return [int(token) for token in whole]
+    def likelihoods(self, tokens: list[int], start: int) -> Any:
+        """Log-likelihood (T, V) of every token at each place from `start` on, one beyond the end too."""
+        import torch
+
+        begun = torch.tensor([tokens], device=self.network.device)
+        return torch.log_softmax(self.network(begun, use_cache=False).logits[0, start - 1 :].float(), -1).cpu()
+
+    def tokens_of(self, text: str) -> list[int]:
+        """Tokens of a text from its begin, with the mark of one where the tokenizer sets it."""
+        return [int(own) for own in self.words(text, add_special_tokens=not self.chat)["input_ids"]]
+
+    @property
+    def reach(self) -> int:
+        """The most tokens that the model can read; without a limit where its configuration names none."""
+        config = self.network.config
+        configs = (config, getattr(config, "text_config", None))
+        named = [getattr(own, name, None) for own in configs for name in REACHES]
+        return next((int(own) for own in named if isinstance(own, int) and own > 0), 1 << 60)
 
     def written(self, item: Asked) -> str:
         """What the model writes after the prompt, up to a line's end."""
@@ -127,8 +154,8 @@ class LanguageModel:
         """Tokens of a prompt (1, T); of one longer than the model's reach the end is kept, and it is counted."""
         import torch
 
-        own = self.words(prompt, add_special_tokens=not self.chat)["input_ids"]
-        room = int(self.network.config.max_position_embeddings) - self.tokens - 64
+        own = self.tokens_of(prompt)
+        room = self.reach - self.tokens  # 1 or more, as open_language_model holds it to
         if len(own) > room:
             self.cut += 1
             own = own[-room:]
@@ -146,6 +173,15 @@ class LanguageModel:
         asked = asked.removesuffix(f"\n{CUE}")
         turn = [{"role": "user", "content": "\n\n".join(part for part in (worked, asked, task) if part)}]
         return str(self.words.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+
+
+class NoRoom(Exception):
+    """An option leaves no room for a token of the question."""
+
+
+def shared(texts: Sequence[Sequence[int]]) -> int:
+    """Return how many tokens texts have in common from their begin."""
+    return next((k for k, own in enumerate(zip(*texts, strict=False)) if len(set(own)) > 1), min(map(len, texts)))
 
 
 def shown(question: str, options: Sequence[str], context: str = "") -> str:
@@ -179,11 +215,14 @@ def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float
     if options["chat"] == "true" and not has_template:
         raise ValueError("the model has no chat template: leave chat=true out")
     chat = has_template if options["chat"] == "auto" else options["chat"] == "true"
-    own = repr((weights, options["score"], chat, options["tokens"], tuple(shots)))
-    identity = hashlib.sha256(own.encode()).hexdigest()
+    stated = repr((weights, options["score"], chat, options["tokens"], tuple(shots), SCORING))
+    identity = hashlib.sha256(stated.encode()).hexdigest()
     network = network.to(options["device"])
     name = f"{path.stem if path.suffix == '.gguf' else path.name} ({options['score']})"
-    return LanguageModel(network, words, name, identity, options["score"], chat, int(options["tokens"]), tuple(shots))
+    own = LanguageModel(network, words, name, identity, options["score"], chat, int(options["tokens"]), tuple(shots))
+    if not 1 <= own.tokens < own.reach:
+        raise ValueError(f"tokens={own.tokens} leaves no room for a question: the model can read {own.reach:,} in all")
+    return own
 
 
 def from_folder(path: Path) -> tuple[Any, Any, str]:
