@@ -15,7 +15,7 @@ from chiasm.linear.offered import CURVATURE, prior_of
 from chiasm.targets import Options, Outcome
 
 AXES = 16
-SEVERAL = 5  # training patients who have an option, for it to have an axis of its own
+SEVERAL = 5  # training patients who have an option, for it to have an axis of its own, or a word, for it to be kept
 MOST_WORDS = 20_000
 SPREAD = CURVATURE**0.5
 
@@ -33,7 +33,8 @@ class OptionSpace:
 
     Args:
         named: the options that have an axis of their own; empty for texts.
-        words: words and pairs of words of the texts, sorted.
+        words: words and pairs of words in the options of five training patients or more, sorted: those that fewer
+            share may be names, which all options of one patient may have.
         idf: (W,) inverse document frequency of each.
         axes: (W, E - 1) principal axes, scaled.
         length: factor of the centred log length; 0 where all are alike.
@@ -50,8 +51,10 @@ class OptionSpace:
 
     def of_training(self) -> str:
         """Say what a model folder holds of training patients by this part."""
+        if not self.named and not self.words:
+            return ""
         own = count(len(self.named), "option") if self.named else count(len(self.words), "word")
-        return f"{own} of {'' if self.named else 'the options of '}two training patients or more"
+        return f"{own} of {'' if self.named else 'the options of '}five training patients or more"
 
     @property
     def width(self) -> int:
@@ -60,19 +63,24 @@ class OptionSpace:
 
     @classmethod
     def fit(cls, options: Options, outcome: Outcome) -> Self:
-        """Learn the space from the options of training patients, and from their outcomes what these alone say."""
-        seen = Counter(text for own in options.texts.tolist() for text in set(own))
+        """Learn the space from the options of training patients, and from their outcomes what these alone say.
+
+        Rows that are kept together count as one patient where it is asked how many have a word.
+        """
         nothing = np.zeros(0)
+        owner = list(range(len(options.texts))) if options.units is None else _numbered(options.units)
+        pairs = {(text, one) for own, one in zip(options.texts.tolist(), owner, strict=True) for text in own}
+        seen = Counter(text for text, _ in pairs)
         frequent = tuple(sorted(text for text, n in seen.items() if n >= SEVERAL))
         if len(seen) <= AXES and len(frequent) == len(seen):
             made = cls(frequent, (), nothing, np.zeros((0, 0)), 0.0, nothing)
         else:
-            made = cls._of_texts(options, sorted(seen.elements()))
+            made = cls._of_texts(options, owner)
         return replace(made, prior=prior_of(replace(outcome, options=made.learned(options))))
 
     @classmethod
-    def _of_texts(cls, options: Options, texts: list[str]) -> Self:
-        words, idf, table = _tf_idf(texts)
+    def _of_texts(cls, options: Options, owner: list[int]) -> Self:
+        words, idf, table = _tf_idf(options, owner)
         axes = _principal(table, AXES - 1)
         made = cls((), words, idf, axes, 1.0, np.zeros(0))
         within = made.features(options)
@@ -120,16 +128,37 @@ class OptionSpace:
 TOKEN = r"(?u)\b\w+\b"
 
 
-def _tf_idf(texts: list[str]) -> tuple[tuple[str, ...], Array, object]:
-    """Words and pairs of words that two texts or more have, their idf, and the weighed table `(n, W)`, sparse."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def _numbered(units: NDArray[np.int_]) -> list[int]:
+    """(B,) numbers of the units, from 0."""
+    return [int(own) for own in np.unique(units, return_inverse=True)[1]]
 
-    vectoriser = TfidfVectorizer(ngram_range=(1, 2), token_pattern=TOKEN, min_df=2, max_features=MOST_WORDS)
+
+def _tf_idf(options: Options, owner: list[int]) -> tuple[tuple[str, ...], Array, object]:
+    """Words and pairs of words that the options of several people have, their idf, and the weighed table, sparse.
+
+    A text that patients share has as many rows of the table as there are patients who have it.
+    """
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+    seen = Counter(text for own in options.texts.tolist() for text in set(own))
+    texts = sorted(seen)
+    vectoriser = CountVectorizer(ngram_range=(1, 2), token_pattern=TOKEN)
     try:
-        table = vectoriser.fit_transform(texts)
-    except ValueError:  # no text shares a word with another
+        counts = vectoriser.fit_transform(texts)
+    except ValueError:  # no text has a word
         return (), np.zeros(0), None
-    return tuple(map(str, vectoriser.get_feature_names_out())), np.asarray(vectoriser.idf_), table
+    place = {text: k for k, text in enumerate(texts)}
+    pairs = [(one, place[text]) for own, one in zip(options.texts.tolist(), owner, strict=True) for text in own]
+    has = csr_array((np.ones(len(pairs)), tuple(np.array(pairs).T)), shape=(max(owner) + 1, len(texts)))
+    shared = np.asarray(((has @ counts) > 0).sum(axis=0)).ravel()  # (W,) people who have the word
+    often = np.flatnonzero(shared >= SEVERAL)
+    kept = np.sort(often[np.argsort(-shared[often], kind="stable")[:MOST_WORDS]])
+    if not len(kept):
+        return (), np.zeros(0), None
+    weigher = TfidfTransformer()
+    table = weigher.fit_transform(counts[np.repeat(np.arange(len(texts)), [seen[text] for text in texts])][:, kept])
+    return tuple(map(str, vectoriser.get_feature_names_out()[kept])), np.asarray(weigher.idf_), table
 
 
 def _principal(table: object, most: int) -> Array:
