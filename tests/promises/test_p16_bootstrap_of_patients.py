@@ -111,6 +111,8 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
     p = rng.random(n)
     if kind in ("choice", "classification", "multilabel"):
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
+    if kind == "response":
+        return pd.DataFrame({"response_a": p, "response_b": rng.random(n)})
     if kind == "regression":
         return pd.DataFrame({"prediction": p})
     if kind == "competing":
@@ -127,6 +129,9 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
         return Outcome(marked.astype(float), None, np.ones(n, dtype=bool))
     if kind == "multilabel":  # nobody has the second label
         return Outcome(np.stack([marked, np.zeros(n)], axis=1).astype(float), None, np.ones(n, dtype=bool))
+    if kind == "response":
+        repeats = rng.random((n, 1, 2)) + 0.1 * rng.random((n, 3, 2))
+        return Outcome(repeats.mean(axis=1), None, marked, repeats=repeats)
     if kind == "regression":
         return Outcome(rng.random(n), None, marked)
     if kind == "competing":  # of those without the main cause every second has another one
