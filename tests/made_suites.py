@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.bench.controls import ASKINGS
 from chiasm.bench.item import Asked, Item, asked
 from chiasm.bench.reply import Reply
 
@@ -86,7 +87,7 @@ class Oracle:
 
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
         """Name the right option by its text, wherever it stands."""
-        known = {asked(item).key: item for item in self.items}
+        known = {own.key_of(asked(item).key): item for item in self.items for own in ASKINGS}
         for own in items:
             self.seen.append(own.key)
             item = known[own.key]

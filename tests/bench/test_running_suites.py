@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from chiasm.bench.item import Item, asked
 from chiasm.bench.running import ANSWERS, ITEMS, RESULT
 from chiasm.bench.suites import suite_named
 from chiasm.bench.suites.medical_qa import MEDQA
-from made_suites import Oracle, confusing_folder, medqa_folder, medqa_rows, write_lines
+from made_suites import Oracle, confusing_folder, first_letter, medqa_folder, medqa_rows, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,86 @@ def test_stored_answers_score_the_same_without_the_candidate(medqa: Path, tmp_pa
     stored.write_text(stored.read_text().replace('"answer": [0]', '"answer": [1]'))
     with pytest.raises(ValueError, match="was changed since"):
         chiasm.bench_score(tmp_path / "run")
+
+
+def test_nothing_shown_is_the_same_in_two_ways_of_asking(medqa: Path) -> None:
+    known: dict[str, Any] = {}
+    key = {item.question: item.options[item.positions[0]] for item in items_of(medqa)}
+    found = chiasm.bench(
+        "medqa", data=medqa, model=lambda own: known.setdefault(own["id"], key.get(own["question"], "B")), draws=100
+    )
+    assert len(known) == 60 * 3 and found.verdict.uses["question"] == "used"
+
+
+def test_a_refused_run_leaves_a_finished_one_as_it_was(medqa: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    chiasm.bench("medqa", data=medqa, model=Oracle(items_of(medqa)), out=out, draws=100, controls=["none"])
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="another items"):
+        chiasm.bench("medqa", data=medqa, model=Oracle(items_of(medqa)), out=out, limit=9, draws=100)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert chiasm.bench_score(out).document["items"]["asked"] == 60
+
+
+def test_a_run_is_scored_where_its_images_no_longer_lie(tmp_path: Path) -> None:
+    folder = confusing_folder(tmp_path / "pairs", images=True)
+    first = chiasm.bench("mediconfusion", data=folder, model=Fixed(0, "a" * 64), out=tmp_path / "run", draws=100)
+    folder.rename(tmp_path / "elsewhere")
+    assert chiasm.bench_score(tmp_path / "run").document == first.document
+    assert len(chiasm.bench_compare(tmp_path / "run", tmp_path / "run", draws=100).pairs)
+
+
+def test_items_at_which_a_candidate_failed_are_asked_again(medqa: Path, tmp_path: Path) -> None:
+    run = partial(chiasm.bench, "medqa", data=medqa, out=tmp_path / "run", controls=["none"], draws=100)
+    oracle = Out(items_of(medqa), down=range(100))
+    with pytest.raises(ValueError, match="no answer to any of the first 20"):
+        run(model=oracle)
+    for down, crashed in ((range(30, 40), 10), (range(0), 0), (range(100), 0)):
+        oracle.down = down
+        assert run(model=oracle).document["ways"]["candidate"].get("crashed", 0) == crashed
+    assert run(model=oracle).document["scores"][0]["value"] == 1.0 and len(oracle.seen) == 20 + 60 + 10
+
+
+class Out(Oracle):
+    """A candidate that is down for some of the places in the order in which it is asked."""
+
+    def __init__(self, items: Any, down: range) -> None:
+        super().__init__(items)
+        self.down = down
+
+    def answer(self, items: Any) -> Any:
+        from chiasm.bench.reply import Reply
+
+        for place, (item, reply) in enumerate(zip(items, super().answer(items), strict=True)):
+            yield Reply(item.key, failure="crashed", note="URLError") if place in self.down else reply
+
+
+def test_two_runs_at_once_into_one_folder_are_refused(medqa: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def answers(item: dict[str, Any]) -> int:
+        if not said:
+            try:
+                chiasm.bench("medqa", data=medqa, model=first_letter, out=tmp_path / "run", draws=100)
+            except ValueError as error:
+                said.append(str(error))
+        return 0
+
+    out = tmp_path / "run"
+    found = chiasm.bench("medqa", data=medqa, model=answers, out=out, controls=["none"], draws=100)
+    assert "another run writes" in said[0] and chiasm.bench_score(out).document == found.document
+
+
+def test_a_suite_of_ones_own_is_scored_and_compared(medqa: Path, tmp_path: Path) -> None:
+    mine = replace(MEDQA, name="mine")
+    for name in "ab":
+        oracle = Oracle(items_of(medqa), identity=name * 64)
+        chiasm.bench(mine, data=medqa, model=oracle, out=tmp_path / name / "mine", controls=["none"], draws=100)
+    assert chiasm.bench_score(tmp_path / "a" / "mine", suite=mine).document["suite"] == "mine"
+    assert chiasm.bench_compare(tmp_path / "a", tmp_path / "b", suite=mine, draws=100).pairs[0].suite == "mine"
+    assert chiasm.bench_table(tmp_path / "a", suite=mine)["suite"].tolist() == ["mine"]
+    with pytest.raises(ValueError, match="of 'mine', not of 'medqa'"):
+        chiasm.bench_score(tmp_path / "a" / "mine", suite=MEDQA)
 
 
 def test_a_limit_draws_whole_groups_and_is_said(tmp_path: Path) -> None:

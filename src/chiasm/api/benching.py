@@ -16,7 +16,7 @@ from chiasm.bench.candidates import open_candidate
 from chiasm.bench.candidates.callables import as_candidate
 from chiasm.bench.comparing import Compared, compared, require_writer
 from chiasm.bench.reply import Candidate
-from chiasm.bench.running import Benched, ran, scored_again, write_result
+from chiasm.bench.running import Benched, ran, result_of, scored_again, write_result
 from chiasm.bench.shots import read_shots
 from chiasm.bench.suite import Suite
 from chiasm.bench.suites import suite_named, suites
@@ -53,7 +53,7 @@ def bench(
             `attachments`, that returns words, a position from 0, or a score for each option; or text, as on the command
             line (`python:module:function`, `command:...`, `lm:folder or .gguf`, a model folder); or a `Candidate`.
         out: the folder of the run: answers, items, `bench.json`, `report.html`. Answers that it holds of the same items
-            and candidate are not asked again. None keeps nothing.
+            and candidate are not asked again, items at which it failed are. None keeps nothing.
         limit: ask so many items, drawn in whole groups; said in the result.
         controls: ways of asking that run beside, of `blind`, `shuffled`, `no-question`, `no-context`, `rotated`; None:
             all that have a meaning here; `["none"]`: none. Only when named: `noise`, `blur`, `dark`, `coarse`, `jpeg`,
@@ -68,8 +68,8 @@ def bench(
 
     Raises:
         ValueError: there is no such suite or candidate; a released file lacks or is another one; examples are test
-            items; `out` holds answers of other items or another candidate; the candidate fails at each of the first
-            items.
+            items; `out` holds answers of other items or another candidate, or another run writes there; the candidate
+            fails at each of the first items.
         Unsupported: a language model cannot be loaded.
     """
     require_sizes(limit, draws, margin)
@@ -92,28 +92,41 @@ def bench(
     return _written(found, Path(out))
 
 
-def bench_score(run: Path | str, *, draws: int | None = None) -> Benched:
+def bench_score(run: Path | str, *, suite: Suite | None = None, draws: int | None = None) -> Benched:
     """Score the stored answers of a run again, without the candidate, and write its result and page anew.
 
     Args:
         run: the folder of a run.
+        suite: the suite of the run, where `list_suites` does not know it.
         draws: of the bootstrap; None: as at the run.
 
     Raises:
-        ValueError: the folder holds no run, or its items or answers were changed.
+        ValueError: the folder holds no run, or one of another suite, or its items or answers were changed.
     """
     require_sizes(None, 1000 if draws is None else draws, 0.0)
     folder = Path(run)
-    return _written(scored_again(folder, suite_named, draws=draws), folder)
+    asked = str(result_of(folder)["suite"])
+    if suite is not None and suite.name != asked:
+        raise ValueError(
+            f"'{folder.name}' is a run of '{asked}', not of '{suite.name}': hand over the suite of the run"
+        )
+    return _written(scored_again(folder, or_own(suite), draws=draws), folder)
 
 
 def bench_compare(
-    first: Path | str, second: Path | str, *, out: Path | str | None = None, draws: int = 1000, seed: int = 0
+    first: Path | str,
+    second: Path | str,
+    *,
+    suite: Suite | Sequence[Suite] | None = None,
+    out: Path | str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Compared:
     """Compare two candidates, item by item: differences with intervals, tests, and Holm's correction over all of them.
 
     Args:
         first, second: folders of two runs of one suite, or two folders of runs.
+        suite: the suite, or suites, of runs that `list_suites` does not know.
         out: a file for the table that ends in .md, .tex or .csv.
         draws, seed: of the bootstrap.
 
@@ -122,7 +135,7 @@ def bench_compare(
     """
     require_sizes(None, draws, 0.0)
     write = None if out is None else require_writer(Path(out))
-    found = compared(Path(first), Path(second), suite_named, draws=draws, seed=seed)
+    found = compared(Path(first), Path(second), or_own(suite), draws=draws, seed=seed)
     if out is not None and write is not None:
         write_text(Path(out), write(found))
     return found
@@ -138,6 +151,12 @@ def list_suites() -> pd.DataFrame:
         for own in suites()
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def or_own(suite: Suite | Sequence[Suite] | None) -> Callable[[str], Suite]:
+    """Return what finds a suite by its name: among these, or else those of `list_suites`."""
+    own = {each.name: each for each in ((suite,) if isinstance(suite, Suite) else suite or ())}
+    return lambda name: own[name] if name in own else suite_named(name)
 
 
 def require_sizes(limit: int | None, draws: int, margin: float) -> None:

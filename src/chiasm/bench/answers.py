@@ -1,4 +1,7 @@
-"""Answers on disk: JSON lines under a header of items and candidate; each item once, also after a kill."""
+"""Answers on disk: JSON lines under a header of items and candidate; each item once, also after a kill.
+
+An item at which the candidate failed has no answer: it is asked again when the run goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from chiasm.artifact import write_text
 from chiasm.bench.item import Asked
 from chiasm.bench.reply import Candidate, Reply
 
-SCHEMA = 1
+SCHEMA = 2
+FAILED = ("crashed", "silent")
+"""Failures that may be over by the next time."""
 STOP_AFTER = 20
 """Failures in a row, from the first item on, after which a candidate is not asked any more."""
 
@@ -29,7 +35,7 @@ def answered(
     items: Sequence[Asked],
     progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> list[Reply]:
-    """Ask a candidate every item that the file has no answer to, and write each answer as it comes.
+    """Ask a candidate every item that the file has no answer to, or a failure, and write each answer as it comes.
 
     Items are asked in the order of their keys, which says nothing of their place in a pair or a file. A last line that
     was cut off by a kill is dropped and its item asked again.
@@ -53,7 +59,7 @@ def answered(
     failed = 0 if not any(not reply.failure for reply in known.values()) else -1
     with path.open("a", encoding="utf-8") as file:
         for reply in candidate.answer(left) if left else ():
-            file.write(json.dumps(finite(reply.as_json()), allow_nan=False) + "\n")
+            file.write(line_of(reply.as_json()))
             file.flush()
             known[reply.key] = reply
             progress(len(known), len(items))
@@ -62,7 +68,7 @@ def answered(
                 why = f" ({reply.note})" if reply.note else ""
                 raise ValueError(
                     f"'{candidate.name}' gave no answer to any of the first {STOP_AFTER} items, the last one "
-                    f"{reply.failure}{why}: try it on one item by hand, then run into a new --out"
+                    f"{reply.failure}{why}: try it on one item by hand, then run again"
                 )
         os.fsync(file.fileno())
     lacking = [item for item in items if item.key not in known]
@@ -74,20 +80,37 @@ def answered(
 
 
 def begun(path: Path, header: dict[str, Any]) -> dict[str, Reply]:
-    """Return the answers that a file holds already, without a line that was cut off; begin it where there is none.
+    """Return the answers that a file holds already; begin it where there is none.
+
+    A line that was cut off, and failures that may be over, are taken out of the file.
+
+    Raises:
+        ValueError: its header is another one.
+    """
+    raw, whole = require_header(path, header)
+    if not whole:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(header) + "\n", encoding="utf-8")
+        path.chmod(0o600)
+        return {}
+    _, rows = lines_of(path, whole)
+    kept = {key: reply for key, reply in rows.items() if reply.failure not in FAILED}
+    if len(kept) < len(rows) or len(whole) < len(raw):
+        write_text(path, "".join(line_of(row) for row in (header, *(own.as_json() for own in kept.values()))))
+        path.chmod(0o600)
+    return kept
+
+
+def require_header(path: Path, header: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return what a file of answers holds, and its whole lines; nothing where there is none.
 
     Raises:
         ValueError: its header is another one.
     """
     raw = path.read_bytes() if path.exists() else b""
     whole = raw[: raw.rfind(b"\n") + 1]
-    if not whole:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(header) + "\n", encoding="utf-8")
-        path.chmod(0o600)
-        return {}
-    first, rows = lines_of(path, whole)
-    if first != header:
+    first, _ = lines_of(path, whole[: whole.find(b"\n") + 1])
+    if whole and first != header:
         names = {
             "suite": "suite",
             "items": "items",
@@ -99,10 +122,7 @@ def begun(path: Path, header: dict[str, Any]) -> dict[str, Reply]:
         raise ValueError(
             f"'{path.name}' holds answers of another {' and '.join(other)}: choose another --out, or remove the folder"
         )
-    if len(whole) < len(raw):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return rows
+    return raw, whole
 
 
 def stored(path: Path) -> tuple[dict[str, Any], dict[str, Reply]]:
@@ -140,6 +160,11 @@ def lines_of(path: Path, raw: bytes) -> tuple[dict[str, Any], dict[str, Reply]]:
             raise ValueError(f"line {number} of '{path.name}' answers an item a second time: remove one of them")
         found[reply.key] = reply
     return first, found
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """Return a line of the file."""
+    return json.dumps(finite(row), allow_nan=False) + "\n"
 
 
 def finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,14 @@ class Asking:
     applies: Callable[[Sequence[Item], bool], bool]
     when_named: bool = False
 
+    def shown(self, items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, Order]]:
+        """Show the items, each under a name that it has in this way of asking alone."""
+        return [(replace(own, key=self.key_of(own.key)), order) for own, order in self.change(items, seed)]
+
+    def key_of(self, key: str) -> str:
+        """The name that an item has in this way of asking, from the one it has as it is."""
+        return key if self.name == ITSELF else hashlib.sha256(f"{self.name}\0{key}".encode()).hexdigest()[: len(key)]
+
 
 def as_it_is(items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, Order]]:
     """Show each item as it is."""

@@ -19,15 +19,31 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that belongs to a question: what it is (`image`, `volume`, `signal`), and where it should lie."""
+    """A file that belongs to a question: what it is (`image`, `volume`, `signal`), and where it should lie.
+
+    `size` in bytes is that at the run, once it is over; None while the file itself says it.
+    """
 
     kind: str
     path: Path
+    size: int | None = field(default=None, kw_only=True)
 
     @property
     def is_there(self) -> bool:
         """True if the file can be handed to a candidate; releases often come without their images."""
         return self.path.is_file()
+
+    @property
+    def measured(self) -> int:
+        """Size in bytes, 0 for a file that is not there: that at the run, wherever the files lie now."""
+        if self.size is not None:
+            return self.size
+        return self.path.stat().st_size if self.is_there else 0
+
+    @property
+    def was_there(self) -> bool:
+        """True if the file could be handed to a candidate at the run."""
+        return self.is_there if self.size is None else self.size > 0
 
     @property
     def handed(self) -> Path:
@@ -108,7 +124,7 @@ class Item:
     @property
     def digest(self) -> str:
         """Hash of what is asked and what is right; of an attachment its name and size."""
-        files = [(own.kind, own.path.name, own.path.stat().st_size if own.is_there else 0) for own in self.attachments]
+        files = [(own.kind, own.path.name, own.measured) for own in self.attachments]
         parts = (self.id, self.question, self.options, self.answer, self.group, self.context, files)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -109,11 +109,14 @@ def marked(items: Sequence[Item], replies: Sequence[Reply], orders: Sequence[tup
 
 
 def read(reply: Reply, options: Sequence[str]) -> Read:
-    """Read one reply: failures first, then scores, then words; without options any words are an answer."""
+    """Read one reply: failures first, then scores, a position, words; without options any words are an answer."""
     if reply.failure:
         return Read(None, reply.failure)
     if options and reply.scores is not None:
         return read_scores(reply.scores, options)
+    if options and reply.position is not None:
+        known = 0 <= reply.position < len(options)
+        return Read(reply.position, "answered") if known else Read(None, "no such letter")
     if not options:
         way = read_text(reply.text, ()).way
         return Read(None, way if way in ("empty", "too long") else "answered")

@@ -23,6 +23,7 @@ class Reply:
         scores: one for each option in the order shown, higher is better; they are read in the place of words.
         failure: `crashed` or `silent`, where nothing came back.
         note: what kind of failure it was, or `CUT`, without a word of the item.
+        position: of the option that was chosen, in the order shown, from 0; it is read in the place of words.
     """
 
     key: str
@@ -30,11 +31,16 @@ class Reply:
     scores: tuple[float, ...] | None = None
     failure: str = ""
     note: str = ""
+    position: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As a line of the answers; what is empty is left out."""
-        own = {"id": self.key, "text": self.text, "scores": None if self.scores is None else list(self.scores)}
-        own |= {"failure": self.failure or None, "note": self.note or None}
+        own: dict[str, Any] = {
+            "id": self.key,
+            "text": self.text,
+            "scores": None if self.scores is None else list(self.scores),
+        }
+        own |= {"failure": self.failure or None, "note": self.note or None, "position": self.position}
         return {name: value for name, value in own.items() if value is not None}
 
     @classmethod
@@ -47,6 +53,7 @@ class Reply:
             None if scores is None else tuple(float("nan") if own is None else float(own) for own in scores),
             str(row.get("failure") or ""),
             str(row.get("note") or ""),
+            None if row.get("position") is None else int(row["position"]),
         )
 
 

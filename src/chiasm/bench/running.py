@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from chiasm.artifact import write_text
-from chiasm.bench.answers import answered, header_of, stored
+from chiasm.bench.answers import answered, header_of, require_header, stored
 from chiasm.bench.controls import ASKINGS, CHOSEN, ITSELF, Asking, askings_for
-from chiasm.bench.item import Attachment, Item, Items, digest_of
+from chiasm.bench.item import Item, Items, digest_of
+from chiasm.bench.items_file import read_items, write_items
 from chiasm.bench.marks import Marks, marked
 from chiasm.bench.parsing import WAYS
 from chiasm.bench.reply import Candidate, Reply, cut_told
 from chiasm.bench.scoring import scores_by_tag, table_of, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.bench.verdict import MARGIN, BenchVerdict, positions_of, verdict_of
+from chiasm.store.files import claimed
 
 SCHEMA = 1
 RESULT, ITEMS, ANSWERS = "bench.json", "items.jsonl", "answers"
@@ -94,22 +97,26 @@ def ran(
         draws: of the bootstrap.
         margin: of the verdict.
         progress: called with (way of asking, answered, all).
+
+    Raises:
+        ValueError: the folder holds answers of another run, which stay as they are, or another run writes there now.
     """
     chosen = items.limited(limit, seed)
     askings = askings_for(chosen.items, candidate.sees_attachments, controls)
     folder.mkdir(parents=True, exist_ok=True)
-    write_items(folder / ITEMS, chosen.items)
+    headers = {own.name: header_of(suite.name, chosen.digest, candidate.identity, own.name, seed) for own in askings}
+    places = {own.name: folder / ANSWERS / f"{own.name}.jsonl" for own in askings}
     replies = {}
-    for own in askings:
-        shown = [entry for entry, _ in own.change(chosen.items, seed)]
-        header = header_of(suite.name, chosen.digest, candidate.identity, own.name, seed)
-        replies[own.name] = answered(
-            folder / ANSWERS / f"{own.name}.jsonl",
-            header,
-            candidate,
-            shown,
-            lambda d, w, name=own.name: progress(name, d, w),  # type: ignore[misc]
-        )
+    with claimed(folder) as free:
+        if not free:
+            raise ValueError(f"another run writes into '{folder.name}' now: wait for its end, or choose another --out")
+        for name, header in headers.items():
+            require_header(places[name], header)
+        write_items(folder / ITEMS, chosen.items)
+        for own in askings:
+            shown = [entry for entry, _ in own.shown(chosen.items, seed)]
+            told = partial(progress, own.name)
+            replies[own.name] = answered(places[own.name], headers[own.name], candidate, shown, told)
     about = {
         "schema": SCHEMA,
         "suite": suite.name,
@@ -194,7 +201,7 @@ def scored_again(folder: Path, suite_named: Callable[[str], Suite], *, draws: in
         header, rows = stored(folder / ANSWERS / f"{own.name}.jsonl")
         if header.get("items") != about["items"]["digest"] or header.get("candidate") != about["candidate"]["identity"]:
             raise ValueError(f"'{own.name}.jsonl' of '{folder.name}' holds answers of another run: run it again")
-        shown = [entry for entry, _ in own.change(items, int(about["seed"]))]
+        shown = [entry for entry, _ in own.shown(items, int(about["seed"]))]
         lacking = sum(entry.key not in rows for entry in shown)
         if lacking:
             raise ValueError(f"'{own.name}.jsonl' of '{folder.name}' lacks {lacking:,} answers: run it again")
@@ -233,43 +240,6 @@ def result_of(folder: Path) -> dict[str, Any]:
 def write_result(run: Benched, folder: Path) -> None:
     """Write `bench.json`, whole or not at all."""
     write_text(folder / RESULT, json.dumps(run.document, indent=1, allow_nan=False) + "\n")
-
-
-def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Write the items that were asked, with their answers, so that they can be scored without the suite's files."""
-    lines = []
-    for item in items:
-        own: dict[str, Any] = {
-            "id": item.id, "question": item.question, "options": item.options, "answer": item.answer,
-            "group": item.group,            "tags": dict(item.tags), "context": item.context,
-            "attachments": [{"kind": file.kind, "path": str(file.path)} for file in item.attachments],
-        }  # fmt: skip
-        lines.append(json.dumps({name: value for name, value in own.items() if value}))
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def read_items(path: Path) -> list[Item]:
-    """Read the items of a run.
-
-    Raises:
-        ValueError: the file lacks or is damaged.
-    """
-    if not path.is_file():
-        raise ValueError(f"'{path.name}' lacks in the folder of the run: run it again with the same --out")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            files = tuple(Attachment(str(own["kind"]), Path(own["path"])) for own in row.get("attachments", ()))
-            found.append(
-                Item(
-                    row["id"], row["question"], tuple(row.get("options", ())), tuple(row["answer"]),
-                    row.get("group", ""), row.get("tags", {}), row.get("context", ""), files,
-                )
-            )  # fmt: skip
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError(f"line {number} of '{path.name}' is damaged: run it again with the same --out") from None
-    return found
 
 
 def ways_told(ways: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -134,7 +134,7 @@ def verdict_of(
             uses[what], said = used(against[control], what, margin)
             if outcome not in (TOO_FEW, NOTHING) or what in ("image", "right image"):
                 told.append(said)
-    there = any(own.is_there for item in marks.items for own in item.attachments)
+    there = any(own.was_there for item in marks.items for own in item.attachments)
     if any(item.attachments for item in marks.items) and not (there and sees):
         uses["image"] = "never shown"
         why = "since it reads text alone" if there else "for none is here"

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import islice
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
+from chiasm.bench.fingerprint import fingerprint
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import Reply
 from chiasm.bench.shots import Shot
 from chiasm.specs import loaded
+
+MOST = 1 << 31
+"""A number from here on is no position, not even of an option that lacks."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,10 @@ class CallableCandidate:
         """Call the function for one item after another."""
         for item in items:
             try:
-                said = self.function(item.as_json())
+                reply = reply_of(item, self.function(item.as_json()))
             except Exception as error:
-                yield Reply(item.key, failure="crashed", note=type(error).__name__)
-                continue
-            yield reply_of(item, said)
+                reply = Reply(item.key, failure="crashed", note=type(error).__name__)
+            yield reply
 
 
 def open_callable(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0) -> CallableCandidate:
@@ -64,23 +69,22 @@ def open_callable(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0
         raise ValueError(f"the module '{module}' has no '{attribute}': name the function that answers") from None
     if not callable(function):
         raise ValueError(f"'{attribute}' of '{module}' cannot be called: name a function of one mapping")
-    return CallableCandidate(function, text, identity_of(text))
+    return CallableCandidate(function, text, identity_of(text, function))
 
 
 def as_candidate(function: Callable[[dict[str, Any]], Any]) -> CallableCandidate:
-    """Take a function as it is, as in a notebook; its identity is its name and its code."""
-    module, name = str(function.__module__), str(function.__qualname__)
-    code = function.__code__.co_code.hex() if "<" in module or module == "__main__" else ""
-    own = f"{module}:{name}"
-    return CallableCandidate(function, own, hashlib.sha256(f"{identity_of(own)}{code}".encode()).hexdigest())
+    """Take a function, or an object that can be called, as it is; its identity is what it does and what it holds."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return CallableCandidate(function, f"{named.__module__}:{named.__qualname__}", fingerprint(function))
 
 
-def identity_of(place: str) -> str:
-    """Hash of a place `module:function` and the file of its module, where it has one."""
+def identity_of(place: str, function: Any) -> str:
+    """Hash of a place `module:function`, the file of its module, and the code and files that the function reaches."""
     module = import_module(place.partition(":")[0])
     file = module.__spec__.origin if module.__spec__ is not None else None
     content = Path(file).read_bytes() if file and Path(file).is_file() else b""
-    return hashlib.sha256(place.encode() + b"\0" + content).hexdigest()
+    own = fingerprint(function, by_file=True).encode()
+    return hashlib.sha256(b"\0".join((place.encode(), own, content))).hexdigest()
 
 
 def reply_of(item: Asked, said: Any) -> Reply:
@@ -88,19 +92,29 @@ def reply_of(item: Asked, said: Any) -> Reply:
     if said is None:
         return Reply(item.key)
     if isinstance(said, Reply):
-        return Reply(item.key, said.text, said.scores, said.failure, said.note)
+        return replace(said, key=item.key)
     if isinstance(said, str):
         return Reply(item.key, said)
-    if isinstance(said, bool):
-        return Reply(item.key, failure="crashed", note="a truth value in the place of an answer")
+    wrong = Reply(item.key, failure="crashed", note=f"{type(said).__name__} in the place of an answer")
+    lone = getattr(said, "ndim", None) == 0
+    if isinstance(said, bool) or (lone and str(said.dtype).rpartition(".")[2] == "bool"):
+        return replace(wrong, note="a truth value in the place of an answer")
+    if lone or isinstance(said, Number):
+        return _position(item, said) or wrong
+    if isinstance(said, Mapping | Set | bytes | bytearray | memoryview) or not isinstance(said, Iterable):
+        return wrong
     try:
-        if float(said) == int(said):
-            place = int(said)
-            known = 0 <= place < len(LETTERS)
-            return Reply(item.key, LETTERS[place] if known else f"position {place}")
-    except (TypeError, ValueError):
-        pass
+        return Reply(item.key, scores=tuple(float(own) for own in islice(said, len(LETTERS) + 1)))
+    except (TypeError, ValueError, OverflowError):
+        return wrong
+
+
+def _position(item: Asked, said: Any) -> Reply | None:
+    """Take a number as a position, or as the answer itself where there are no options; None for one that is neither."""
     try:
-        return Reply(item.key, scores=tuple(float(own) for own in said))
-    except (TypeError, ValueError):
-        return Reply(item.key, failure="crashed", note=f"{type(said).__name__} in the place of an answer")
+        if not item.options:
+            return Reply(item.key, str(said))
+        place = int(said)
+        return Reply(item.key, position=place) if place == said and abs(place) < MOST else None
+    except (TypeError, ValueError, OverflowError):
+        return None

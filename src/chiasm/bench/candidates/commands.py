@@ -13,9 +13,11 @@ import os
 import selectors
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,18 +79,58 @@ def open_command(text: str, *, shots: Sequence[Shot] = (), timeout: float = 60.0
     if not timeout > 0:
         raise ValueError(f"a command needs more than {timeout:g} s for an item: choose a --timeout above 0")
     seen = hashlib.sha256("\0".join(words).encode())
-    for file in (Path(program), *map(Path, words[1:])):
-        if file.is_file():
-            with file.open("rb") as opened:
-                seen.update(hashlib.file_digest(opened, "sha256").digest())
+    for file in (Path(program), *files_of(words[1:])):
+        with file.open("rb") as opened:
+            seen.update(hashlib.file_digest(opened, "sha256").digest())
     return CommandCandidate(tuple(words), text, seen.hexdigest(), timeout)
 
 
+def files_of(words: Sequence[str]) -> list[Path]:
+    """Return the files that words name: alone, behind `=`, in a command within a command, and modules behind `-m`."""
+    found: list[Path] = []
+    for number, word in enumerate(words):
+        before = words[number - 1] if number else ""
+        if before == "-m" or word.startswith("-m"):
+            found += _files_of_module(word if before == "-m" else word.removeprefix("-m"))
+        within = _split(word)
+        places = (Path(place) for place in dict.fromkeys((word, word.partition("=")[2])) if place)
+        for place in places:
+            try:
+                found += [own for own in (place, place / "__main__.py") if own.is_file()]
+            except OSError:  # too long for a name
+                continue
+        if len(within) > 1:
+            found += files_of(within)
+    return found
+
+
+def _split(word: str) -> list[str]:
+    try:
+        return shlex.split(word)
+    except ValueError:
+        return [word]
+
+
+def _files_of_module(name: str) -> list[Path]:
+    """Find a module as Python started here would: a file, or all files of Python in its outermost package."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return []
+    parts = name.split(".")
+    for root in (Path.cwd(), *map(Path, os.environ.get("PYTHONPATH", "").split(os.pathsep))):
+        if (root / parts[0]).is_dir():
+            return sorted(own for own in (root / parts[0]).rglob("*.py") if own.is_file())
+        if (root / f"{name}.py").is_file():
+            return [root / f"{name}.py"]
+    return []
+
+
 class _Running:
-    """A process with pipes; what it writes on standard error goes where ours goes."""
+    """A process of a group of its own, with pipes; what it writes on standard error goes where ours goes."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.process = subprocess.Popen(list(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            list(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.into, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.into, False)
@@ -144,15 +186,15 @@ class _Running:
             return "the command closed its output"
 
     def end(self) -> None:
-        """Close its input and end it."""
+        """Close its input, and end it with whatever it has started."""
         assert self.process.stdin is not None and self.process.stdout is not None
         for pipe in (self.process.stdin, self.process.stdout):
             try:
                 pipe.close()
             except OSError:
                 continue
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(0.2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        with suppress(ProcessLookupError, PermissionError):  # none of them is left
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
