@@ -45,3 +45,30 @@ def test_who_lacks_the_modality_of_a_form_has_probabilities_of_his_own_options_a
     other = model.predict(turned(asked)).loc[list(cohort.ids)].filter(like="p_").to_numpy()
     for one, its, size in zip(p, other, cohort.options.sizes, strict=True):
         np.testing.assert_allclose(one[:size], its[:size][::-1], rtol=1e-9)
+
+
+def test_a_model_is_scored_on_patients_who_have_fewer_options_or_more() -> None:
+    cohort, elsewhere = made(), made(1)
+    assert elsewhere.options is not None
+    model = chiasm.fit(cohort, "single:m1", seed=0)
+    for own in (elsewhere, elsewhere.subset(elsewhere.options.sizes == 2)):
+        own = own.subset(own.rows_of("m1"))
+        found = chiasm.validate(model, own, draws=100)
+        p = model.predict(own.with_target(None, None)).loc[list(own.ids)]
+        assert own.outcome is not None
+        scored = found.table().set_index("metric")["mean"]
+        np.testing.assert_allclose(scored["accuracy"], (p["choice"] - 1 == own.outcome.value).mean())
+
+
+def test_what_is_not_made_for_options_says_so() -> None:
+    cohort, elsewhere = made(), made(1)
+    model = chiasm.fit(cohort, "single:m1", seed=0)
+    with pytest.raises(chiasm.Unsupported, match="not of a choice among options"):
+        chiasm.conformal(model, elsewhere)
+    with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):
+        chiasm.update(model, elsewhere)
+    with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):
+        chiasm.extend(model, elsewhere, "m2")
+    with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):
+        chiasm.monitor(model, elsewhere)
+    assert chiasm.monitor(model, elsewhere.with_target(None, None)) is not None

@@ -177,6 +177,11 @@ def conformal(
         raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
     if kind_of(fitted.response.kind).has_channels:
         raise Unsupported("sets and intervals are made of classes, labels, numbers and times, not of a response")
+    if kind_of(fitted.response.kind).has_options:
+        raise Unsupported(
+            "sets are made of classes that all patients share, not of a choice among options of each patient's own: "
+            "read the probabilities of the options"
+        )
     opened = as_cohort(cohort)
     groupings = chosen_groupings(opened, within)
     opened = as_at_the_fit(fitted, opened)

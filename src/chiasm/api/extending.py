@@ -11,7 +11,7 @@ import pandas as pd
 
 from chiasm.api.encoding import prepare
 from chiasm.api.external import read_by, require_others, require_shared_modality, told_by
-from chiasm.api.updating import fitted_model, parent_of
+from chiasm.api.updating import movable_model, parent_of
 from chiasm.artifact import Given as Trusted
 from chiasm.cohort import Cohort
 from chiasm.cohort.opened import Given, as_cohort
@@ -148,7 +148,7 @@ def extend(
         Unsupported: fewer than 30 patients or 10 events have it ("too few to say"); no target, or another than the
             model's; a model that is none of chiasm's recipes.
     """
-    fitted, parent, opened = fitted_model(model, trusted), parent_of(model), as_cohort(cohort)
+    fitted, parent, opened = movable_model(model, trusted), parent_of(model), as_cohort(cohort)
     opened.with_modalities([modality])  # refuses an unknown name
     if modality in fitted.modalities:
         raise ValueError(f"the model reads '{modality}' already: fit it anew to learn more of it")

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
-from chiasm.api.updating import LEVEL, fitted_model
+from chiasm.api.updating import LEVEL, fitted_model, require_levels
 from chiasm.artifact import Given as Trusted
 from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Unsupported
@@ -233,6 +233,7 @@ class _Seen:
         if outcomes is not None:
             opened = with_outcomes(opened, as_cohort(outcomes))
         if opened.target is not None:
+            require_levels(fitted)
             opened = as_at_the_fit(fitted, opened)
         ready = prepare_new(opened, fitted, progress=progress).cohort
         self.cohort = ready.with_modalities(read_by(fitted, ready))

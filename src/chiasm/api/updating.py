@@ -23,6 +23,7 @@ from chiasm.models.same_target import as_at_the_fit
 from chiasm.models.undoing import undone
 from chiasm.models.updating import changed, learned, recalibrated, told
 from chiasm.protocols import Model
+from chiasm.targets import kind_of
 
 SHOWN = ("calibration_intercept", "calibration_slope", "observed_expected")
 LEVEL = 0.05
@@ -148,7 +149,7 @@ def update(
     """
     if not 0 < level <= 0.5:
         raise ValueError(f"the level is {level:g}: a test has a size between 0 and 0.5, as in 0.05")
-    fitted, parent = fitted_model(model, trusted), parent_of(model)
+    fitted, parent = movable_model(model, trusted), parent_of(model)
     seen = seen_outcomes(fitted, cohort, strict, progress)
     found = recalibrated(fitted, seen.predicted, seen.outcome, level=level, by_pattern=by_pattern)
 
@@ -224,6 +225,30 @@ def fitted_model(model: Model | Path | str, trusted: Sequence[artifact.Given] | 
             "means"
         )
     return found
+
+
+def movable_model(model: Model | Path | str, trusted: Sequence[artifact.Given] | None = None) -> FittedModel:
+    """Return a model that can be kept up, whose links can be moved too.
+
+    Raises:
+        Unsupported: as `fitted_model`, or a model of a choice.
+    """
+    found = fitted_model(model, trusted)
+    require_levels(found)
+    return found
+
+
+def require_levels(model: FittedModel) -> None:
+    """Require links whose levels can be compared with outcomes, and moved.
+
+    Raises:
+        Unsupported: a model of a choice.
+    """
+    if kind_of(model.response.kind).has_options:
+        raise Unsupported(
+            "a choice is among options of each patient's own, which have no levels that could be compared or moved: "
+            "leave the answers out to look at what is read, or fit the model again with these patients"
+        )
 
 
 def parent_of(model: object) -> str:
