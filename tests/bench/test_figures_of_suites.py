@@ -83,6 +83,25 @@ def test_free_texts_are_compared_without_articles_case_and_order() -> None:
     assert one(OVERALL, marks) == pytest.approx(1 / 3) and marks.ways == ("answered", "answered", "empty")
 
 
+def test_free_texts_that_differ_in_a_number_a_sign_or_a_letter_are_not_the_same() -> None:
+    asked_of = {
+        "-2": "2",
+        "<5": ">5",
+        "10² cells": "102 cells",
+        "vitamin A": "vitamin",
+        "left-sided mass": "leftsided mass",
+    }
+    items = [Item(str(k), "q", (), (right,)) for k, right in enumerate(asked_of)]
+    wrong = marked(items, [Reply(str(k), said) for k, said in enumerate(asked_of.values())])
+    assert (
+        EXACT.values(wrong).tolist() == [0.0] * 5
+        and EXACT.values(
+            marked(items, [Reply(str(k), f"**`{said.replace('-s', ' s')}`**.") for k, said in enumerate(asked_of)])
+        ).tolist()
+        == [1.0] * 5
+    )
+
+
 def test_intervals_draw_groups_and_hold_what_wilson_says() -> None:
     marks = first_options(PAIRS)
     score = scored(SETS, marks, "first", weights_of(marks, 200, 0))

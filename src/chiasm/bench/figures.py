@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from chiasm.bench.item import Item, same_options
 from chiasm.bench.marks import Marks
-from chiasm.bench.parsing import folded
+from chiasm.metrics.text import normalised
 from chiasm.metrics.weighted import Floats
-
-ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
 @runtime_checkable
@@ -193,7 +191,7 @@ def _of_texts(marks: Marks, score: Callable[[str, str], float]) -> Floats:
 
 
 def _words(text: str) -> list[str]:
-    return re.sub(r"[^\w\s]", " ", ARTICLES.sub(" ", folded(text))).split()
+    return normalised(text, " ").split()
 
 
 def _same(said: str, right: str) -> float:

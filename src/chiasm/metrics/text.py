@@ -39,8 +39,12 @@ ORDERS = 4
 
 
 @lru_cache(maxsize=100_000)
-def normalised(text: str) -> str:
-    """The text as answers are compared: `The left lung, 1.5 cm.` is `left lung 1.5 cm`."""
+def normalised(text: str, between: str = "") -> str:
+    """The text as answers are compared: `The left lung, 1.5 cm.` is `left lung 1.5 cm`.
+
+    Args:
+        between: what stands in the place of a mark that is taken out; a space makes two words of `left-sided`.
+    """
     folded = DASHES.sub("-", _one_form(text))
     loud = folded.upper() == folded  # its capitals tell nothing
 
@@ -50,7 +54,8 @@ def normalised(text: str) -> str:
 
     folded = APART.sub("", ARTICLES.sub(without, folded).lower())
     stays = {place for found in OF_A_NUMBER.finditer(folded) for place in range(*found.span())}
-    kept = [sign for k, sign in enumerate(folded) if k in stays or not unicodedata.category(sign).startswith("P")]
+    marks = {k for k, sign in enumerate(folded) if unicodedata.category(sign)[0] == "P" or sign in "`|"} - stays
+    kept = [between if k in marks else sign for k, sign in enumerate(folded)]
     return " ".join(_words("".join(kept)))
 
 
