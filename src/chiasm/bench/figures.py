@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from chiasm.bench.item import Item, same_options
 from chiasm.bench.marks import Marks
+from chiasm.bench.parsing import folded
 from chiasm.metrics.text import normalised
 from chiasm.metrics.weighted import Floats
 
