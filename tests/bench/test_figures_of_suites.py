@@ -57,7 +57,7 @@ def test_chance_is_a_quarter_of_sets_and_half_of_confusion_by_formula_and_by_sim
 
 
 def test_chance_counts_every_right_option_and_own_number_of_options() -> None:
-    items = [Item("1", "q", ("a", "b"), (0,)), Item("2", "q", ("a", "b", "c", "A"), (0,))]
+    items = [Item("1", "q", ("a", "b"), (0,)), Item("2", "q", ("a", "b", "c", " a"), (0,))]
     assert random_accuracy(items) == pytest.approx((1 / 2 + 2 / 4) / 2)
 
 

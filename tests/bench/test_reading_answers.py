@@ -34,7 +34,7 @@ def test_one_option_is_found(text: str, position: int) -> None:
         ("blood clot and anaemia", "several"),
         ("B) Blood clot", "contradiction"), ("E", "no such letter"), ("The answer is F", "no such letter"),
         ("Z.", "no such letter"), ("血栓", "other script"), ("La respuesta es ácido fólico", "no option"),
-        ("I do not know", "no option"), ("not B", "no option"), ("B\nC) Anaemia", "several"), ("?", "no option"),
+        ("I do not know", "refused"), ("not B", "no option"), ("B\nC) Anaemia", "several"), ("?", "no option"),
     ],
 )  # fmt: skip
 def test_what_names_none_or_two_is_neither_right_nor_wrong_in_silence(text: str | None, way: str) -> None:
@@ -59,8 +59,8 @@ def test_an_option_that_is_a_letter_is_read_as_its_text() -> None:
 
 
 def test_options_of_equal_text_are_one() -> None:
-    assert read_text("A or B", ("same", " Same", "other")).way == "answered"
-    assert read_scores([2.0, 2.0, 1.0], ("same", "Same ", "other")).way == "answered"
+    assert read_text("A or B", ("same", " same", "other")).way == "answered"
+    assert read_scores([2.0, 2.0, 1.0], ("same", "same ", "other")).way == "answered"
 
 
 def test_scores_are_read_as_the_highest_and_ties_as_none() -> None:

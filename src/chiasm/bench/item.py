@@ -108,11 +108,11 @@ class Item:
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """Positions of the right options, and of options with the same text; none where the answer is free text."""
+        """Positions of the right options, and of options of exactly the same text; none where the answer is free."""
         if not self.options:
             return ()
-        right = {self.options[place].strip().casefold() for place in self.answer if isinstance(place, int)}
-        return tuple(k for k, option in enumerate(self.options) if option.strip().casefold() in right)
+        right = {self.options[place].strip() for place in self.answer if isinstance(place, int)}
+        return tuple(k for k, option in enumerate(self.options) if option.strip() in right)
 
     @property
     def accepted(self) -> tuple[str, ...]:

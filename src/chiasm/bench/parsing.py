@@ -1,15 +1,17 @@
 """What an answer in words means: one of the options, or why it is none. Nothing is silently right or wrong.
 
-Read in this order, on text in Unicode's compatibility form (a full-width letter is a letter):
+Texts of options are found first, a longer one before one within it, and each becomes one sign; what is left is no
+part of an option. Then, on text in Unicode's compatibility form (a full-width letter is a letter):
 
-1. nothing but a letter, or a letter with a bracket, point or colon before more text;
-2. the text of an option and nothing else, or an option's text before a mark of punctuation;
-3. "the answer is B", "option (B)", the last of them where the same letter is said again;
-4. the texts of options that stand in the answer as whole words, a longer one before a shorter one within it;
-5. capital letters that stand alone, but for `I` and the article `A`.
+1. nothing but an option's text, or nothing but a letter;
+2. what is denied ("not B", "B is wrong", "no pneumonia") is none, wherever else it is named;
+3. what the answer begins with, "the answer is B", "option (B)" and "B is right", together;
+4. a refusal is none;
+5. letters in brackets, bold, or at the end; and the texts of options that stand anywhere.
 
-A letter after "not" is none. What names two options, a letter that does not exist, or a letter before the text of
-another option, is no answer; options of equal text are one.
+`A` before a word is an article, a letter with a hyphen or after a noun is part of a name. "Yes" and "no" count where
+the answer begins or after "the answer is", an option of one character alone or there. What names two options, a letter
+that does not exist, or a letter before the text of another option, is no answer; options of exactly equal text are one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chiasm.bench.item import LETTERS
@@ -32,6 +34,7 @@ WAYS = {
     "contradiction": "has the letter of one option before the text of another",
     "no such letter": "names a letter that no option has",
     "other script": "is in another script than the options, and names none",
+    "refused": "says that there is no image, or that it cannot be answered",
     "no option": "names no option",
     "tied": "gives two options the same score, the highest",
     "not a number": "gives a score that is no finite number, or another number of scores than options",
@@ -40,19 +43,70 @@ WAYS = {
 }
 """How an answer was read, with what is said of it."""
 
-_LETTER = r"(?<![^\W_])([A-Za-z])(?![^\W\d_])"
-_ALONE = re.compile(r"[\W_]*([A-Za-z])[\W_]*")
-_LEADING = re.compile(r"[\W_]*([A-Za-z])\s*(?:[\).:\]】、]|\n)\s*(.*)", re.DOTALL)
-_SAID = re.compile(
-    r"(?:answer|option|choice)\b(?:\s+(?:is|would\s+be|should\s+be))?\s*[:=]?\s*(?:option\s+)?"
-    r"[\(\[*\"'“]*([A-Z]|[a-z](?=[\)\]*\"'”.,;]|$))(?![A-Za-z])",
+_FIRST, _TWO = 0xE000, "\ue020"
+_SIGN = "[\ue000-\ue019]"
+_WORD = "0-9A-Za-z_\\-\u00aa-\u024f\u0370-\u03ff"
+_GOES_ON = (
+    "(?:because|since|as|for|due|and|or|nor|but|which|is|isn|was|are|seems|looks|would|can|cannot|given|based|if|wrong"
+    "|incorrect|false|no|best|fits|follows)\\b"
+)
+_LETTER = (
+    rf"(?<![{_WORD}])[A-Z](?![{_WORD}'’]|[.,][{_WORD}]|/(?![A-Z](?![{_WORD}]))|[ ]+(?!{_GOES_ON})[^\W\ue000-\ue020])"
+)
+_OPEN = r"[(\[*\"'“$<>{\s]*"
+_NAMED = rf"{_OPEN}(?:(?i:option|choice)\s+)?(?:(?i:an?|the)\s+(?={_SIGN}))?(?:{_SIGN}|{_LETTER})[)\]*\"'”$.:]*"
+_ANY_OF = rf"{_NAMED}(?:\s*(?:\b(?:and|or|nor)\b|[/&和或]){_NAMED})*"
+_LIST = rf"{_NAMED}(?:\s*(?:,?\s*\b(?:and|or|nor)\b|[,/&和或、]){_NAMED})*"
+_IS = r"(?:is|was|are|were|would\s+be|should\s+be|must\s+be|will\s+be|seems|looks|remains)"
+_CUE = (
+    rf"(?:\b(?i:(?:answer|option|choice)\b(?:\s+{_IS}\b)?(?:\s+(?:therefore|thus|clearly|probably|(?:most\s+)?likely|then"
+    r"|definitely|indeed)\b)?\s*(?:\*\*|[:=>–-])*\s*(?:(?:the\s+)?(?:option|letter|answer|choice)\b\s*:?)?)"
+    r"|\\boxed\W*(?:text\W*)?|答案(?:是|为)?\W*|选择?)"
+)
+_CLEAR_CUE = (
+    rf"(?:\b(?i:answer)(?:\s+{_IS}\b|\s*(?:\*\*)?[:=>])|答案(?:是|为|:)|\\boxed)[\s*:({{\[\"'“]*(?i:option\s+)?"
+)
+_LABEL = r"[A-Za-z]\s*[).:\]】、]\s*"
+_SAID = re.compile(rf"{_CUE}({_LIST})")
+_RIGHT = re.compile(
+    rf"({_ANY_OF})\s*(?:{_IS}\s+(?:the\s+)?(?:\w+ly\s+)?(?:most\s+likely|correct|right|best|true|answer)\b|[(–-]*\s*yes\b)"
+)
+_BEGIN = re.compile(rf"[^\w{_SIGN[1:-1]}\ue020]*({_LIST})(?=\s*(?:[^\w\s]|$|\n)|(?<=[).:\]])|\s+(?:because|since)\b)")
+_LINE = re.compile(rf"^\W*?({_LETTER})[).:\]]", re.MULTILINE)
+_DENIED = re.compile(
+    r"(?:(?i:\b(?:not|never|isn['’]t|aren['’]t|neither|nor|rather\s+than|instead\s+of|except(?:ing)?|exclud\w+|without|no"
+    r"|rul\w+\s+out|can(?:not|['’]t|\s+not)\s+be|(?:wrong|incorrect|false)\s+(?:answer|option|choice)(?:\s+is\b|\s*:))\b"
+    rf"(?:\s*:)?(?:\s+(?:likely|for|the|an?|option|answer|choice|evidence\s+of|signs?\s+of)\b)*)|不是|并非|排除|除了?)(?:{_ANY_OF})"
+    rf"|(?:{_ANY_OF})\s*(?i:{_IS}\s+(?:\w+ly\s+|also\s+)?(?:wrong|incorrect|false|excluded|ruled\s+out|unlikely|impossible)\b"
+    rf"|(?:{_IS}\s+not|(?:is|are|was|ca|would|could)n['’]?t(?:\s+be)?|cannot(?:\s+be)?)\s*(?:(?:the|an?|correct|right|true|it"
+    r"|likely|possible|appropriate|indicated|best)\b|[.,;!]|$)|(?:(?<=:)|[(–-])?\s*(?:wrong|incorrect|false)\b"
+    r"|(?:(?<=:)|[(–-])\s*no(?=\s*[.,;!)]|$))"
+)
+_UNABLE = r"(?:cannot|can\s+not|can['’]t|could\s*n[o'’]t|unable\s+to|not\s+able\s+to|impossible\s+to)"
+_REFUSED = re.compile(
+    rf"\b(?:{_UNABLE}\s+(?:\w+ly\s+)?(?:be\s+)?(?:answer|see|sa[yi]|tell|told|determine|view|assess|provide|identif|help"
+    r"|assist|access|interpret|analy|give|choose|decide|diagnos|comment|respond|judge|know|make|select)"
+    r"|no\s+idea\b|do(?:\s+not|n['’]t)\s+know\b|no\s+(?:image|picture|photo|figure|scan|attachment)s?\s*(?:(?:is|was|were"
+    r"|are|has|have|given|provided|attached|available|here)\b|[.,;!]|$))|(?:^|\W)(?:不知道|无法|抱歉)",
     re.IGNORECASE,
 )
-_DENIED = re.compile(
-    r"\b(?:not|never|isn['’]t|neither|nor|rather than|instead of)\s+(?:option\s+|answer\s+)?[\(\[]?([A-Z])\b", re.I
+_BEFORE_LAST = (
+    r"(?:^|[^\w\s.\-]\s*|[.]\s+|\n|[^\x00-\u024f\ue000-\ue020]\s*|\b(?i:is|be|so|hence|thus|therefore|but|it['’]s|say|think"
+    r"|choose|chose|pick|select|guess|believe|answer|letter|option|choice|with|for|ist|es|est|era|são|sind|è|é)\s+)"
 )
-_CAPITAL = re.compile(r"(?<![A-Za-z])\(?([A-Z])\)?(?![A-Za-z'’])")
-_ARTICLE = re.compile(r"\bA\s+[a-z]")
+_LONE = re.compile(
+    rf"(?<![{_WORD}])[(\[]({_LETTER})[)\]]|\*\*\W*({_LETTER})(?:[).:]|\W*\*\*)|({_LETTER}[)\]*.]*(?:\s*(?:,?\s*\b(?:and|or)\b"
+    rf"|[,/&和或])[(\[*\s]*(?:option\s+)?{_LETTER}[)\]*.]*)+)|{_BEFORE_LAST}{_OPEN}({_LETTER})\W*$"
+)
+_SMALL_FIRST = re.compile(r"^([\W_]*)([a-z])(?=\s*[).:\]】、])")
+_SMALL_IN_BRACKETS = re.compile(rf"((?<![{_WORD}])[(\[])([a-z])(?=[)\]])")
+_SMALL_LAST = re.compile(rf"({_CUE}{_OPEN})([a-z])(?=[)\]*\"'”.,;]*(?:\s*$|\n))")
+_SPECIES = re.compile(r"\b([A-Z])(?=\. ?[a-z])")
+_PAIR = re.compile(rf"({_CUE}{_OPEN}|^[\W_]*?)?({_LETTER})([)\].:、,*\s（(]*)({_SIGN})")
+_WORDY = re.compile(f"[{_WORD}]")
+_SIGNS = re.compile(_SIGN)
+_SIGN_OR_CAPITAL = re.compile(rf"{_SIGN}|(?<![{_WORD}])[A-Z](?![{_WORD}'’])")
+_ENDS = r"(?=[)\]*\"'”]*\s*(?:[.,;:!?\n/<}]|$|(?:and|or|because|since|but)\b))"
 
 
 @dataclass(frozen=True)
@@ -74,97 +128,142 @@ def read_text(text: str | None, options: Sequence[str]) -> Read:
         return Read(None, "empty")
     if len(text) > LONGEST:
         return Read(None, "too long")
-    plain = unicodedata.normalize("NFKC", text).strip()
-    texts = [folded(option) for option in options]
-    if (found := _ALONE.fullmatch(plain)) is not None:
-        whole = [k for k, option in enumerate(texts) if option == folded(plain)]
-        return Read(whole[0], "answered") if whole else _lettered(found[1], texts)
-    if (found := _LEADING.fullmatch(plain)) is not None:
-        return _led(found[1], found[2], texts)
-    if (own := _by_text(plain, texts)) is not None:
-        return own
-    denied = {letter.upper() for letter in _DENIED.findall(plain)}
-    said = [letter.upper() for letter in _SAID.findall(plain)]
-    if kept := [letter for letter in said if letter not in denied]:
-        return _one_of(kept, texts)
-    if named := _named(folded(plain), texts):
-        return Read(min(named), "answered") if _alike(named, texts) else Read(None, "several")
-    letters = [letter for letter in _CAPITAL.findall(_ARTICLE.sub(" ", plain)) if letter not in {"I", *denied}]
-    if letters:
-        return _one_of(letters, texts)
+    for form in (str.strip, _bare, folded):
+        if whole := [k for k, option in enumerate(options) if form(option) == form(text)]:
+            return _one_of(whole, options)
+    plain = re.sub("[\0\ue000-\ue020]", " ", _compatible(text).strip())
+    if (alone := re.fullmatch(r"[\W_]*([A-Za-z])[\W_]*", plain)) is not None:
+        return _one_of(_places(alone[1].upper(), options, lone=True), options)
+    signed = _signed(plain, options)
+    if _TWO in signed:
+        return Read(None, "contradiction")
+    denied = {place for found in _DENIED.findall(signed) for place in _places(found, options)}
+    signed = _DENIED.sub(" \0 ", signed)
+
+    def kept(found: Sequence[str], lone: bool = False) -> list[int]:
+        return [place for own in found for place in _places(own, options, lone) if place not in denied]
+
+    begin = _BEGIN.match(signed)
+    said = [*_SAID.findall(signed), *_RIGHT.findall(signed), *([begin[1]] if begin else [])]
+    if claimed := kept(said, lone=True):
+        return _one_of(claimed + (kept(_LINE.findall(signed)) if begin else []), options)
+    if _REFUSED.search(signed):
+        return Read(None, "refused")
+    letters = kept(["".join(own) for own in _LONE.findall(signed)], lone=True)
+    named = kept(_SIGNS.findall(signed))
+    if found := letters if _alike(letters, options) and not _alike(named, options) else letters + named:
+        return _one_of(found, options)
     return Read(None, "other script" if _foreign(plain, options) else "no option")
 
 
 def read_scores(scores: Sequence[float], options: Sequence[str]) -> Read:
-    """Read which option has the highest of the scores, one for each; options of equal text are one."""
+    """Read which option has the highest of the scores, one for each; options of exactly equal text are one."""
     if len(scores) != len(options) or not all(math.isfinite(score) for score in scores):
         return Read(None, "not a number")
     best = max(scores)
     first = [k for k, score in enumerate(scores) if score == best]
-    texts = [folded(option) for option in options]
-    return Read(first[0], "answered") if _alike(first, texts) else Read(None, "tied")
+    return Read(first[0], "answered") if _alike(first, options) else Read(None, "tied")
 
 
 def folded(text: str) -> str:
-    """Text for comparing: compatibility form, one case, single blanks, no marks at its ends."""
-    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    bare = re.sub(r"^[\s\"'“”*.,;:!?()\[\]]+|[\s\"'“”*.,;:!?()\[\]]+$", "", plain)
+    """Text for comparing: compatibility form, one case, single blanks, no marks at its ends; `10²` is not `102`."""
+    return _bare(text).casefold()
+
+
+def _compatible(text: str) -> str:
+    """Compatibility form, but for raised and lowered signs and fractions, which mean another number without it."""
+    if text.isascii():
+        return text
+    kept = ("<super>", "<sub>", "<fraction>")
+    signs = (s if unicodedata.decomposition(s).startswith(kept) else unicodedata.normalize("NFKC", s) for s in text)
+    return unicodedata.normalize("NFC", "".join(signs))
+
+
+def _bare(text: str) -> str:
+    plain = " ".join(_compatible(text).split())
+    bare = re.sub(r"^(?:[\s\"'“”*,;:!?()\[\]]|\.(?!\d))+|[\s\"'“”*.,;:!?()\[\]]+$", "", plain)
     return bare or plain
 
 
-def _lettered(letter: str, texts: Sequence[str]) -> Read:
-    place = LETTERS.index(letter.upper())
-    return Read(place, "answered") if place < len(texts) else Read(None, "no such letter")
+def _signed(plain: str, options: Sequence[str]) -> str:
+    """Put one sign in the place of each option's text, and a capital in that of a small letter that names an option."""
+    bare = [_bare(option) for option in options]
+    lower = [own.lower() for own in bare]
+    plain = re.sub(r"[^\S\n]+", " ", re.sub(r"\s*\n\s*", "\n", plain))
+    order = sorted(range(len(bare)), key=lambda k: len(bare[k]), reverse=True)
+    for k in [*order, *(k for k in order if lower[k] in ("yes", "no"))]:  # "no, yes": the second after the first
+        sign, whole = chr(_FIRST + k), lower[k] in ("yes", "no")
+        cased = len({options[j].strip() for j, own in enumerate(lower) if own == lower[k]}) > 1
+        if not whole and len(bare[k]) > 1:
+            plain = _put(sign, bare[k], plain, cased)
+        elif lower[k] in plain.lower():
+            own = rf"(?<![{_WORD}.,]){re.escape(bare[k])}(?![{_WORD}]|[.,][0-9])"
+            starts = rf"(?:{_CLEAR_CUE}(?:{_LABEL})?|^[\W_]*{_LABEL}{'|^' + _OPEN if whole else ''})"
+            starts = rf"({starts}|{_SIGN}\s*(?:[,/]|and\b|or\b)\s*)"
+            plain = re.sub(f"{starts}{own if cased else f'(?i:{own})'}{_ENDS}", rf"\1{sign}", plain)
+    if not any(re.match(r"[A-Z]\. [a-z]", own) for own in bare):
+        plain = _SMALL_FIRST.sub(_raised, plain)
+    else:
+        plain = _SPECIES.sub(r"\1-", plain)
+    plain = _SMALL_LAST.sub(_raised, _SMALL_IN_BRACKETS.sub(_raised, plain))
+    return _PAIR.sub(lambda found: _paired(found, options), plain)
 
 
-def _led(letter: str, rest: str, texts: Sequence[str]) -> Read:
-    """Read a letter before more text, which may be that of another option, or name a letter of its own."""
-    read = _lettered(letter, texts)
-    if read.position is None:
-        return read
-    own = folded(rest)
-    others = {k for k, option in enumerate(texts) if option == own}
-    if others and texts[read.position] != own:
-        return Read(None, "contradiction")
-    said = {found.upper() for found in _SAID.findall(rest)} | set(re.findall(r"(?:^|\n)\s*\(?([A-Z])[\).:]", rest))
-    return Read(None, "several") if said - {letter.upper()} else read
+def _put(sign: str, own: str, plain: str, cased: bool) -> str:
+    """Put a sign where a text stands as whole words, and as a whole number."""
+    there = plain.replace("\n", " ")
+    if not cased and len(there.lower()) == len(there):
+        there, own = there.lower(), own.lower()
+    parts, done, at = list[str](), 0, there.find(own)
+    while at >= 0:
+        end = at + len(own)
+        before, after = there[max(at - 1, 0) : at], there[end : end + 2]
+        inner = own[0] < "\u0400" and (_WORDY.match(before) or (own[0].isdigit() and before in (".", ",")))
+        inner = inner or (own[-1] < "\u0400" and _WORDY.match(after))
+        if inner or (own[-1].isdigit() and re.match(r"[.,]\d", after)):
+            at = there.find(own, at + 1)
+            continue
+        parts += [plain[done:at], sign]
+        done, at = end, there.find(own, end)
+    return "".join([*parts, plain[done:]])
 
 
-def _by_text(plain: str, texts: Sequence[str]) -> Read | None:
-    """Read an answer that is an option's text, or begins with it before a mark."""
-    own = folded(plain)
-    if whole := [k for k, option in enumerate(texts) if option == own]:
-        return Read(whole[0], "answered")
-    begins = [k for k, option in enumerate(texts) if re.match(rf"{re.escape(option)}\s*[.,;:!\n]", own)]
-    if not begins:
-        return None
-    longest = max(len(texts[k]) for k in begins)
-    return Read(next(k for k in begins if len(texts[k]) == longest), "answered")
+def _raised(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2].upper()}"
 
 
-def _named(own: str, texts: Sequence[str]) -> list[int]:
-    """List the options whose text stands in the answer as whole words; one within a longer one is none."""
-    rest, found = own, list[int]()
-    for option in sorted(set(texts), key=len, reverse=True):
-        pattern = rf"(?<!\w){re.escape(option)}(?!\w)" if option.isascii() else re.escape(option)
-        if len(option) > 1 and re.search(pattern, rest):
-            rest = re.sub(pattern, " \0 ", rest)
-            found += [k for k, text in enumerate(texts) if text == option]
-    return found
+def _paired(found: re.Match[str], options: Sequence[str]) -> str:
+    """Keep of a letter before an option's text the letter, if it is its own; `A` may be an article."""
+    own, place = LETTERS.index(found[2]), ord(found[4]) - _FIRST
+    if own < len(options) and _alike([own, place], options):
+        return f"{found[1] or ''}{found[2]})"
+    if found[1] is None or "\n" in found[3] or (found[2] == "A" and found[3] == " " and options[place].isascii()):
+        return found[0] if found[3] != " " else f"{found[1] or ''}{found[4]}"
+    return _TWO if own < len(options) else found[0]
 
 
-def _one_of(letters: Iterable[str], texts: Sequence[str]) -> Read:
-    own = sorted(set(letters))
-    if len(own) == 1:
-        return _lettered(own[0], texts)
-    places = [LETTERS.index(letter) for letter in own]
-    if all(place < len(texts) for place in places) and _alike(places, texts):
-        return Read(places[0], "answered")
-    return Read(None, "several")
+def _places(found: str, options: Sequence[str], lone: bool = False) -> list[int]:
+    """List the places that signs and letters name; a letter that is an option's whole text, alone, is that option."""
+    texts = [option.strip() for option in options]
+    places = []
+    for own in _SIGN_OR_CAPITAL.findall(found):
+        place = ord(own) - _FIRST if own >= "\ue000" else LETTERS.index(own)
+        if own != "I" or place < len(options):
+            places.append(texts.index(own) if lone and own in texts and len(own) == 1 else place)
+    return places
 
 
-def _alike(places: Sequence[int], texts: Sequence[str]) -> bool:
-    return len({texts[place] for place in places}) == 1
+def _one_of(places: Sequence[int], options: Sequence[str]) -> Read:
+    if not places:
+        return Read(None, "no option")
+    if len(set(places)) == 1 and places[0] >= len(options):
+        return Read(None, "no such letter")
+    return Read(min(places), "answered") if _alike(places, options) else Read(None, "several")
+
+
+def _alike(places: Sequence[int], options: Sequence[str]) -> bool:
+    """Return whether places name one option; options of exactly equal text are one."""
+    return bool(places) and max(places) < len(options) and len({options[place].strip() for place in places}) == 1
 
 
 def _foreign(text: str, options: Sequence[str]) -> bool:

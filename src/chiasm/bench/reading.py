@@ -158,7 +158,7 @@ def with_versions(items: Items, released: Mapping[str, str]) -> Items:
                 f"{count(twice, 'question')} stand twice with the same options", "they count twice", finding="twice"
             )
         )
-    equal = sum(len({folded(o) for o in item.options}) < len(item.options) for item in items.items)
+    equal = sum(len({o.strip() for o in item.options}) < len(item.options) for item in items.items)
     if equal:
         problems.append(
             warning(
