@@ -7,7 +7,7 @@ import pytest
 from chiasm.bench.figures import exact_matches
 from chiasm.bench.item import Item
 from chiasm.bench.marks import marked
-from chiasm.bench.parsing import folded, read_scores, read_text
+from chiasm.bench.parsing import LONGEST, folded, read_scores, read_text
 from chiasm.bench.reply import Reply
 
 FOUR = ("Pneumonia", "Beta blocker", "Ankle fracture", "Tumor")
@@ -102,3 +102,8 @@ def test_a_text_without_a_word_matches_nothing() -> None:
     ]
     found = exact_matches(marked(items, [Reply("1", "..."), Reply("2", "..."), Reply("3", "b.")]))
     assert found.tolist() == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("part", ["( ", "A and ", "** "])
+def test_a_long_answer_of_marks_is_read_in_bounded_time(part: str) -> None:
+    assert read_text((part * LONGEST)[: LONGEST - 3] + " zz", FOUR).way in ("no option", "several", "answered")

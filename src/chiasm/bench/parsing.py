@@ -53,25 +53,27 @@ _GOES_ON = (
 _LETTER = (
     rf"(?<![{_WORD}])[A-Z](?![{_WORD}'’]|[.,][{_WORD}]|/(?![A-Z](?![{_WORD}]))|[ ]+(?!{_GOES_ON})[^\W\ue000-\ue020])"
 )
-_OPEN = r"[(\[*\"'“$<>{\s]*"
-_NAMED = rf"{_OPEN}(?:(?i:option|choice)\s+)?(?:(?i:an?|the)\s+(?={_SIGN}))?(?:{_SIGN}|{_LETTER})[)\]*\"'”$.:]*"
-_ANY_OF = rf"{_NAMED}(?:\s*(?:\b(?:and|or|nor)\b|[/&和或]){_NAMED})*"
-_LIST = rf"{_NAMED}(?:\s*(?:,?\s*\b(?:and|or|nor)\b|[,/&和或、]){_NAMED})*"
+_OPEN = r"[(\[*\"'“$<>{\s]{0,8}"  # bounded, as below: the time to read an answer grows with its length alone
+_NAMED = rf"{_OPEN}(?:(?i:option|choice)\s+)?(?:(?i:an?|the)\s+(?={_SIGN}))?(?:{_SIGN}|{_LETTER})[)\]*\"'”$.:]{{0,8}}"
+_ANY_OF = rf"{_NAMED}(?:\s*(?:\b(?:and|or|nor)\b|[/&和或]){_NAMED}){{0,8}}"
+_LIST = rf"{_NAMED}(?:\s*(?:,?\s*\b(?:and|or|nor)\b|[,/&和或、]){_NAMED}){{0,8}}"
 _IS = r"(?:is|was|are|were|would\s+be|should\s+be|must\s+be|will\s+be|seems|looks|remains)"
 _CUE = (
     rf"(?:\b(?i:(?:answer|option|choice)\b(?:\s+{_IS}\b)?(?:\s+(?:therefore|thus|clearly|probably|(?:most\s+)?likely|then"
-    r"|definitely|indeed)\b)?\s*(?:\*\*|[:=>–-])*\s*(?:(?:the\s+)?(?:option|letter|answer|choice)\b\s*:?)?)"
-    r"|\\boxed\W*(?:text\W*)?|答案(?:是|为)?\W*|选择?)"
+    r"|definitely|indeed)\b)?\s*(?:\*\*|[:=>–-]){0,8}\s*(?:(?:the\s+)?(?:option|letter|answer|choice)\b\s*:?)?)"
+    r"|\\boxed\W{0,8}(?:text\W{0,8})?|答案(?:是|为)?\W{0,8}|选择?)"
 )
 _CLEAR_CUE = (
-    rf"(?:\b(?i:answer)(?:\s+{_IS}\b|\s*(?:\*\*)?[:=>])|答案(?:是|为|:)|\\boxed)[\s*:({{\[\"'“]*(?i:option\s+)?"
+    rf"(?:\b(?i:answer)(?:\s+{_IS}\b|\s*(?:\*\*)?[:=>])|答案(?:是|为|:)|\\boxed)[\s*:({{\[\"'“]{{0,8}}(?i:option\s+)?"
 )
 _LABEL = r"[A-Za-z]\s*[).:\]】、]\s*"
 _SAID = re.compile(rf"{_CUE}({_LIST})")
 _RIGHT = re.compile(
     rf"({_ANY_OF})\s*(?:{_IS}\s+(?:the\s+)?(?:\w+ly\s+)?(?:most\s+likely|correct|right|best|true|answer)\b|[(–-]*\s*yes\b)"
 )
-_BEGIN = re.compile(rf"[^\w{_SIGN[1:-1]}\ue020]*({_LIST})(?=\s*(?:[^\w\s]|$|\n)|(?<=[).:\]])|\s+(?:because|since)\b)")
+_BEGIN = re.compile(
+    rf"[^\w{_SIGN[1:-1]}\ue020]{{0,40}}?({_LIST})(?=\s*(?:[^\w\s]|$|\n)|(?<=[).:\]])|\s+(?:because|since)\b)"
+)
 _LINE = re.compile(rf"^\W*?({_LETTER})[).:\]]", re.MULTILINE)
 _DENIED = re.compile(
     r"(?:(?i:\b(?:not|never|isn['’]t|aren['’]t|neither|nor|rather\s+than|instead\s+of|except(?:ing)?|exclud\w+|without|no"
@@ -95,14 +97,14 @@ _BEFORE_LAST = (
     r"|choose|chose|pick|select|guess|believe|answer|letter|option|choice|with|for|ist|es|est|era|são|sind|è|é)\s+)"
 )
 _LONE = re.compile(
-    rf"(?<![{_WORD}])[(\[]({_LETTER})[)\]]|\*\*\W*({_LETTER})(?:[).:]|\W*\*\*)|({_LETTER}[)\]*.]*(?:\s*(?:,?\s*\b(?:and|or)\b"
-    rf"|[,/&和或])[(\[*\s]*(?:option\s+)?{_LETTER}[)\]*.]*)+)|{_BEFORE_LAST}{_OPEN}({_LETTER})\W*$"
+    rf"(?<![{_WORD}])[(\[]({_LETTER})[)\]]|\*\*\W{{0,8}}({_LETTER})(?:[).:]|\W{{0,8}}\*\*)|({_LETTER}[)\]*.]{{0,8}}(?:\s*(?:,?\s*\b(?:and|or)\b"
+    rf"|[,/&和或])[(\[*\s]{{0,8}}(?:option\s+)?{_LETTER}[)\]*.]{{0,8}}){{1,8}})|{_BEFORE_LAST}{_OPEN}({_LETTER})\W*$"
 )
 _SMALL_FIRST = re.compile(r"^([\W_]*)([a-z])(?=\s*[).:\]】、])")
 _SMALL_IN_BRACKETS = re.compile(rf"((?<![{_WORD}])[(\[])([a-z])(?=[)\]])")
 _SMALL_LAST = re.compile(rf"({_CUE}{_OPEN})([a-z])(?=[)\]*\"'”.,;]*(?:\s*$|\n))")
 _SPECIES = re.compile(r"\b([A-Z])(?=\. ?[a-z])")
-_PAIR = re.compile(rf"({_CUE}{_OPEN}|^[\W_]*?)?({_LETTER})([)\].:、,*\s（(]*)({_SIGN})")
+_PAIR = re.compile(rf"({_CUE}{_OPEN}|^[\W_]*?)?({_LETTER})([)\].:、,*\s（(]{{0,8}})({_SIGN})")
 _WORDY = re.compile(f"[{_WORD}]")
 _SIGNS = re.compile(_SIGN)
 _SIGN_OR_CAPITAL = re.compile(rf"{_SIGN}|(?<![{_WORD}])[A-Z](?![{_WORD}'’])")
@@ -218,9 +220,9 @@ def _put(sign: str, own: str, plain: str, cased: bool) -> str:
     while at >= 0:
         end = at + len(own)
         before, after = there[max(at - 1, 0) : at], there[end : end + 2]
-        inner = own[0] < "\u0400" and (_WORDY.match(before) or (own[0].isdigit() and before in (".", ",")))
-        inner = inner or (own[-1] < "\u0400" and _WORDY.match(after))
-        if inner or (own[-1].isdigit() and re.match(r"[.,]\d", after)):
+        begun = own[0] < "\u0400" and (_WORDY.match(before) or (own[0].isdigit() and before in (".", ",")))
+        goes_on = own[-1] < "\u0400" and _WORDY.match(after)
+        if begun or goes_on or (own[-1].isdigit() and re.match(r"[.,]\d", after)):
             at = there.find(own, at + 1)
             continue
         parts += [plain[done:at], sign]
