@@ -94,14 +94,14 @@ def test_options_are_one_where_their_text_is_exactly_the_same() -> None:
     assert read_scores([1.0, 1.0, 0.0], ("Aa", "AA", "aa")).way == "tied"
 
 
-def test_a_text_without_a_word_matches_nothing() -> None:
+def test_a_text_without_a_word_matches_itself_alone() -> None:
     items = [
         Item("1", "which", answer=("The",)),
         Item("2", "which", answer=("...",)),
         Item("3", "which", answer=("B",)),
     ]
     found = exact_matches(marked(items, [Reply("1", "..."), Reply("2", "..."), Reply("3", "b.")]))
-    assert found.tolist() == [0.0, 0.0, 1.0]
+    assert found.tolist() == [0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("part", ["( ", "A and ", "** "])
