@@ -225,6 +225,12 @@ class _Package(ModuleType):
         if not (name in _PUBLIC and isinstance(value, ModuleType)):  # the import of a folder sets it here
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """In another process it is the package there, as every module is."""
+        from importlib import import_module
+
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 
