@@ -10,15 +10,24 @@ from __future__ import annotations
 import dis
 import functools
 import hashlib
+import re
 import secrets
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePath
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
+_BY_TEXT = (PurePath, range, slice, bytearray, Decimal, Fraction, date, time, timedelta, UUID)
 _OF_A_CLASS = frozenset(
     f"__{name}__"
     for name in [
@@ -133,27 +142,41 @@ class _Reader:
                 yield self.digest(held)
 
     def value(self, value: Any) -> Iterable[Any]:
-        """What an object holds: its members, or what it would be rebuilt from in another process."""
+        """What an object holds: its items, its numbers and its members.
+
+        Raises:
+            TypeError: it may hold what none of these shows, as a lock or a connection does.
+        """
+        if isinstance(value, _BY_TEXT):
+            yield str(value)
+            return
+        if isinstance(value, re.Pattern):
+            yield from (repr(value.pattern), value.flags)
+            return
         if isinstance(value, tuple | list):
             yield from map(self.digest, value)
         elif isinstance(value, set | frozenset):
             yield from sorted(map(self.digest, value))
-        elif isinstance(value, Mapping) and type(value) in (dict, MappingProxyType):
+        elif isinstance(value, dict | MappingProxyType):
             yield from (self.digest(part) for pair in value.items() for part in pair)
         elif hasattr(value, "__wrapped__"):
             yield self.digest(value.__wrapped__)
         elif self.by_file:
             yield self.digest(type(value))
             return
-        if type(value) not in (tuple, list, set, frozenset, dict, MappingProxyType):
+        elif hasattr(value, "__array__"):
+            yield from self.numbers(np.asarray(value.detach().cpu() if hasattr(value, "detach") else value))
+        if type(value) not in (tuple, list, set, frozenset, dict, MappingProxyType, np.ndarray):
             yield self.digest(type(value))
-            made = value.__reduce_ex__(4)
-            if isinstance(made, str):
-                yield made
-                return
-            yield from map(self.digest, made[:3])
-            for rest in made[3:5]:
-                yield self.digest(None if rest is None else list(rest))
+            members = value.__getstate__()
+            if members is None and not _is_open(value):
+                raise TypeError("what it holds is not seen")
+            yield self.digest(members)
+
+    def numbers(self, array: NDArray[Any]) -> Iterable[Any]:
+        """The type, shape and content of an array."""
+        yield from (array.dtype.str, array.shape)
+        yield self.digest(array.tolist()) if array.dtype.hasobject else array.tobytes()
 
     def file(self, module: ModuleType | None) -> str:
         """Hash of a module's file; nothing for an installed one, and for what runs as a script or a notebook."""
@@ -165,6 +188,11 @@ class _Reader:
         if _is_installed(file):
             return ""
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).is_file() else "no file"
+
+
+def _is_open(value: Any) -> bool:
+    """True if an object's members are all that it holds: its class was written in Python."""
+    return hasattr(value, "__dict__") or any("__slots__" in vars(own) for own in type(value).__mro__)
 
 
 def _hashed(*parts: Any) -> bytes:
