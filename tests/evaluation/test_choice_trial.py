@@ -160,7 +160,7 @@ def test_a_network_reads_the_question_and_the_image_together() -> None:
         for name, own in (("image", image), ("question", question))
     }
     cohort = chiasm.cohort_from_frames(patients, frames, chiasm.Choice("answer", "options"))
-    recipes = ["late-fusion", "healnet", "single:question"]
+    recipes = ["late-fusion", "healnet", "healnet:modality=image", "healnet:modality=question"]
     trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=3, repeats=1), seed=0, jobs=1)
     of = {row["name"]: row["mean"] for row in trial.document["recipes"]}
     assert of["healnet"] > 0.9 and of["late-fusion"] < 0.6 and of["single:question"] < 0.6, of

@@ -68,9 +68,10 @@ def test_patients_of_unknown_outcome_are_left_out() -> None:
 def test_no_patient_at_all_is_nan(kind: str) -> None:
     columns = {
         "regression": ["prediction"], "survival": ["risk", "survival_1"],
-        "competing": ["risk_a", "risk_b", "incidence_a_1", "incidence_b_1"],
+        "competing": ["risk_a", "risk_b", "incidence_a_1", "incidence_b_1"], "response": ["response_a", "response_b"],
     }.get(kind, ["p_a", "p_b"])  # fmt: skip
-    value, nobody = np.zeros((0, 2)) if kind == "multilabel" else np.zeros(0), np.zeros(0, dtype=bool)
+    several = kind in ("multilabel", "response")
+    value, nobody = np.zeros((0, 2)) if several else np.zeros(0), np.zeros(0, dtype=bool)
     cause = np.zeros(0, dtype=int) if kind == "competing" else None
     empty = Outcome(value, nobody if kind in ("survival", "competing") else None, nobody, cause)
     found = score(kind, pd.DataFrame(columns=columns, dtype=float), empty, ("a", "b"), min_events=0)
