@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from chiasm import Choice, cohort_from_frames
 from chiasm.cohort import Outcome, synthetic_cohort
 from chiasm.fitting.base import trainable
+from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.cross_fitted import CrossFittedRecipe
+from chiasm.fitting.unimodal import held_out_priors
 from chiasm.heads.response import calibration
 from chiasm.recipes.registry import make_recipe
 from small_recipes import mixed
@@ -67,3 +71,18 @@ def test_links_are_of_models_of_other_patients(name: str) -> None:
     found = make_recipe(name).cross_fitted(training)
     told = [np.corrcoef(own[:, 0], noise)[0, 1] for own in (found.links, found.predictor.link(training.cohort))]
     assert told[0] < told[1] - 0.15
+
+
+@pytest.mark.parametrize("name", ["late-fusion", "stacked-fusion"])
+def test_of_a_choice_that_nothing_tells_a_link_is_what_the_options_of_other_folds_say(name: str) -> None:
+    """No slope and no weight mixes in what the options of all say, those of the patient who is held out among them."""
+    rng, ids = np.random.default_rng(0), [f"p{k:02d}" for k in range(60)]
+    shown = [["yes", "no"] if own else ["no", "yes"] for own in rng.random(60) < 0.5]
+    patients = pd.DataFrame({"right": rng.choice(["yes", "no"], 60, p=[0.7, 0.3]), "options": shown}, index=ids)
+    frames = {own: pd.DataFrame({"x": np.ones(60)}, index=ids) for own in ("m1", "m2")}
+    training = trainable(cohort_from_frames(patients, frames, Choice("right", "options")), 0, None, "cpu")
+    links = make_recipe(name).cross_fitted(training).links
+    of_all = prior_link(training.target, training.outcome, None)
+    priors = held_out_priors(training, of_all)
+    assert np.abs(priors - of_all).max() > 0.1
+    np.testing.assert_allclose(links, priors, atol=1e-12)

@@ -31,8 +31,7 @@ def test_a_slope_is_in_no_unit_of_the_target() -> None:
     found = []
     for scale, centre in ((1.0, 0.0), (1e-3, 5.0)):
         outcome = type(cohort.outcome)(scale * y + centre, None, np.ones(300, bool))
-        links, prior = scale * parts + centre, np.array([centre])
-        found.append(slope_of("regression", links, prior, outcome, np.arange(300) % 5))
+        found.append(slope_of("regression", scale * parts + centre, outcome, np.arange(300) % 5))
     assert found[0] == pytest.approx(2.0, abs=0.15) and found[1] == pytest.approx(found[0], rel=1e-3)
 
 

@@ -16,6 +16,7 @@ from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.row import Row
 from chiasm.fitting.tuning.space import read_space
+from chiasm.fitting.unimodal import held_out_priors
 from chiasm.heads.response import Response
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
@@ -179,10 +180,12 @@ class Ensemble(CrossFittedRecipe):
         likelihood = FoldLikelihood(training.target.kind, units.inside(training.outcome), folds)
         inside = {name: units.number(own) for name, own in links.items()}
         prior: np.ndarray | None = None
+        priors: np.ndarray | None = None
         if self.select == STACKED:
             prior = prior_link(training.target, training.outcome, training.classes)
+            priors = held_out_priors(training, prior)
             stacked = stack(
-                training.target.kind, np.stack(list(links.values())), prior, training.outcome, folds, SHRINKAGE
+                training.target.kind, np.stack(list(links.values())), priors, training.outcome, folds, SHRINKAGE
             )
             every = {name: float(weight) for name, weight in zip(links, stacked, strict=True)}
             weights = {name: weight for name, weight in every.items() if weight > 0} or every
@@ -192,7 +195,7 @@ class Ensemble(CrossFittedRecipe):
             weights = weights_of(inside, likelihood)
         members = {name: Member(found[name].predictor, found[name].response) for name in weights}
         predictor = EnsemblePredictor(members, weights, prior)
-        return CrossFitted.of(training, predictor, weighted(links, weights, prior), calibrate=True)
+        return CrossFitted.of(training, predictor, weighted(links, weights, priors), calibrate=True)
 
 
 def weights_of(links: Mapping[str, np.ndarray], likelihood: FoldLikelihood) -> dict[str, float]:

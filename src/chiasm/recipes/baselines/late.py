@@ -16,7 +16,7 @@ from chiasm.fitting.coefficients import Coefficients, joined
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
+from chiasm.fitting.unimodal import Unimodal, fit_unimodal, held_out_priors, inner_folds
 from chiasm.heads.response import slope_at_level
 from chiasm.linear.slope import BOUNDS
 from chiasm.linear.target_units import TargetUnits
@@ -80,6 +80,7 @@ def mean_over_present(links: np.ndarray, present: np.ndarray, prior: np.ndarray,
 
     Args:
         present: `(M, B)` bool.
+        prior: `(K,)`, or `(B, K)` where each patient has one of his own.
         slope: `(B,)`.
     """
     here = present[..., None]
@@ -97,8 +98,8 @@ def slopes_for(slopes: Mapping[str, float], further: float, names: list[str], pr
     return out
 
 
-def slope_of(kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, folds: np.ndarray) -> float:
-    """Fit the slope of the mean of out-of-fold links `(M, n, K)` beyond the prior, of patients with all of a pattern.
+def slope_of(kind: str, links: np.ndarray, outcome: Outcome, folds: np.ndarray) -> float:
+    """Fit the slope of the mean of out-of-fold links `(M, n, K)` of patients with all of a pattern.
 
     Links stand at their level among these patients, so that the slope does not say that a pattern goes with the
     outcome.
@@ -107,7 +108,7 @@ def slope_of(kind: str, links: np.ndarray, prior: np.ndarray, outcome: Outcome, 
         folds: inner fold that each link comes from, `(n,)`.
     """
     units = TargetUnits.of(kind, outcome)
-    return slope_at_level(kind, units.number(prior + (links - prior).mean(0)), units.inside(outcome), folds)
+    return slope_at_level(kind, units.number(links.mean(0)), units.inside(outcome), folds)
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,14 @@ class LateFusion(CrossFittedRecipe):
         names, folds = list(cohort.modalities), inner_folds(cohort, training.seed)
         fitted = {name: fit_unimodal(training, name) for name in names}
         models = {name: model for name, (model, _) in fitted.items()}
-        links, prior = np.stack([own for _, own in fitted.values()]), prior_of(models)
+        links, priors = np.stack([own for _, own in fitted.values()]), held_out_priors(training, prior_of(models))
         slopes, sizes = {}, {}
         for pattern, rows, known in learnable_patterns(training):
             key = "+".join(names[m] for m in pattern)
-            slopes[key] = slope_of(kind, links[pattern][:, rows], prior, known, folds[rows])
+            slopes[key] = slope_of(kind, links[pattern][:, rows], known, folds[rows])
             sizes[key] = len(pattern) - 1
         squares = sum(size**2 for size in sizes.values())
         further = sum(size * (slopes[key] - 1) for key, size in sizes.items()) / max(squares, 1)
         present = cohort.present.T
-        out_of_fold = mean_over_present(links, present, prior, slopes_for(slopes, further, names, present))
+        out_of_fold = mean_over_present(links, present, priors, slopes_for(slopes, further, names, present))
         return CrossFitted.of(training, LateFusionPredictor(models, slopes, further), out_of_fold, calibrate=True)

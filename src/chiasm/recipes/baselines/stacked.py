@@ -16,7 +16,7 @@ from chiasm.fitting.coefficients import Coefficients, joined
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
 from chiasm.fitting.inner_choice import LINEAR_SETTINGS
 from chiasm.fitting.row import Row
-from chiasm.fitting.unimodal import Unimodal, fit_unimodal, inner_folds
+from chiasm.fitting.unimodal import Unimodal, fit_unimodal, held_out_priors, inner_folds
 from chiasm.heads.response import level_of
 from chiasm.linear.likelihood import FoldLikelihood
 from chiasm.linear.target_units import TargetUnits
@@ -61,12 +61,19 @@ class StackedFusionPredictor:
 def weighted(
     links: np.ndarray, present: np.ndarray, prior: np.ndarray, weights: dict[str, np.ndarray], names: list[str]
 ) -> np.ndarray:
-    """Compute `prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; ignore absent links."""
-    out = np.tile(prior, (links.shape[1], 1))
+    """Compute `prior + sum_m w_m (link_m - prior)` with the weights of each patient's pattern; ignore absent links.
+
+    Args:
+        links: `(M, B, K)`.
+        present: `(M, B)` bool.
+        prior: `(K,)`, or `(B, K)` where each patient has one of his own.
+    """
+    prior = np.broadcast_to(prior, links.shape[1:])
+    out = prior.copy()
     for pattern in np.unique(present, axis=1).T:
         rows = (present == pattern[:, None]).all(0)
         own = weights_for(weights, names, pattern)[pattern]
-        out[rows] += np.einsum("m,mbk->bk", own, links[pattern][:, rows] - prior)
+        out[rows] += np.einsum("m,mbk->bk", own, links[pattern][:, rows] - prior[rows])
     return out
 
 
@@ -102,6 +109,7 @@ def stack(
 
     Args:
         links: out-of-fold links `(M, n, K)`.
+        prior: of each patient as held out, `(n, K)`.
         folds: inner fold that each link comes from, `(n,)`.
     """
     units = TargetUnits.of(kind, outcome)
@@ -148,13 +156,13 @@ class StackedFusion(CrossFittedRecipe):
         fitted = {name: fit_unimodal(training, name) for name in names}
         links = np.stack([out_of_fold for _, out_of_fold in fitted.values()])  # (M, B, K), NaN where absent
         models = {name: model for name, (model, _) in fitted.items()}
-        prior, folds = prior_of(models), inner_folds(cohort, training.seed)
+        priors, folds = held_out_priors(training, prior_of(models)), inner_folds(cohort, training.seed)
         weights: dict[str, np.ndarray] = {}
         for pattern, rows, known in learnable_patterns(training):
             own = np.zeros(len(names))
-            own[pattern] = stack(kind, links[pattern][:, rows], prior, known, folds[rows], self.shrinkage)
+            own[pattern] = stack(kind, links[pattern][:, rows], priors[rows], known, folds[rows], self.shrinkage)
             weights["+".join(names[m] for m in pattern)] = own
         weights.setdefault("+".join(names), np.full(len(names), 1 / len(names)))
         predictor = StackedFusionPredictor(models, weights)
-        out_of_fold = weighted(links, cohort.present.T, prior, weights, names)
+        out_of_fold = weighted(links, cohort.present.T, priors, weights, names)
         return CrossFitted.of(training, predictor, out_of_fold, calibrate=True)
