@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from browser import SCHEMES, WIDTHS, chromium, faults_of, needs_browser
 from served_models import as_json, frames
 
 playwright = pytest.importorskip("playwright.sync_api")
 uvicorn = pytest.importorskip("uvicorn")
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: make services brings it")
+pytestmark = needs_browser
 TOKEN = "a-token-of-the-ward-1234"
 Page = Any
 Open = Callable[..., Page]
@@ -49,10 +49,8 @@ def running(folder: Path, **options: Any) -> Iterator[tuple[str, Callable[[], No
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as own:
-        started = own.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
+    with chromium() as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
@@ -334,7 +332,6 @@ def test_whom_a_patient_is_like_is_told_in_bands(opened: Open, tmp_path: Path, w
     from lighter_trials import only_ridges
     from served_models import cohort
 
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     with only_ridges():
         chiasm.fit(cohort(140), "single:lab", seed=0, keep_similar=20).save(tmp_path / "model")
     with running(tmp_path / "model") as (base, _):
@@ -344,9 +341,7 @@ def test_whom_a_patient_is_like_is_told_in_bands(opened: Open, tmp_path: Path, w
         page.wait_for_selector("#similar")
         told = page.inner_text("#alike")
         assert "20 or more" in told and told.count("%") >= 2 and "no second prediction" in told
-        assert axe.Axe().run(page).response["violations"] == []
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        page.screenshot(path=str(tmp_path / "page.png"), full_page=True)
+        assert faults_of(page) == []
         page.click("#forget")
         assert page.inner_text("#told") == ""
 
@@ -355,17 +350,14 @@ def test_whom_a_patient_is_like_is_told_in_bands(opened: Open, tmp_path: Path, w
     ("width", "scheme"),
     [
         (390, "dark"),
-        *(pytest.param(w, s, marks=pytest.mark.nightly) for w in (390, 800, 1400) for s in ("light", "dark")),
+        *(pytest.param(w, s, marks=pytest.mark.nightly) for w in WIDTHS for s in SCHEMES),
     ],
 )
 def test_it_fits_the_screen_and_axe_finds_nothing(opened: Open, service: str, width: int, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = opened(service, width, scheme)
     for filled in (False, True):
         if filled:
             fill(page, age="64", crp="9.5")
             predict(page)
             page.wait_for_selector("#shares")
-        found = axe.Axe().run(page).response["violations"]
-        assert [(own["id"], own["impact"]) for own in found] == []
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert faults_of(page) == []

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 import chiasm
+from browser import chromium, needs_browser
 from chiasm.report import write_report
 from chiasm.sharing.tracking_place import tracking_place
 from fake_trials import FUSED, SINGLES
 from fake_trials import run as run_trial
 
-CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
     pytest.mark.nightly,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: make services brings it"),
+    needs_browser,
     pytest.mark.filterwarnings("ignore"),  # of MLflow's own tables
 ]
 
@@ -72,26 +72,20 @@ def shown(tracked: tuple[chiasm.Trial, chiasm.Tracked], tmp_path: Path) -> Itera
 def test_the_page_of_mlflow_shows_a_trial(
     tracked: tuple[chiasm.Trial, chiasm.Tracked], shown: str, tmp_path: Path
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
     trial, done = tracked
     assert trial.verdict is not None and trial.verdict.difference is not None
     place = tracking_place(tmp_path / "a kept trial")
-    with playwright.sync_playwright() as own:
-        browser = own.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1400})
         page.set_default_timeout(120_000)
         page.goto(f"{shown}/#/experiments/{place.experiment}/runs/{done.run}")
         page.get_by_text("gain", exact=True).first.wait_for()
         told = page.locator("body").inner_text()
-        page.screenshot(path=str(tmp_path / "run.png"))
         assert trial.verdict.sentence[:60] in told and "complementary" in told
         page.goto(f"{shown}/#/experiments/{place.experiment}/runs/{done.run}/model-metrics")
         page.get_by_text("gain", exact=True).first.wait_for()
-        page.screenshot(path=str(tmp_path / "metrics.png"))
         page.goto(f"{shown}/#/experiments/{place.experiment}/runs")
         page.get_by_text("complementary", exact=False).first.wait_for()
-        page.screenshot(path=str(tmp_path / "runs.png"))
-        browser.close()
     figures = [value for name, value in place.client.get_run(done.run).data.metrics.items() if name == "gain"]
     assert figures == [pytest.approx(trial.verdict.difference)]
     assert any(f"{figures[0]:.{digits}f}".rstrip("0") in told for digits in (3, 4, 5, 6)) or str(figures[0]) in told
