@@ -59,37 +59,44 @@ def ready(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Pat
             return Ready(cohort.subset([]), there, faults)
 
 
-def each_apart(does: Callable[[Sequence[Patient]], list[Answer]], patients: Sequence[Patient]) -> list[Answer]:
-    """Return what is done of all patients, or where that is refused, of each by himself: the others have their answers.
+def each_ready(
+    does: Callable[[Cohort, Sequence[Patient]], Sequence[dict[str, Any]]], loaded: Loaded, patients: Sequence[Patient],
+    sources: Mapping[str, Path], scratch: Path,
+) -> list[Answer]:  # fmt: skip
+    """Return what is done of all patients who can be predicted, and why nothing is of the others, in their order.
 
-    What chiasm refuses names no value. An error of another package may, and is raised.
+    Where it is refused of all, it is done of each by himself: the others have their answers. What chiasm refuses names
+    no value. An error of another package may, and is raised.
+
+    Args:
+        does: is given an encoded cohort, and its patients in the order in which they are answered.
+        scratch: private folder; what is read and encoded in it is gone afterwards.
     """
     try:
-        return does(patients)
+        with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of values is said above, by field
+            own = ready(loaded, patients, sources, Path(folder))
+            found: list[Answer] = [own.faults.get(row, ()) for row in range(len(patients))]
+            if own.rows:
+                told = does(own.cohort, [patients[row] for row in own.rows])
+                for row, answer in zip(own.rows, told, strict=True):
+                    found[row] = answer
+            return found
     except ValueError as error:
         if not raised_at(error)[0].startswith("chiasm."):
             raise
         if len(patients) == 1:
             return [(Fault("", "not-predicted", str(error).partition("\n")[0]),)]
-    return [answer for own in patients for answer in each_apart(does, [own])]
+    return [answer for one in patients for answer in each_ready(does, loaded, [one], sources, scratch)]
 
 
 def answers_of(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     """Answer each patient, or say why not, in their order."""
-    return each_apart(lambda own: _answers(loaded, own, sources, scratch), patients)
 
+    def predicted(cohort: Cohort, own: Sequence[Patient]) -> list[dict[str, Any]]:
+        return _told(loaded, loaded.model.predict_ready(cohort), own)
 
-def _answers(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say of values is said above, by field
-        own = ready(loaded, patients, sources, Path(folder))
-        found: list[Answer] = [own.faults.get(row, ()) for row in range(len(patients))]
-        if own.rows:
-            predicted = loaded.model.predict_ready(own.cohort)
-            told = _told(loaded, predicted, [patients[row] for row in own.rows])
-            for row, answer in zip(own.rows, told, strict=True):
-                found[row] = answer
-    return found
+    return each_ready(predicted, loaded, patients, sources, scratch)
 
 
 def _told(loaded: Loaded, predicted: pd.DataFrame, patients: Sequence[Patient]) -> list[dict[str, Any]]:

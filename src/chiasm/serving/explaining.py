@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from chiasm.errors import hush_findings
+from chiasm.cohort import Cohort
 from chiasm.fitting.model import FittedModel
 from chiasm.models.explain.reference import reference_of
 from chiasm.models.explain.shares import MOST_MODALITIES, modality_shares
-from chiasm.serving.answers import Answer, each_apart, plain, ready
+from chiasm.serving.answers import Answer, each_ready, plain
 from chiasm.serving.faults import refused
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
@@ -58,36 +57,33 @@ def require_explains(loaded: Loaded) -> None:
 
 def explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     """Split each patient's prediction among the modalities that he has, or say why not."""
-    return each_apart(lambda own: _explained(loaded, own, sources, scratch), patients)
+    return each_ready(partial(_explained, loaded), loaded, patients, sources, scratch)
 
 
-def _explained(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
+def _explained(loaded: Loaded, cohort: Cohort, patients: Sequence[Patient]) -> list[dict[str, Any]]:
     reference = reference_of(loaded.model)
     assert reference is not None  # `require_explains` refused otherwise
     base, words = reference
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
-        hush_findings()
-        own = ready(loaded, patients, sources, Path(folder))
-        found: list[Answer] = [own.faults.get(row, ()) for row in range(len(patients))]
-        if not own.rows:
-            return found
-        names = [name for name in own.cohort.modalities if name in loaded.reads]
-        model = AsChecked(loaded.model)
-        whole = model.predict(own.cohort)
-        shares = modality_shares(model, own.cohort, names, whole=whole, base=base)
-        of = {str(key): frame for key, frame in shares.groupby("patient", sort=False)}
-        outputs = [name for name in whole.columns if name != "pattern"]
-        for row, key, told in zip(own.rows, map(str, whole.index), whole.to_dict("records"), strict=True):
-            pattern = str(told["pattern"])
-            parts = pattern.split("+") if pattern else []
-            found[row] = {
+    names = [name for name in cohort.modalities if name in loaded.reads]
+    model = AsChecked(loaded.model)
+    whole = model.predict(cohort)
+    shares = modality_shares(model, cohort, names, whole=whole, base=base)
+    of = {str(key): frame for key, frame in shares.groupby("patient", sort=False)}
+    outputs = [name for name in whole.columns if name != "pattern"]
+    found = []
+    for patient, key, told in zip(patients, map(str, whole.index), whole.to_dict("records"), strict=True):
+        pattern = str(told["pattern"])
+        parts = pattern.split("+") if pattern else []
+        found.append(
+            {
                 "pattern": pattern,
                 "base_is": words,
                 "outputs": [_output(name, of.get(key), told[name], base[name]) for name in outputs],
                 "missing": [name for name in loaded.reads if name not in parts],
                 "of_missing": UNKNOWN,
-                "notes": [*patients[row].notes, *loaded.notes],
+                "notes": [*patient.notes, *loaded.notes],
             }
+        )
     return found
 
 
