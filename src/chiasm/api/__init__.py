@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from chiasm.recipes.listing import list_recipes
     from chiasm.recipes.registry import names_in_trial, recipe_class
     from chiasm.report.drawing import require_format
+    from chiasm.report.written import require_html
     from chiasm.serving.settings import Limits, Policy
     from chiasm.sharing.tracking_place import TrackingError, tracking_place
     from chiasm.specs import split_specs
@@ -198,6 +199,7 @@ _PLACES = {
     "require_device": "chiasm.doctor",
     "require_faults": "chiasm.evaluation.stress.faults",
     "require_format": "chiasm.report.drawing",
+    "require_html": "chiasm.report.written",
     "require_group_size": "chiasm.fitting.similar_groups",
     "require_worth": "chiasm.evaluation.prices",
     "score_similar": "chiasm.api.retrieval",
@@ -343,6 +345,7 @@ __all__ = [
     "require_faults",
     "require_format",
     "require_group_size",
+    "require_html",
     "require_states",
     "require_worth",
     "sampled",
@@ -371,8 +374,14 @@ __all__ = [
     "update",
     "validate",
     "verify_audit",
-    "with_budget", "with_sources", "without_unseen",
-    "write_card", "write_guidelines", "write_methods", "write_predictions", "write_supplement",
+    "with_budget",
+    "with_sources",
+    "without_unseen",
+    "write_card",
+    "write_guidelines",
+    "write_methods",
+    "write_predictions",
+    "write_supplement",
 ]  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from chiasm.evaluation.prices import require_worth, weighed
 from chiasm.evaluation.run import usable
 from chiasm.progress import followed
 from chiasm.recipes import registry
-from chiasm.report.drawing import require_format
+from chiasm.report.drawing import Picture
+from chiasm.report.written import write_picture
 
 RECIPE = "stacked-fusion"
 
@@ -56,13 +57,14 @@ class Advice:
         """
         from chiasm.report.collecting import draw_net_gain
 
-        out = Path(path)
-        kind = require_format(out)
-        drawn = draw_net_gain(self.table, self.worth)
-        if drawn is None:
-            raise Unsupported("no gain that could be estimated has a price: give the modality a cost in the manifest")
-        out.write_bytes(drawn.stored(kind))
-        return out
+        def drawn() -> Picture:
+            found = draw_net_gain(self.table, self.worth)
+            if found is None:
+                what = "no gain that could be estimated has a price: give the modality a cost in the manifest"
+                raise Unsupported(what)
+            return found
+
+        return write_picture(path, drawn)
 
 
 def collect(

@@ -12,7 +12,6 @@ import pandas as pd
 
 from chiasm.api.embedding_sources import Gathered, gathered
 from chiasm.api.encoding import engine_of
-from chiasm.artifact import write_text
 from chiasm.cohort import Problem, Unsupported
 from chiasm.cohort.opened import Given
 from chiasm.compute.pool import default_jobs
@@ -31,7 +30,7 @@ from chiasm.metrics.table import METRICS, primary_label
 from chiasm.progress import followed
 from chiasm.protocols import Model
 from chiasm.recipes import registry
-from chiasm.report.drawing import require_format
+from chiasm.report.written import write_page, write_picture
 from chiasm.specs import split_specs
 
 RAW, RANDOM = "raw", "random"
@@ -81,12 +80,9 @@ class Embedded:
         """
         from chiasm.report.embedding import draw_curves
 
-        out = Path(path)
-        kind = require_format(out)
         if self.table["metric"].isna().all():
             raise Unsupported("there were too few patients to learn from at every share: there is nothing to draw")
-        out.write_bytes(draw_curves(self.table, self.metric, self.chance).stored(kind))
-        return out
+        return write_picture(path, lambda: draw_curves(self.table, self.metric, self.chance))
 
     def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file: curves of learning, every figure, and what the vectors look like.
@@ -96,16 +92,13 @@ class Embedded:
         """
         from chiasm.report.embedding_page import render_embedded
 
-        out = Path(path)
-        if out.suffix not in (".html", ".htm"):
-            raise ValueError(f"'{out}' must end in .html: the page is a web page")
-        told = render_embedded(
-            self.table, self.spread, self.likeness, self.layers, self.metric, self.chance, cohort=self.cohort,
-            patients=self.patients, folds=self.folds, draws=self.draws, sentences=self.sentences, notes=self.notes,
-            leaks=self.leaks,
-        )  # fmt: skip
-        write_text(out, told)
-        return out
+        tables = (self.table, self.spread, self.likeness, self.layers)
+        said = {"sentences": self.sentences, "notes": self.notes, "leaks": self.leaks}
+        size = {"patients": self.patients, "folds": self.folds, "draws": self.draws}
+        return write_page(
+            path,
+            lambda: render_embedded(*tables, self.metric, self.chance, cohort=self.cohort, **size, **said),
+        )
 
 
 def embed(

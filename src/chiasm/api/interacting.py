@@ -18,7 +18,7 @@ from chiasm.evaluation.interaction.modality_states import WAYS
 from chiasm.evaluation.interaction.table import tabled
 from chiasm.evaluation.interaction.words import beside_verdict, hidden_from_single
 from chiasm.progress import followed
-from chiasm.report.drawing import require_format
+from chiasm.report.written import write_picture
 
 DRAWS = 200
 
@@ -49,10 +49,7 @@ class Interaction:
         """
         from chiasm.report.interaction import draw_interaction
 
-        out = Path(path)
-        kind = require_format(out)
-        out.write_bytes(draw_interaction(self.table).stored(kind))
-        return out
+        return write_picture(path, lambda: draw_interaction(self.table))
 
 
 def interaction(

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from chiasm.api.external import prepare_new, read_by, require_others, require_shared_modality, told_by
 from chiasm.api.updating import LEVEL, fitted_model, require_levels
 from chiasm.artifact import Given as Trusted
-from chiasm.artifact import write_text
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.dated import dates_of, periods_of
 from chiasm.cohort.identifiers import places_of
@@ -127,11 +126,15 @@ class Monitored:
         }
 
     def report(self, path: Path | str) -> Path:
-        """Write the page, one HTML file that needs nothing else."""
-        from chiasm.report.monitoring import render_monitored
+        """Write the page, one HTML file that needs nothing else.
 
-        write_text(Path(path), render_monitored(self))
-        return Path(path)
+        Raises:
+            ValueError: another ending than .html.
+        """
+        from chiasm.report.monitoring import render_monitored
+        from chiasm.report.written import write_page
+
+        return write_page(path, lambda: render_monitored(self))
 
 
 def monitor(

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from chiasm.api.encoding import engine_of, made_ready
-from chiasm.artifact import write_text
 from chiasm.cohort import Unsupported
 from chiasm.cohort.accepted import Finding
 from chiasm.cohort.opened import Given
@@ -24,7 +23,7 @@ from chiasm.evaluation.stress.stress import NONE, stressed
 from chiasm.metrics.table import METRICS, primary_label
 from chiasm.progress import followed
 from chiasm.recipes import registry
-from chiasm.report.drawing import require_format
+from chiasm.report.written import write_page, write_picture
 from chiasm.specs import split_specs
 
 STRESSED = ("late-fusion", "stacked-fusion", "early-fusion")
@@ -70,12 +69,9 @@ class Stress:
         """
         from chiasm.report.stress import draw_stress
 
-        out = Path(path)
-        kind = require_format(out)
         if self.table["fault"].isin((NONE.kind, SITES)).all():
             raise Unsupported("no fault was put in: there is nothing to draw")
-        out.write_bytes(draw_stress(self.table, self.metric).stored(kind))
-        return out
+        return write_picture(path, lambda: draw_stress(self.table, self.metric))
 
     def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file: the picture, every level of each fault, sites and attacks.
@@ -85,12 +81,8 @@ class Stress:
         """
         from chiasm.report.stress_page import render_stress
 
-        out = Path(path)
-        if out.suffix not in (".html", ".htm"):
-            raise ValueError(f"'{out}' must end in .html: the page is a web page")
         parts = self.table, self.attacks, self.metric
-        write_text(out, render_stress(*parts, not_attacked=self.not_attacked, leaks=self.leaks))
-        return out
+        return write_page(path, lambda: render_stress(*parts, not_attacked=self.not_attacked, leaks=self.leaks))
 
 
 def stress(

@@ -13,7 +13,7 @@ from chiasm.cli.options import (
     Json,
     ModelPath,
     Trust,
-    require_writable,
+    require_new,
 )
 
 SHOWN = 8  # outputs that are named
@@ -38,9 +38,7 @@ def export(
 
     if out.suffix != ".onnx":
         raise ValueError(f"'{out}' must end in .onnx: it is the one form that a model is exported in")
-    if out.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
-    require_writable(out)
+    require_new(out, force, "--out")
     found = api.export_onnx(model, out, with_training_rows=with_training_rows, trusted=trust)
     if json:
         told = {"file": str(out), "bytes": found.size, "seconds": round(found.seconds, 3)}

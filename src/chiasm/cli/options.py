@@ -153,9 +153,7 @@ def require_table(out: Path, what: str, force: bool) -> None:
     """A table of this name can be written; asked before anything is computed."""
     if out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"'{out}' must end in .parquet or .csv: {what} are written as one of them")
-    if out.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
-    require_writable(out)
+    require_new(out, force, "--out")
 
 
 def require_picture(path: Path, force: bool) -> None:
@@ -163,17 +161,21 @@ def require_picture(path: Path, force: bool) -> None:
     from chiasm import api
 
     api.require_format(path)
-    if path.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --plot, or add --force to replace it", str(path))
-    require_writable(path)
+    require_new(path, force, "--plot")
 
 
-def require_page(path: Path, force: bool) -> None:
+def require_page(path: Path, force: bool, option: str = "--page") -> None:
     """A page of this name can be written; asked before anything is computed."""
-    if path.suffix not in (".html", ".htm"):
-        raise ValueError(f"'{path}' must end in .html: the page is a web page")
+    from chiasm import api
+
+    api.require_html(path)
+    require_new(path, force, option)
+
+
+def require_new(path: Path, force: bool, option: str) -> None:
+    """A file that an option names can be written, and is not there unless it may be replaced."""
     if path.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --page, or add --force to replace it", str(path))
+        raise FileExistsError(17, f"exists already: choose another {option}, or add --force to replace it", str(path))
     require_writable(path)
 
 

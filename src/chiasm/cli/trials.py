@@ -229,8 +229,7 @@ def report(
     from chiasm.api.reporting import MARKDOWN, SPREADSHEET, keep_card, keep_guidelines, left_as_it_is, require_ending
 
     page = run / "report.html" if out is None else out
-    if page.suffix not in (".html", ".htm"):
-        raise ValueError(f"'{page}' must end in .html: the report is a web page")
+    api.require_html(page)
     for file, form in ((methods, MARKDOWN), (guidelines, MARKDOWN), (supplement, SPREADSHEET)):
         if file is not None:  # before anything is written
             require_ending(file, *form)

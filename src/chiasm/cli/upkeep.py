@@ -20,7 +20,7 @@ from chiasm.cli.options import (
     Strict,
     Trust,
     for_json,
-    require_writable,
+    require_page,
     show_notes,
     show_written,
 )
@@ -55,7 +55,7 @@ def monitor(
     from chiasm import api
 
     if out is not None:
-        require_page(out, force)
+        require_page(out, force, "--out")
     api.hush_findings()
     start = time.monotonic()
     opened = [api.open_cohort(path) for path in cohorts]
@@ -76,15 +76,6 @@ def monitor(
         show_written(out)
     if found.alarm:
         raise typer.Exit(1)
-
-
-def require_page(out: Path, force: bool) -> None:
-    """A page of this name can be written; asked before anything is computed."""
-    if out.suffix != ".html":
-        raise ValueError(f"'{out}' must end in .html: the page is one file")
-    if out.exists() and not force:
-        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
-    require_writable(out)
 
 
 def show_monitored(found: Monitored, seconds: float) -> None:
