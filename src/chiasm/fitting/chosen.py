@@ -15,9 +15,10 @@ from chiasm.cohort.units import units_of
 from chiasm.compute.memo import remember
 from chiasm.errors import count, first_rows
 from chiasm.fitting.option_space import OptionSpace
+from chiasm.fitting.wrapping import Wrapping
 from chiasm.heads.response import Response
 from chiasm.linear.offered import prior_of
-from chiasm.protocols import Embeds, Predictor, reads_inputs
+from chiasm.protocols import Embeds, Predictor
 from chiasm.targets import Choice, Options
 from chiasm.targets.choice import chosen_frame
 from chiasm.targets.options import MOST_OPTIONS
@@ -33,7 +34,7 @@ NO_OPTIONS = (
 
 @storable("choice-model")
 @dataclass(frozen=True)
-class ChoiceModel:
+class ChoiceModel(Wrapping):
     """Predictor of the logits of each patient's own options: `z . o_k`, z the calibrated link of `predictor`.
 
     Args:
@@ -45,15 +46,6 @@ class ChoiceModel:
     predictor: Predictor
     response: Response
     space: OptionSpace
-
-    @property
-    def trained_parameters(self) -> int:
-        return self.predictor.trained_parameters
-
-    @property
-    def reads_inputs(self) -> bool:
-        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
-        return reads_inputs(self.predictor)
 
     @property
     def embedding(self) -> Callable[[Cohort], np.ndarray] | None:

@@ -19,13 +19,14 @@ from chiasm.fitting.chosen import among_options, prior_link
 from chiasm.fitting.coefficients import Coefficients, coefficients_of, scaled
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.unimodal import FOLDS, Prior, inner_folds
+from chiasm.fitting.wrapping import Wrapping
 from chiasm.heads.response import Response
-from chiasm.protocols import Embeds, Predictor, reads_inputs
+from chiasm.protocols import Embeds, Predictor
 
 
 @storable("one-modality")
 @dataclass(frozen=True)
-class OneModality:
+class OneModality(Wrapping):
     """Predictor of one modality: `prior + slope (link - level)` where it is present, the prior where it is absent.
 
     Args:
@@ -41,15 +42,6 @@ class OneModality:
     prior: np.ndarray
     level: np.ndarray
     slope: float = 1.0
-
-    @property
-    def trained_parameters(self) -> int:
-        return self.predictor.trained_parameters
-
-    @property
-    def reads_inputs(self) -> bool:
-        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
-        return reads_inputs(self.predictor)
 
     @property
     def embedding(self) -> Callable[[Cohort], np.ndarray] | None:

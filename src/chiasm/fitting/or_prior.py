@@ -9,12 +9,13 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.fitting.space import Space, space_of
-from chiasm.protocols import Predictor, reads_inputs
+from chiasm.fitting.wrapping import Wrapping
+from chiasm.protocols import Predictor
 
 
 @storable("or-prior")
 @dataclass(frozen=True)
-class OrPrior:
+class OrPrior(Wrapping):
     """A predictor that falls back to the prior link for patients with none of its modalities.
 
     Args:
@@ -26,15 +27,6 @@ class OrPrior:
     predictor: Predictor
     prior: np.ndarray
     modalities: tuple[str, ...]
-
-    @property
-    def trained_parameters(self) -> int:
-        return self.predictor.trained_parameters
-
-    @property
-    def reads_inputs(self) -> bool:
-        """True if the wrapped predictor needs encoder inputs instead of stored tokens."""
-        return reads_inputs(self.predictor)
 
     @property
     def space(self) -> Space | None:
