@@ -92,13 +92,11 @@ class Embedded:
         """
         from chiasm.report.embedding_page import render_embedded
 
-        tables = (self.table, self.spread, self.likeness, self.layers)
-        said = {"sentences": self.sentences, "notes": self.notes, "leaks": self.leaks}
-        size = {"patients": self.patients, "folds": self.folds, "draws": self.draws}
-        return write_page(
-            path,
-            lambda: render_embedded(*tables, self.metric, self.chance, cohort=self.cohort, **size, **said),
-        )
+        return write_page(path, lambda: render_embedded(
+            self.table, self.spread, self.likeness, self.layers, self.metric, self.chance, cohort=self.cohort,
+            patients=self.patients, folds=self.folds, draws=self.draws, sentences=self.sentences, notes=self.notes,
+            leaks=self.leaks,
+        ))  # fmt: skip
 
 
 def embed(
