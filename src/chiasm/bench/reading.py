@@ -155,7 +155,7 @@ def with_versions(items: Items, released: Mapping[str, str]) -> Items:
     if twice:
         problems.append(
             warning(
-                f"{count(twice, 'question')} stand twice with the same options", "they count twice", finding="twice"
+                f"{count(twice, 'question')} asked again with the same options", "they count twice", finding="twice"
             )
         )
     equal = sum(len({o.strip() for o in item.options}) < len(item.options) for item in items.items)

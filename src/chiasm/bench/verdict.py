@@ -126,7 +126,8 @@ def verdict_of(
         margin: difference below which an image or a text counts as not used.
     """
     against = {own.asking: own for own in differences if own.figure == primary.figure}
-    outcome, why = judged(primary, against)
+    units = "groups" if any(item.group for item in marks.items) else "items"
+    outcome, why = judged(primary, against, units)
     told = [f"{opening(outcome)}: {label} {interval(primary.value, primary.low, primary.high)}{why}."]
     uses = {}
     for control, what in ((NO_QUESTION, "question"), (NO_CONTEXT, "text"), (BLIND, "image"), (SHUFFLED, "right image")):
@@ -143,10 +144,10 @@ def verdict_of(
     return BenchVerdict(outcome, " ".join(told), uses)
 
 
-def judged(primary: Score, against: Mapping[str, Apart]) -> tuple[str, str]:
-    """Return the outcome, and the rest of the sentence that gives the figure."""
+def judged(primary: Score, against: Mapping[str, Apart], units: str) -> tuple[str, str]:
+    """Return the outcome, and the rest of the sentence that gives the figure; `units` is what is drawn, as a word."""
     chance = "" if np.isnan(primary.chance) else f", where chance is {primary.chance:.3f}"
-    size = f" ({primary.units:,} {'items' if primary.n == primary.units else 'groups'})"
+    size = f" ({primary.units:,} {units})"
     if primary.units < ENOUGH or not np.isfinite(primary.low):
         return TOO_FEW, f"{chance}{size}"
     if primary.high < primary.chance:

@@ -162,7 +162,7 @@ def draw_positions(document: Document, *, new: NewSheet = sheet) -> Picture | No
             axes.bar([k + shift for k in range(len(shares))], shares, 0.38, label=what, color=SERIES[1 - side])
         axes.set_xticks(range(len(own["names"])), [wrapped(name, 16) for name in own["names"]])
         axes.set_ylabel("share of items")
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)  # above the bars
         told = "; ".join(
             f"{n} {a:,} and {r:,}" for n, a, r in zip(own["names"], own["answered"], own["right"], strict=True)
         )
