@@ -20,7 +20,6 @@ from typing import Any
 
 from chiasm.errors import Unsupported
 from chiasm.serving.answers import Answer
-from chiasm.serving.batching import Worker
 from chiasm.serving.faults import refused
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.metrics import Metrics
@@ -46,11 +45,12 @@ QUIET = {
 }
 
 
-class Replicated(Worker):
-    """What a `Worker` does, by replicas; what is called otherwise (`call`) runs in a thread here.
+class Replicated:
+    """What a `Worker` does, by replicas: it is asked in the same way.
 
     Args:
         number: of replicas.
+        scratch: private folder of the service, in which each replica and Ray have their own.
         models: returns the models that are served now.
     """
 
@@ -58,9 +58,9 @@ class Replicated(Worker):
         self, number: int, limits: Limits, scratch: Path, metrics: Metrics, told: Callable[..., None],
         models: Callable[[], Sequence[Loaded]],
     ) -> None:  # fmt: skip
-        super().__init__(limits, scratch, metrics.batched)
         require_possible(number, scratch)
-        self._number, self._metrics, self._told, self._models = number, metrics, told, models
+        self._number, self._limits, self._scratch = number, limits, scratch
+        self._metrics, self._told, self._models = metrics, told, models
         self._held: dict[int, tuple[Loaded, str, Any]] = {}
         self._handle: Any = None
 
@@ -72,7 +72,6 @@ class Replicated(Worker):
         """
         if "ray" in sys.modules:
             raise Unsupported("Ray is in use in this process already: serve with replicas in a process of its own")
-        super().start()
         with _environment({**QUIET, "RAY_AUTH_TOKEN": secrets.token_hex(32)}):  # which Ray reads when it is imported
             self._start()
 
@@ -113,22 +112,36 @@ class Replicated(Worker):
         self._told("replicas", number=self._number)
 
     def stop(self, seconds: float) -> bool:
-        in_time = super().stop(seconds)
+        """End Ray and the replicas; nothing waits here any more, so that it is always in time."""
         if self._handle is not None:
             import ray
 
             self._handle = None
             ray.shutdown()
-        return in_time
+        return True
+
+    @property
+    def alive(self) -> bool:
+        return self._handle is not None
 
     async def predict(
         self, loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path] | None = None
     ) -> list[Answer]:
+        """Return the answer of each patient, or why there is none.
+
+        Raises:
+            Refused: 503, it took too long, or replicas are lost.
+        """
         return await self.does(PREDICT, loaded, patients, sources)
 
     async def does(
         self, what: str, loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path] | None = None
     ) -> list[Answer]:
+        """Predict, or do other work of `works` by its name; returns the answer of each patient.
+
+        Raises:
+            Refused: 503, it took too long, or replicas are lost.
+        """
         key, held, live = self._of(loaded)
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
@@ -150,7 +163,7 @@ class Replicated(Worker):
         from ray.serve.exceptions import RayServeException
 
         for attempt in range(TRIES):
-            if self._ending or self._handle is None:
+            if self._handle is None:
                 raise refused(503, "stopping", "the service is stopping: ask again", retry_after=5)
             if attempt:
                 self._metrics.again.inc()

@@ -17,6 +17,7 @@ from chiasm.serving.address import Hosts
 from chiasm.serving.audit import Audit, AuditFull
 from chiasm.serving.batching import FailedElsewhere, Worker
 from chiasm.serving.metrics import Metrics
+from chiasm.serving.replicas import Replicated
 from chiasm.serving.settings import REFUSE, Limits
 from chiasm.serving.shelf import Shelf
 
@@ -63,11 +64,9 @@ class Service:
         self._audit_told = False
         self.broken: Exception | None = None  # why it could not start
 
-    def _worker(self) -> Worker:
+    def _worker(self) -> Worker | Replicated:
         if not self.replicas:
             return Worker(self.limits, self.scratch, self.metrics.batched, self.failed)
-        from chiasm.serving.replicas import Replicated
-
         return Replicated(self.replicas, self.limits, self.scratch, self.metrics, self.told, lambda: list(self.shelf))
 
     def start(self) -> None:
