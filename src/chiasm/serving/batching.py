@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,18 +134,10 @@ class Worker:
         """
         if what == PREDICT:
             return await self.predict(loaded, patients, sources)
-        function, files = WORKS[what], sources or {}
-        found: list[Answer] = await self.call(lambda: function(loaded, patients, files, self._scratch))
-        return found
-
-    async def call(self, function: Callable[[], Any]) -> Any:
-        """Return what a function gives in this thread.
-
-        Raises:
-            Refused: 503, it took too long.
-        """
+        function = partial(WORKS[what], loaded, patients, sources or {}, self._scratch)
         loop = asyncio.get_running_loop()
-        return await self._done(Job(loop, loop.create_future(), function=function))
+        found: list[Answer] = await self._done(Job(loop, loop.create_future(), function=function))
+        return found
 
     async def _done(self, job: Job) -> Any:
         with self._changed:
