@@ -102,6 +102,25 @@ def test_what_fails_in_one_request_fails_that_one_alone(tmp_path: Path, monkeypa
     assert seen == [6, 2, 1, 3] and (len(first), len(third)) == (2, 3) and isinstance(second, RuntimeError)
 
 
+def test_an_error_that_a_request_has_is_not_told_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def observed(patients: int, seconds: float) -> None:
+        raise RuntimeError("it cannot be counted")
+
+    monkeypatch.setattr(batching, "answers_of", lambda *given: [{"pattern": ""}])
+    worker = Worker(Limits(wait_seconds=0.0), tmp_path, observed, lambda error: told.append(type(error).__name__))
+
+    async def one() -> list[Any]:
+        loaded: Any = object()
+        worker.start()
+        return await asyncio.gather(worker.predict(loaded, [Patient({"a": 1})]), return_exceptions=True)
+
+    (found,) = asyncio.run(one())
+    assert worker.stop(5)
+    assert isinstance(found, RuntimeError) and told == []
+
+
 def test_an_answer_that_takes_too_long_is_a_503(served_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 

@@ -83,7 +83,7 @@ class Worker:
     Args:
         scratch: private folder in which files are read.
         observed: is called with (patients, seconds) of each batch.
-        failed: is called with an error that belongs to no request; the thread goes on.
+        failed: is called with an error that nobody waits for; the thread goes on.
     """
 
     def __init__(
@@ -159,7 +159,8 @@ class Worker:
                 try:
                     return self._rounds()
                 except BaseException as error:  # whatever ends a round does not end the service
-                    self._failed(error)
+                    if all(job.future.done() for job in self._hand):  # else whoever waits is told, and tells
+                        self._failed(error)
                     for job in self._hand:
                         job.finish(error=error)
                     self._hand = []
