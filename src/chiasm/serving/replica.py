@@ -93,7 +93,8 @@ class Replica:
             return Reply(failed=(type(error).__name__, *raised_at(error)), batches=self._told())
 
     def _told(self) -> tuple[tuple[int, float], ...]:
-        own, self._batches[:] = tuple(self._batches), []
+        own = tuple(self._batches)
+        del self._batches[: len(own)]  # the thread of the models may have added one meanwhile
         return own
 
     def check_health(self) -> None:
