@@ -77,8 +77,8 @@ async function predict() {
     at("progress").textContent = "";
     at("answer").hidden = false;
     at("answer").focus();
-    await contributions(request, turn);
-    if (known.model.keeps_similar) await alike(request, turn);
+    await beside("contributions", "What each part brings", "explain", showShares, request, turn);
+    if (known.model.keeps_similar) await beside("alike", "Similar patients in training", "similar", showAlike, request, turn);
   } catch (error) {
     if (turn !== known.turn) return;
     at("progress").textContent = "";
@@ -109,12 +109,14 @@ function refusal(error) {
   first?.focus();
 }
 
-async function contributions(request, turn) {
-  const place = at("contributions");
-  place.replaceChildren(made("h3", {}, "What each part brings"), made("p", { class: "hint", role: "status" }, "Asking ..."));
+// What is asked beside the prediction, under a heading of its own: a failure of it is told there.
+async function beside(id, heading, address, shows, request, turn) {
+  if (turn !== known.turn) return;
+  const place = at(id);
+  place.replaceChildren(made("h3", {}, heading), made("p", { class: "hint", role: "status" }, "Asking ..."));
   let found;
   try {
-    found = (await ask("explain", request, (known.stop = new AbortController()))).patients[0];
+    found = (await ask(address, request, (known.stop = new AbortController()))).patients[0];
     if (turn !== known.turn) return;
   } catch (error) {
     if (turn !== known.turn) return;
@@ -122,20 +124,7 @@ async function contributions(request, turn) {
     if (error.status === 401) tokenAsked();
     return;
   }
-  showShares(place, found);
-}
-
-async function alike(request, turn) {
-  const place = at("alike");
-  place.replaceChildren(made("h3", {}, "Similar patients in training"), made("p", { class: "hint", role: "status" }, "Asking ..."));
-  try {
-    const found = (await ask("similar", request, (known.stop = new AbortController()))).patients[0];
-    if (turn === known.turn) showAlike(place, found);
-  } catch (error) {
-    if (turn !== known.turn) return;
-    place.lastChild.textContent = error.message;
-    if (error.status === 401) tokenAsked();
-  }
+  shows(place, found);
 }
 
 function forget() {
