@@ -54,8 +54,8 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
         except Exception as error:
             service.broken = error
             raise
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # of which Ray makes a crash of its own
+        if service.replicas and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))  # again: Ray took it, and tells a crash
         yield
         await asyncio.to_thread(service.stop)
 
