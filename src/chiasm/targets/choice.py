@@ -26,10 +26,11 @@ class Choice(Target):
     """Choice target: each patient has options of his own, 2 to 26, and one of them is right.
 
     Args:
-        column: the right option, named in one of the ways of `answers`; empty where it is to be predicted alone.
+        column: the right option, named in one of the ways of `answers_by`; empty where it is to be predicted alone.
         options: a column with a JSON list of the options, or a column for each option.
-        answers: "text", "letter", "from 0" or "from 1": how `column` names the right one; empty: the way that
-            reads most cells, over nine in ten; refused where another that may be meant reads other options.
+        answers_by: "text", "letter", "from 0" or "from 1": how `column` names the right one, `answers` in a manifest;
+            empty: the way that reads most cells, over nine in ten; refused where another that may be meant reads other
+            options.
         most: K, the most options of a patient; opening fills it in.
         axes: E, the number of features of an option while a model is fitted; 0 elsewhere.
     """
@@ -54,7 +55,7 @@ class Choice(Target):
                 "a choice target needs `options`: the column of a JSON list, or two columns or more, each named once"
             )
         if self.answers_by not in ("", *READINGS):
-            raise ValueError(f"`answers` says how the right option is named: one of {', '.join(READINGS)}")
+            raise ValueError(f"`answers_by` says how the right option is named: one of {', '.join(READINGS)}")
         object.__setattr__(self, "options", options)
 
     @property
@@ -334,6 +335,7 @@ def _ambiguous(column: str, rivals: Sequence[str]) -> tuple[str, str]:
     if rivals:
         fits = " and ".join(_told(way) for way in rivals)
         what = f"column '{column}' can be read as {fits} of the right option, which are not the same options"
-        return what, 'say which it is, as in answers = "' + rivals[-1] + '" in [target]'
+        own = f'"{rivals[-1]}"'
+        return what, f"say which it is, as in answers = {own} in [target] or answers_by={own} of chiasm.Choice"
     what = f"column '{column}' names the right option neither by its text, nor its letter, nor its number"
     return what, "write the text of one of the patient's options, or its letter"
