@@ -31,9 +31,10 @@ def presence_problems(cohort: Cohort) -> list[Problem]:
         for m, name in enumerate(cohort.modalities)
         if FEWEST <= cohort.present[known, m].sum() <= known.sum() - FEWEST
     }
-    found = []
+    if not tested:
+        return []
+    found, value = [], target.in_one_number(outcome)[known]
     for name, has in tested.items():
-        value = target.in_one_number(outcome)[known]
         if target.has_classes:
             p, strength = _of_classes(has, value)
         elif target.has_labels:
