@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.cohort import Unsupported, synthetic_cohort
 from chiasm.fitting.inner_choice import DEPTHS, MANY, ROUNDS, WIDE, choose_depth, choose_trees, growth_of
 from chiasm.recipes.registry import make_recipe
 from chiasm.targets import Outcome
@@ -98,3 +99,10 @@ def test_of_a_wide_block_components_are_read() -> None:
     cohort = chiasm.cohort_from_frames(patients, values, target=chiasm.Regression("y"))
     predictor = make_recipe("boosted-trees").fit(cohort, seed=0).predictor
     assert (predictor.inputs["a"].width, predictor.inputs["b"].width, predictor.trees.columns) == (2, 64, 66)
+
+
+@pytest.mark.parametrize("kind", ["choice", "response"])
+@pytest.mark.parametrize("name", ["boosted-trees", "block-forest"])
+def test_what_no_tree_is_grown_on_is_said(name: str, kind: str) -> None:
+    with pytest.raises(Unsupported, match="channels of a response nor on options"):
+        make_recipe(name).supports(synthetic_cohort("unique", 40, target=kind, seed=0))

@@ -22,7 +22,7 @@ from chiasm.fitting.option_space import OptionSpace
 from chiasm.fitting.row import Row
 from chiasm.heads.kinds import HEADS
 from chiasm.heads.response import Response
-from chiasm.linear.conditional import NO_TREES
+from chiasm.linear.loss import NO_TREES
 from chiasm.linear.losses import LOSSES
 from chiasm.protocols import Predictor
 
@@ -242,7 +242,7 @@ def require_trees(cohort: Cohort) -> None:
     """Check that trees can be grown for the cohort's kind of target.
 
     Raises:
-        Unsupported: they cannot, as for a choice among each patient's own options.
+        Unsupported: they cannot, as for channels of a response and a choice among each patient's own options.
     """
     if cohort.target is not None and not LOSSES[cohort.target.kind].has_trees:
         raise Unsupported(NO_TREES)

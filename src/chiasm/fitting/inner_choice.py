@@ -132,8 +132,6 @@ def choose_trees(
         rival: out-of-fold links `(n, K)` of the best other model; None where there is none.
         depth: of each tree.
     """
-    if not LOSSES[kind].has_trees:
-        return None
     units, (growth, tried) = TargetUnits.of(kind, outcome), growth_of(len(x), x.shape[1], depth, seed)
     outcome, rival = units.inside(outcome), None if rival is None else units.number(rival)
     links: Array = np.zeros(0)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from chiasm.errors import Unsupported
 from chiasm.linear.least_squares import fit_ridge
-from chiasm.linear.loss import Array, Boosting, Fits, Growing, Local, Loss, Near, about_mean
+from chiasm.linear.loss import NO_TREES, Array, Boosting, Fits, Growing, Local, Loss, Near, about_mean
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
@@ -54,9 +55,7 @@ class ChannelError(Loss):
         return apart / np.where(spread > 0, spread, 1.0)
 
     def boosting(self, known: Outcome, classes: int | None) -> list[Boosting]:
-        """Trees for each channel."""
-        value = np.asarray(known.value, np.float64)
-        return [Boosting("reg:squarederror", own, np.array([own.mean()])) for own in value.T]
+        raise Unsupported(NO_TREES)
 
     def prior_votes(self, whole: Outcome, classes: int | None) -> Array:
         """The mean response."""

@@ -20,13 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chiasm.errors import Unsupported
-from chiasm.linear.loss import Array, Boosting, Fits, Growing, Local, Loss, Near
+from chiasm.linear.loss import NO_TREES, Array, Boosting, Fits, Growing, Local, Loss, Near
 from chiasm.linear.offered import CURVATURE, Offered, prior_of
 from chiasm.linear.ridge_cox import row_space
 from chiasm.linear.shared_rows import Rows
 from chiasm.targets import Outcome
 
-NO_TREES = "trees are grown on classes, numbers or times, and not on options of each patient's own: name another recipe"
 NEWTON_UP_TO = 128  # coefficients
 
 

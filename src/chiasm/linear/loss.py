@@ -16,6 +16,10 @@ from chiasm.targets import Outcome
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
+NO_TREES = (
+    "trees are grown on classes, labels, numbers or times, and neither on channels of a response nor on options of "
+    "each patient's own: name another recipe"
+)
 Fits = list[tuple[Array, Array]]
 """Coefficients (F, K) and intercept (K,) at each penalty."""
 
@@ -116,7 +120,7 @@ class Loss(ABC):
     `reads_events`: it needs to know who had the event.
     `has_elastic_net`: a sparse predictor can be fitted (`sparse`).
     `by_channel`: each column of a link is fitted by itself, so that each has the penalty that suits it.
-    `has_trees`: trees and forests can be grown (`boosting`, `growing`), and are tried for one modality alone.
+    `has_trees`: trees and forests are grown (`boosting`, `growing`), and tried for one modality alone.
     """
 
     curvature: ClassVar[float] = 1.0
