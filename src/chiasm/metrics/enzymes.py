@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from chiasm.metrics.weighted import Floats, as_weights, ratio
+
 Node = tuple[str, ...]
 LEVELS = 4
 CLASSES = 7
@@ -115,17 +116,13 @@ def enzyme_scores(terms: EnzymeTerms, weights: ArrayLike | None = None) -> pd.Da
     Returns:
         `(R, 7)`; NaN where there is nothing to divide by.
     """
-    w = np.atleast_2d(np.ones(len(terms.common)) if weights is None else np.asarray(weights, dtype=float))
+    w = as_weights(weights, len(terms.common))
     asked = ~np.isnan(terms.levels)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = {
-            f"level_{k + 1}": (w @ np.where(asked[:, k], terms.levels[:, k], 0.0)) / (w @ asked[:, k])
-            for k in range(LEVELS)
-        }
-        common, predicted, true = w @ terms.common, w @ terms.predicted, w @ terms.true
-        precision, recall = common / predicted, common / true
-        found |= {"precision": precision, "recall": recall, "f1": 2 * common / (predicted + true)}
-    return pd.DataFrame(found)
+    levels = ratio(w @ np.where(asked, terms.levels, 0.0), w @ asked)
+    found = {f"level_{k + 1}": levels[:, k] for k in range(LEVELS)}
+    common, predicted, true = w @ terms.common, w @ terms.predicted, w @ terms.true
+    precision, recall, f1 = ratio(common, predicted), ratio(common, true), ratio(2 * common, predicted + true)
+    return pd.DataFrame(found | {"precision": precision, "recall": recall, "f1": f1})
 
 
 def _deepest(nodes: Collection[Node]) -> frozenset[Node]:

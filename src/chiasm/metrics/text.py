@@ -23,7 +23,7 @@ from itertools import groupby
 import numpy as np
 
 from chiasm.errors import Unsupported
-from chiasm.metrics.weighted import Floats
+from chiasm.metrics.weighted import Floats, as_weights
 
 DASHES = re.compile(r"[\u2010-\u2015\u2212]")
 ARTICLES = re.compile(r"(?<![^\s\"'(\[“‘«])(?:the|an|a(?! (?:and|or)\b))\s+(?=[\"'(\[“‘«]?\w)", re.IGNORECASE)
@@ -143,7 +143,7 @@ def bleu(predicted: Sequence[str], expected: Sequence[str], weights: Floats | No
     Equals `torchmetrics.functional.text.bleu_score`.
     """
     terms = np.array([_n_grams(_words(p), _words(e)) for p, e in _pairs(predicted, expected)], dtype=np.float64)
-    w = np.ones((1, len(terms))) if weights is None else np.atleast_2d(np.asarray(weights, np.float64))
+    w = as_weights(weights, len(terms))
     summed = w @ terms.reshape(len(terms), 2 * ORDERS + 2)
     shared, of, said, wanted = summed[:, :ORDERS], summed[:, ORDERS : 2 * ORDERS], summed[:, -2], summed[:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):
