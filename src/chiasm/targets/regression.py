@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -79,12 +79,6 @@ class Regression(Target):
     def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
         """The mean."""
         return np.array([float(outcome.value.mean())])
-
-    @classmethod
-    def check_prediction(
-        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
-    ) -> None:
-        cls.require_columns(frame, names, require)
 
     @classmethod
     def drawn(

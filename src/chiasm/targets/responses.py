@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -180,12 +180,6 @@ class Responses(Target):
     def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
         """The mean response."""
         return np.asarray(outcome.value.mean(axis=0), dtype=np.float64)
-
-    @classmethod
-    def check_prediction(
-        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
-    ) -> None:
-        cls.require_columns(frame, names, require)
 
     @classmethod
     def in_one_number(cls, outcome: Outcome) -> Floats:

@@ -258,11 +258,11 @@ class Target(ABC):
         """Link of the prior `(K,)`, as a fitted model has it; all of known outcome."""
 
     @classmethod
-    @abstractmethod
     def check_prediction(
         cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
     ) -> None:
-        """Require, by `require(holds, law, found)`, what holds of every prediction: its columns and their values."""
+        """Require, by `require(holds, law, found)`, what holds of every prediction: its columns, and their values."""
+        cls.require_columns(frame, names, require)
 
     @classmethod
     def require_columns(
