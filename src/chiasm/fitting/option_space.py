@@ -37,7 +37,7 @@ class OptionSpace:
             share may be names, which all options of one patient may have.
         idf: (W,) inverse document frequency of each.
         axes: (W, E - 1) principal axes, scaled.
-        length: factor of the centred log length; 0 where all are alike.
+        length: factor of log(1 + signs of the text); 0 where all options of each patient are as long.
         prior: (E,) what the options alone say: a conditional logit of their features, held by the ridge that cross
             validation prefers.
     """
