@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -283,8 +284,6 @@ class Choice(Target):
 
     def written(self, outcome: Outcome, ids: NDArray[Any]) -> tuple[pd.DataFrame, Target]:
         """Write the options as JSON lists, and the right one by its number from 1."""
-        import json
-
         lists = [json.dumps(list(own)) for own in _options_of(outcome).texts.tolist()]
         table = pd.DataFrame({"options": lists, "right": outcome.value.astype(int) + 1}, index=ids)
         return table, type(self)("right", "options", FROM_1)
