@@ -36,14 +36,13 @@ def channel_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
         raise ValueError(f"the trial has no recipe '{recipe}': it has {', '.join(trial.frames)}")
     picked = [str(row["recipe"]) for row in trial.document.get("channels", {}).get("recipes", ())]
     names = [recipe] if recipe is not None else picked or list(trial.frames)[:1]
-    parts, ceiling = [], ceiling_of(trial)
+    parts, ceiling, unknown = [], ceiling_of(trial), np.full(len(trial.classes), np.nan)
+    beside = (unknown,) * 3 if ceiling is None else (ceiling.explainable, ceiling.split_half, ceiling.signal)
     for name in names:
         r2, r = of_channels(trial, name)
-        parts.append(pd.DataFrame({"recipe": name, "channel": list(trial.classes), "r2": r2, "pearson": r}))
-        unknown = np.full(len(r), np.nan)
-        beside = (unknown,) * 3 if ceiling is None else (ceiling.explainable, ceiling.split_half, ceiling.signal)
-        found = unknown if ceiling is None else normalised_r(r, ceiling)
-        parts[-1] = parts[-1].assign(**dict(zip(COLUMNS[4:], (*beside, found), strict=True)))
+        share = unknown if ceiling is None else normalised_r(r, ceiling)
+        columns = (name, list(trial.classes), r2, r, *beside, share)
+        parts.append(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 
