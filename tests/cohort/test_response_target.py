@@ -81,6 +81,7 @@ def test_a_broken_file_is_said_by_its_row_and_never_by_its_values(tmp_path: Path
     broken(tmp_path / "a.npy")
     (found,) = [str(own) for own in chiasm.open_cohort(place).findings if own.severity == "error"]
     assert said in found and "items.csv" in found and "row 2" in found
+    assert "1e+200" not in found and "a.npy" not in found
 
 
 @pytest.mark.parametrize(
