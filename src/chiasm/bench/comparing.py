@@ -21,7 +21,7 @@ from chiasm.bench.controls import ITSELF
 from chiasm.bench.figures import Figure
 from chiasm.bench.marks import Marks
 from chiasm.bench.running import RESULT, Benched, scored_again
-from chiasm.bench.scoring import none_for_nan, one, weights_of
+from chiasm.bench.scoring import none_for_nan, one, sums_of_units, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.metrics.shares import mcnemar, sign_flips
@@ -166,13 +166,12 @@ def pair_of(name: str, figure: Figure, ours: Marks, theirs: Marks, weights: Any)
     if terms[0] is not None and terms[1] is not None:
         there = np.isfinite(terms[0]) & np.isfinite(terms[1])
         apart = (terms[1] - terms[0])[there]
-        own_units = ours.units[there]
-        n, units = int(there.sum()), len(np.unique(own_units))
+        sums = sums_of_units(terms[1] - terms[0], ours, there)
+        n, units = len(apart), len(sums)
         gained, dropped = int((apart > 0).sum()), int((apart < 0).sum())
         if n and set(np.unique(apart)) <= {-1.0, 0.0, 1.0} and units == n:
             test, p = "McNemar, exact", mcnemar(gained, dropped)
         elif n:
-            sums = np.array([apart[own_units == unit].sum() for unit in np.unique(own_units)])
             test, p = "signs of groups flipped", sign_flips(sums)
     return Pair(
         name, figure.id, figure.label, n, units, *values, values[1] - values[0], low, high, gained, dropped, test, p

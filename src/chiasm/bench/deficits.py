@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chiasm.bench.averages import levels_of, right_or_near
 from chiasm.bench.marks import Marks
-from chiasm.bench.scoring import LEAST, weights_of
+from chiasm.bench.scoring import LEAST, sums_of_units, weights_of
 from chiasm.metrics.shares import sign_flips
 from chiasm.metrics.two_sample import holm
 from chiasm.metrics.weighted import Floats
@@ -95,7 +95,7 @@ def skills(
                     "tag": tag, "level": level, "n": int(inside.sum()),
                     **dict(zip(("mean", "low", "high"), _ends(mean), strict=True)),
                     **dict(zip(("own", "own_low", "own_high"), _ends(own), strict=True)),
-                    "p": np.nan if second is None else _paired_p(compared, marks, inside),
+                    "p": np.nan if second is None else sign_flips(sums_of_units(compared, marks, inside)),
                 }
             )  # fmt: skip
     table = pd.DataFrame(rows)
@@ -153,9 +153,3 @@ def _ends(drawn: Floats | None) -> tuple[float, float, float]:
         return (float("nan"),) * 3
     low, high = np.nanquantile(drawn[1:], [0.025, 0.975])
     return float(drawn[0]), float(low), float(high)
-
-
-def _paired_p(differences: Floats, marks: Marks, inside: NDArray[np.bool_]) -> float:
-    units = marks.units[inside]
-    sums = np.array([differences[inside][units == unit].sum() for unit in np.unique(units)])
-    return float(sign_flips(sums))

@@ -19,6 +19,7 @@ from chiasm.bench.marks import Marks
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.metrics.shares import wilson
+from chiasm.metrics.weighted import Floats
 
 LEAST = 10
 """Fewest items of a stratum that is scored."""
@@ -120,6 +121,12 @@ def without_spread(figure: Figure, marks: Marks, value: float) -> tuple[float, f
         return float("nan"), float("nan")
     reach = wilson(0.0, units)[1]
     return max(-1.0, value - reach), min(1.0, value + reach)
+
+
+def sums_of_units(values: Floats, marks: Marks, rows: NDArray[np.bool_]) -> Floats:
+    """(G,) sum of a value of each item over each unit that has some of these rows."""
+    places = np.unique(marks.units[rows], return_inverse=True)[1]
+    return np.asarray(np.bincount(places, weights=values[rows]), dtype=np.float64)
 
 
 def strata(marks: Marks) -> list[tuple[str, str, NDArray[np.bool_]]]:
