@@ -19,7 +19,7 @@ from chiasm.bench.item import Item, asked
 from chiasm.bench.running import ANSWERS, ITEMS, RESULT
 from chiasm.bench.suites import suite_named
 from chiasm.bench.suites.medical_qa import MEDQA
-from made_suites import Oracle, confusing_folder, first_letter, medqa_folder, medqa_rows, write_lines
+from made_suites import Oracle, confusing_folder, confusing_pairs, first_letter, medqa_folder, medqa_rows, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +257,22 @@ def test_groups_are_compared_as_groups(tmp_path: Path) -> None:
     rows = chiasm.bench_compare(tmp_path / "a", tmp_path / "b", draws=100).table().set_index("figure")
     assert rows.loc["accuracy", "test"] == "signs of groups flipped" and rows.loc["accuracy", "p"] == 1.0
     assert rows.loc["set_accuracy", "test"] == "McNemar, exact" and rows.loc["set_accuracy", "units"] == 40
+
+
+def test_half_a_pair_that_stands_in_both_runs_is_no_set(tmp_path: Path) -> None:
+    pairs = confusing_pairs(40)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(json.dumps(pairs))
+        oracle = Oracle(items_of(tmp_path / name, "mediconfusion"), identity=name * 64)
+        out = tmp_path / f"run-{name}"
+        chiasm.bench("mediconfusion", data=tmp_path / name, model=oracle, out=out, draws=100, controls=["none"])
+        pairs["10001"]["im_2"] = "another.jpg"
+        pairs["10001"]["im_2_local"] = None
+    found = chiasm.bench_compare(tmp_path / "run-a", tmp_path / "run-b", draws=100)
+    rows = found.table().set_index("figure")
+    assert rows.loc["accuracy", "n"] == 79 and rows.loc["set_accuracy", "n"] == 39
+    assert found.notes == ("mediconfusion: 1 and 1 items stand in one run only and are left out",)
 
 
 class Fixed(Oracle):

@@ -21,7 +21,7 @@ from chiasm.bench.controls import ITSELF
 from chiasm.bench.figures import Figure
 from chiasm.bench.marks import Marks
 from chiasm.bench.running import RESULT, Benched, scored_again
-from chiasm.bench.scoring import none_for_nan, one, sums_of_units, weights_of
+from chiasm.bench.scoring import counted, none_for_nan, one, sums_of_units, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.metrics.shares import mcnemar, sign_flips
@@ -142,17 +142,26 @@ def runs_in(folder: Path) -> dict[str, Path]:
 def pairs_of(
     name: str, first: Benched, second: Benched, suite: Suite, draws: int, seed: int
 ) -> tuple[list[Pair], list[str]]:
-    """Compare every figure of two runs of a suite, on the items that both have."""
+    """Compare every figure of two runs of a suite, on the items that both have.
+
+    A figure that judges groups counts those of which all items stand in both runs: one side of a pair is no set.
+    """
     marks = [run.marks[ITSELF] for run in (first, second)]
     places = [{item.digest: k for k, item in enumerate(own.items)} for own in marks]
     both = [digest for digest in places[0] if digest in places[1]]
     if not both:
         raise ValueError(f"the two runs of '{name}' have no item in common: run them on the same files")
     ours, theirs = (own.take(np.array([place[d] for d in both])) for own, place in zip(marks, places, strict=True))
-    lost = [len(own.items) - len(both) for own in marks]
+    alone = [np.array([digest not in other for digest in own], dtype=bool) for own, other in (places, places[::-1])]
+    left_out = np.concatenate([own.units[rows] for own, rows in zip(marks, alone, strict=True)])
+    lost = [int(rows.sum()) for rows in alone]
     notes = [f"{name}: {lost[0]:,} and {lost[1]:,} items stand in one run only and are left out"] if any(lost) else []
     weights = weights_of(ours, draws, seed)
-    return [pair_of(name, own, ours, theirs, weights) for own in suite.figures(ours.items)], notes
+    pairs = []
+    for figure in suite.figures(ours.items):
+        rows = counted(figure, ours, left_out)
+        pairs.append(pair_of(name, figure, ours.take(rows), theirs.take(rows), weights[:, rows]))
+    return pairs, notes
 
 
 def pair_of(name: str, figure: Figure, ours: Marks, theirs: Marks, weights: Any) -> Pair:

@@ -129,6 +129,13 @@ def sums_of_units(values: Floats, marks: Marks, rows: NDArray[np.bool_]) -> Floa
     return np.asarray(np.bincount(places, weights=values[rows]), dtype=np.float64)
 
 
+def counted(figure: Figure, marks: Marks, left_out: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """(N,) True where a figure counts an item: one that judges groups counts none of a group left out, even in part."""
+    if isinstance(figure, Mean) and figure.of_groups:
+        return ~np.isin(marks.units, left_out)
+    return np.ones(len(marks.items), dtype=bool)
+
+
 def strata(marks: Marks) -> list[tuple[str, str, NDArray[np.bool_]]]:
     """List the strata by tag: the tag, its value and its items; rare values of a tag with many stand together."""
     found = []
@@ -157,8 +164,7 @@ def scores_by_tag(figure: Figure, marks: Marks, weights: NDArray[np.float64]) ->
     """
     rows = []
     for tag, level, mask in strata(marks):
-        if isinstance(figure, Mean) and figure.of_groups:
-            mask = mask & ~np.isin(marks.units, marks.units[~mask])
+        mask = mask & counted(figure, marks, marks.units[~mask])
         own = marks.take(mask)
         if len(own.items) < LEAST:
             nan = float("nan")
