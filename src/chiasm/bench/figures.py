@@ -20,6 +20,8 @@ from chiasm.bench.parsing import folded
 from chiasm.metrics.text import normalised
 from chiasm.metrics.weighted import Floats
 
+_BETWEEN_PARTS = re.compile(r"(?<!\d),|,(?!\d)|;|\band\b")  # a comma between digits is one of a number
+
 
 @runtime_checkable
 class Figure(Protocol):
@@ -201,7 +203,7 @@ def _same(said: str, right: str) -> float:
 
 
 def _parts(text: str) -> list[str]:
-    return sorted(" ".join(_words(part)) for part in re.split(r",|;|\band\b", text) if _words(part))
+    return sorted(" ".join(_words(part)) for part in _BETWEEN_PARTS.split(text) if _words(part))
 
 
 def _f1(said: list[str], right: list[str]) -> float:
