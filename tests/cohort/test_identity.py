@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chiasm.cohort.identity import identity, identity_groups, turned
+from chiasm.cohort.identity import TOGETHER, identity, identity_groups, turned
 from chiasm.cohort.identity_split import identity_split
 from chiasm.cohort.shared_words import fewest_common_words, most_edits, possible_pairs
 
@@ -84,6 +84,32 @@ def test_identity_of_known_pairs() -> None:
     assert identity("ACDE", "ACWE") == identity("ACWE", "ACDE") == 0.75
     with pytest.raises(ValueError, match="empty"):
         identity("", "ACDE")
+
+
+def test_of_two_of_one_length_either_may_be_a_part_of_the_other_in_any_order_and_on_any_strand() -> None:
+    draw = random.Random(4)
+    genome = "".join(draw.choices("ACGT", k=90))
+    one, other = f"{genome[:45]}A{genome[45:]}", f"C{genome}"  # one edit makes the first a part, two the second
+    assert identity(one, other) == identity(other, one) == 1 - 1 / 91
+    for pair in ([one, other], [other, one], [turned(one), other], [other, turned(one)]):
+        assert identity_groups(pair, 0.985, both_strands=True).groups.tolist() == [0, 0]
+
+
+def test_windows_of_one_length_are_grouped_as_all_pairs_of_both_strands_aligned_one_by_one() -> None:
+    draw = random.Random(5)
+    genome = "".join(draw.choices("ACGT", k=900))
+    windows = [changed(genome[start : start + 70], 0.08, draw, "ACGT")[:60] for start in range(0, 830, 14)]
+    windows = [turned(own) if draw.random() < 0.5 else own for own in windows if len(own) == 60]
+    draw.shuffle(windows)
+    groups = list(range(len(windows)))
+    for a, b in combinations(range(len(windows)), 2):
+        if max(identity(windows[a], own) for own in (windows[b], turned(windows[b]))) >= 0.7:
+            groups = [groups[a] if own == groups[b] else own for own in groups]
+    order = list(dict.fromkeys(groups))
+    found = identity_groups(windows, 0.7, both_strands=True)
+    assert found.groups.tolist() == [order.index(own) for own in groups]
+    assert len(windows) > TOGETHER and 1 < len(order) < len(windows) / 2
+    assert found.linked == len(windows) - len(order) <= found.aligned <= found.pairs
 
 
 def test_the_other_strand_is_the_same_gene() -> None:

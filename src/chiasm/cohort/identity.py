@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -19,6 +19,8 @@ Ints = NDArray[np.int_]
 OVER = ("shorter", "longer")
 SHUFFLED = 200
 """Pairs of shuffled sequences that are aligned to see what identity chance reaches."""
+TOGETHER = 32
+"""Sequences that are aligned in one go, as one text, to see that none of them is alike."""
 MOST_BY_CHANCE = 0.05
 """Share of shuffled pairs at the threshold from which groups would say nothing but chance."""
 
@@ -34,7 +36,7 @@ class Identical:
         groups: `(n,)` number of the group of each sequence, from 0, in the order of their first sequences.
         threshold: identity at or above which two sequences are of one group.
         over: length that identity is a share of, "shorter" or "longer".
-        pairs: number of pairs of different sequences.
+        pairs: number of pairs of different sequences, each twice if both strands were compared.
         aligned: how many of them were aligned; the rest is below the threshold by the bound on common words, or was of
             one group already.
         linked: how many of the aligned reach the threshold.
@@ -60,8 +62,8 @@ def identity(a: str, b: str, over: str = "shorter") -> float:
     """Return the share of a sequence that an alignment leaves as it is, from 0 to 1.
 
     `1 - d / n`. Over the shorter one: n its length, d the fewest letters changed, dropped or put in that make it a part
-    of the longer one, so that a fragment has identity 1 with its whole. Over the longer one: n its length, d the edit
-    distance of both whole.
+    of the longer one, so that a fragment has identity 1 with its whole; of two of one length, either may be a part of
+    the other. Over the longer one: n its length, d the edit distance of both whole.
 
     Deviation: programs such as CD-HIT count equal letters over the shorter length and leave out gaps in it; here each
     letter of a gap counts as a difference. A letter that stands for several (N, X) equals itself alone.
@@ -75,8 +77,7 @@ def identity(a: str, b: str, over: str = "shorter") -> float:
     if not shorter:
         raise ValueError("an empty sequence has no identity with another: leave it out")
     counted = len(shorter if over == "shorter" else longer)
-    distance = _edlib().align(shorter, longer, mode=_mode(over), task="distance")["editDistance"]
-    return 1 - float(distance) / counted
+    return 1 - _edits(a, b, over) / counted
 
 
 def identity_groups(
@@ -117,50 +118,76 @@ def identity_groups(
         plain = [sequence.replace("U", "T") for sequence in plain]
         if foreign := set().union(*map(set, plain)) - set(DNA):
             raise ValueError(f"the sequences have the letter '{min(foreign)}': only DNA has two strands")
-    first: dict[str, int] = {}
-    member = np.array([first.setdefault(sequence, len(first)) for sequence in plain])
-    by_chance = _by_chance(list(first), threshold, over)
+    distinct = sorted(dict.fromkeys(plain), key=len)
+    place = {sequence: row for row, sequence in enumerate(distinct)}
+    by_chance = _by_chance(distinct, threshold, over)
     if by_chance > MOST_BY_CHANCE:
         raise ValueError(
             f"an identity of {threshold:g} is reached by {by_chance:.0%} of sequences that are shuffled, so that all "
             "would be one group by chance: give a higher threshold, or compare proteins in place of their DNA"
         )
     with followed("sequences", progress) as told:
-        parent, aligned, linked = _linked(list(first), threshold, over, both_strands, told)
-    roots = np.array([_root(parent, row) for row in range(len(first))])[member]
-    _, start, groups = np.unique(roots, return_index=True, return_inverse=True)
+        own, aligned, linked = _linked(distinct, threshold, over, both_strands, told)
+    member = own[[place[sequence] for sequence in plain]]
+    _, start, groups = np.unique(member, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(start))
-    different = len(first)
-    pairs, repeats = different * (different - 1) // 2, len(plain) - different
+    different = len(distinct)
+    pairs, repeats = different * (different - 1) // 2 * (1 + both_strands), len(plain) - different
     return Identical(rank[groups], threshold, over, pairs, aligned, linked, repeats, by_chance)
 
 
 def _linked(
     sequences: list[str], threshold: float, over: str, both: bool, told: Callable[[int, int], None]
-) -> tuple[list[int], int, int]:
-    """Return the forest of groups, how many pairs were aligned, and how many of these reach the threshold."""
-    parent = list(range(len(sequences)))
+) -> tuple[Ints, int, int]:
+    """Return a group of each sequence, how many pairs were aligned, and how many of these reach the threshold.
+
+    Args:
+        sequences: all different, by length, so that each is looked for in those as long or longer.
+    """
+    own = np.arange(len(sequences))
     aligned = linked = 0
-    strands = [sequences, [turned(own) for own in sequences]] if both else [sequences]
+    strands = [sequences, [turned(sequence) for sequence in sequences]] if both else [sequences]
     for number, others in enumerate(strands):
         for i, rows in possible_pairs(sequences, others, threshold, over=over):
             told(number * len(sequences) + i + 1, len(strands) * len(sequences))
-            for j in rows.tolist():
-                a, b = _root(parent, i), _root(parent, j)
-                if a == b:
-                    continue
-                aligned += 1
-                if _reaches(sequences[i], others[j], threshold, over):
-                    parent[max(a, b)] = min(a, b)
+            apart = rows[own[rows] != own[i]]
+            aligned += int((apart > i).sum())
+            for j in _alike(sequences[i], others, apart.tolist(), threshold, over):
+                if own[i] != own[j]:
+                    own[own == own[j]] = own[i]
                     linked += 1
-    return parent, aligned, linked
+    return own, aligned, linked
+
+
+def _alike(a: str, others: list[str], rows: list[int], threshold: float, over: str) -> Iterator[int]:
+    """Yield the rows of `others`, none shorter than `a`, that reach the threshold with it.
+
+    Many are set one after the other and searched for `a` in one go: what is near in none of them is in no part of one.
+    """
+    align = _edlib().align
+    for start in range(0, len(rows), TOGETHER):
+        run = rows[start : start + TOGETHER]
+        counted = len(a) if over == "shorter" else max(len(others[j]) for j in run)
+        text, edits = "\n".join(others[j] for j in run), most_edits(counted, threshold)
+        if len(run) == 1 or align(a, text, mode="HW", task="distance", k=edits)["editDistance"] >= 0:
+            yield from (j for j in run if _reaches(a, others[j], threshold, over))
 
 
 def _reaches(a: str, b: str, threshold: float, over: str) -> bool:
     """Align two sequences exactly, as far as the threshold allows edits."""
+    counted = (min if over == "shorter" else max)(len(a), len(b))
+    return _edits(a, b, over, most_edits(counted, threshold)) >= 0
+
+
+def _edits(a: str, b: str, over: str, most: int = -1) -> int:
+    """Return the fewest edits between two sequences, as `identity` counts them; -1 where they are more than `most`."""
     shorter, longer = sorted((a, b), key=len)
-    edits = most_edits(len(shorter if over == "shorter" else longer), threshold)
-    return bool(_edlib().align(shorter, longer, mode=_mode(over), task="distance", k=edits)["editDistance"] >= 0)
+    ways = [(shorter, longer)]
+    if over == "shorter" and len(a) == len(b):
+        ways.append((longer, shorter))
+    align, mode = _edlib().align, "HW" if over == "shorter" else "NW"
+    found = [int(align(*way, mode=mode, task="distance", k=most)["editDistance"]) for way in ways]
+    return min((edits for edits in found if edits >= 0), default=-1)
 
 
 def _by_chance(sequences: Sequence[str], threshold: float, over: str) -> float:
@@ -180,22 +207,11 @@ def turned(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
-
-
 def _require(over: str, threshold: float) -> None:
     if over not in OVER:
         raise ValueError(f"identity is counted over the 'shorter' or the 'longer' sequence, not '{over}'")
     if not 0 < threshold <= 1:
         raise ValueError(f"an identity lies above 0 and at most at 1, not at {threshold:g}: write 0.3 for 30 %")
-
-
-def _mode(over: str) -> str:
-    return "HW" if over == "shorter" else "NW"
 
 
 def _edlib() -> Any:

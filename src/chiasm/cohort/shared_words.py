@@ -60,26 +60,27 @@ def _counted(sequence: str, word: int) -> Counter[str]:
 def possible_pairs(
     sequences: Sequence[str], others: Sequence[str], threshold: float, *, over: str
 ) -> Iterator[tuple[int, Ints]]:
-    """Yield each row i with the rows j > i whose sequence may reach the threshold with it.
+    """Yield each row i with the rows j that may reach the threshold with it: the later ones, and, over the shorter
+    one, where either may be a part of the other, those of its length.
 
     A pair that is left out shares fewer words than any pair at the threshold or above (`fewest_common_words`), or, over
     the longer one, differs by more letters in length than there may be edits.
 
     Args:
-        sequences: n sequences.
+        sequences: n sequences, by length.
         others: what the j are compared by, in the same order: the sequences, or their other strand.
         threshold: identity from 0 to 1.
         over: "shorter" or "longer", as in `identity`.
     """
     lengths = np.array([len(sequence) for sequence in sequences])
     edits = np.array([most_edits(int(length), threshold) for length in range(int(lengths.max()) + 1)])
+    begin = np.searchsorted(lengths, lengths) if over == "shorter" else np.arange(len(sequences))
     word = chosen_word(sequences, threshold, over)
     if not word:
         for row in range(len(sequences)):
-            later = np.arange(row + 1, len(sequences))
-            longer = np.maximum(lengths[row], lengths[later])
-            near = np.abs(lengths[row] - lengths[later]) <= edits[longer]
-            yield row, later[near] if over == "longer" else later
+            later = np.arange(begin[row], len(sequences))
+            near = (later != row) & ((over == "shorter") | (lengths[later] - lengths[row] <= edits[lengths[later]]))
+            yield row, later[near]
         return
     words: dict[tuple[str, int], int] = {}
     ours = _occurrences(sequences, word, words)
@@ -97,7 +98,7 @@ def possible_pairs(
             may &= np.abs(lengths[block, None] - lengths) <= allowed
         for row in block:
             found = np.flatnonzero(may[row - start])
-            yield row, found[found > row]
+            yield row, found[(found >= begin[row]) & (found != row)]
 
 
 def _occurrences(sequences: Sequence[str], word: int, words: dict[tuple[str, int], int]) -> list[list[int]]:
