@@ -30,7 +30,8 @@ NOT_YET_ARCHIVED = {
     "added-block", "added-link", "aligned-vectors", "begun-from", "boosted-trees", "choice-model", "column-summary",
     "concatenated", "encoder-entities", "encoder-event-steps", "extended", "forest", "gaussian-map", "kernel-machine",
     "modality-summary", "one-modality", "option-space", "pattern-levels", "reference", "residual-start",
-    "similar-groups", "source-score", "stand-ins", "step", "tree-inputs", "tree-machine", "tried-setting", "tuning",
+    "sequence-config", "sequence-network", "similar-groups", "source-score", "stand-ins", "step", "tree-inputs",
+    "tree-machine", "tried-setting", "tuning",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6

@@ -111,6 +111,8 @@ PLACES = {
     "residual-start": "chiasm.fitting.residual",
     "response": "chiasm.heads.response",
     "scaler": "chiasm.encoders.table.scaling",
+    "sequence-config": "chiasm.encoders.sequence.network",
+    "sequence-network": "chiasm.encoders.sequence.stored_network",
     "similar-groups": "chiasm.fitting.similar_groups",
     "source-score": "chiasm.fitting.source_model",
     "ssma": "chiasm.recipes.fusion.ssma",

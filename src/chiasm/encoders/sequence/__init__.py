@@ -1,1 +1,1 @@
-"""Encoders of proteins and DNA."""
+"""Encoders of proteins, DNA, molecules and any other sequence of letters."""
