@@ -52,7 +52,8 @@ class SequenceConfig:
             raise ValueError(f"width lies between 1 and {LARGEST}, depth and heads between 1 and 64")
         if self.strand_width % self.heads or (self.rc == "ps" and self.width % 2):
             raise ValueError("heads divide the width, and with rc=ps half of it, which is each strand's share")
-        if self.rc != "none" and not alphabet(self.alphabet).complement:
+        letters = alphabet(self.alphabet)
+        if self.rc != "none" and not letters.complement:
             raise ValueError("rc=ps and rc=ph read both strands of DNA or RNA: this alphabet has no complement")
 
     @property
@@ -77,6 +78,8 @@ class SequenceNetwork(nn.Module):
     Args:
         config: the shape; initial weights come from torch's generator (see `untrained`).
     """
+
+    complements: Tensor
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
@@ -149,7 +152,7 @@ class SequenceNetwork(nn.Module):
         if self.config.bidirectional or self.config.rc != "none":
             raise ValueError("a network that reads both directions or both strands needs the whole sequence at once")
         found = []
-        for piece in ids.split(PIECE, dim=1):
+        for piece in torch.split(ids, PIECE, dim=1):
             hidden, state = self.stack.scan(self.embedding(piece), state)
             found.append(hidden)
         return torch.cat(found, dim=1), state
@@ -168,7 +171,7 @@ class SequenceNetwork(nn.Module):
         """Read from left to right in pieces, so that memory grows linearly: `(B, T, strand_width)`."""
         state, found = None, []
         ids = torch.where(mask, ids, PAD)
-        for piece in ids.split(PIECE, dim=1):
+        for piece in torch.split(ids, PIECE, dim=1):
             hidden, state = self.stack.scan(self.embedding(piece), state)
             found.append(hidden)
         return torch.where(mask[..., None], torch.cat(found, dim=1), 0.0)

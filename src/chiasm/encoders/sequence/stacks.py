@@ -13,6 +13,10 @@ PIECE = 64  # tokens that a stack reads at once: memory grows with it by the squ
 # cell -> the stack's class, `Stack(width, depth, heads)`
 CELLS = {
     "gru": "chiasm.encoders.sequence.stacks:GruStack",
+    "mamba": "chiasm.encoders.sequence.state_spaces:StateSpaceStack",
+    "mamba2": "chiasm.encoders.sequence.state_spaces:Mamba2Stack",
+    "mlstm": "chiasm.encoders.sequence.xlstm_blocks:MlstmStack",
+    "xlstm": "chiasm.encoders.sequence.xlstm_blocks:XlstmStack",
 }
 
 
