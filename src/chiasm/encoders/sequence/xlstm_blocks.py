@@ -55,11 +55,10 @@ class XlstmStack(nn.Module):
 
     def scan(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Read `(B, t, D)`; the state is that of each block, its convolution's last inputs and its memory."""
-        after = []
+        after, scalar = [], self.network.config.block_map
         for place, block in enumerate(self.network.blocks):
-            layer, before = block.xlstm, (None, None) if state is None else state[place]
-            normed = block.xlstm_norm(x)
-            own, last = (_matrix if hasattr(layer, "mlstm_cell") else _scalar)(layer, normed, *before)
+            before = (None, None) if state is None else state[place]
+            own, last = (_scalar if scalar[place] else _matrix)(block.xlstm, block.xlstm_norm(x), *before)
             x = x + own
             if block.ffn is not None:
                 x = x + block.ffn(block.ffn_norm(x))
