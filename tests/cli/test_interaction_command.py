@@ -62,6 +62,7 @@ def test_what_is_asked_wrongly_is_refused_before_anything_is_written(run: Run, t
         (("--modalities", "clinical,mri"), "mri"),
         (("--horizon", "2"), "no times"),
         (("--trial", tmp_path), "trial"),
+        (("--keep",), "name its run folder by --trial"),
     ):
         said = run("interaction", manifest, *words)
         assert said.code == 2 and what in said.err and said.out == ""

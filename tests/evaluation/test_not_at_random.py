@@ -88,9 +88,10 @@ def test_the_command_tells_every_delta(run: Run, tmp_path: Path) -> None:
         "survival", n=120, recipes=(*SINGLES, FUSED[0]), protocol=Protocol(2, 1, draws=100), out=tmp_path / "run"
     )
     asked = ("not-at-random", tmp_path / "run", "--deltas", "-1,0.5", "--imputations", "2")
-    said = run(*asked, "--out", tmp_path / "deltas.csv")
+    said = run(*asked, "--out", tmp_path / "deltas.csv", "--keep")
     assert said.code == 0 and "were censored before the last event" in said.out
     assert list(pd.read_csv(tmp_path / "deltas.csv")["delta"]) == [-1.0, 0.0, 0.5]
+    assert 'id="delta-table"' in (tmp_path / "run" / "report.html").read_text()
     told = json.loads(run(*asked, "--json").out)
     assert [row["delta"] for row in told["rows"]] == [-1.0, 0.0, 0.5]
     assert " ".join(said.out.split()).count(" ".join(told["sentence"].split())) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from chiasm.cli.options import (
     Repeats,
     Seed,
     for_json,
+    kept_on_page,
     prepared,
     require_picture,
     require_table,
@@ -47,6 +48,9 @@ def interaction(
     repeats: Repeats = None,
     out: Annotated[Path | None, typer.Option(help="parts.csv or parts.parquet: every figure.")] = None,
     plot: Annotated[Path | None, typer.Option(help="parts.png, .svg or .pdf: a bar a pair.")] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it in the folder of --trial, as a section of its page.")
+    ] = False,
     seed: Seed = 0,
     jobs: Jobs = None,
     engine: Engine = "local",
@@ -65,6 +69,8 @@ def interaction(
         require_table(out, "parts", force)
     if plot is not None:
         require_picture(plot, force)
+    if keep and trial is None:
+        raise ValueError("--keep puts it on the page of a trial: name its run folder by --trial")
     beside = None if trial is None else api.load_trial(trial)
     ready = prepared(cohort, engine=engine, jobs=jobs)
     protocol = api.Protocol(folds=folds, repeats=repeats, draws=DRAWS)
@@ -76,6 +82,7 @@ def interaction(
         )  # fmt: skip
     if out is not None:
         api.write_predictions(found.table.set_index("first"), out)
+    kept = () if not keep or trial is None else kept_on_page(trial, found.keep)
     rows = found.table.to_dict("records")
     answered = [row for row in rows if row["basis"] != FEW]
     if plot is not None and answered:
@@ -91,7 +98,7 @@ def interaction(
         screen.show("\nBits of the outcome; in brackets 95 % intervals, given the states of each modality.")
     if len(answered) > SHOWN:
         screen.hint(f"and {len(answered) - SHOWN:,} more: --out has them")
-    for row in _foremost(answered)[:SHOWN]:
+    for row in found.foremost[:SHOWN]:
         of = "" if len({own["outcome"] for own in answered}) == 1 else f" of {row['outcome']}"
         screen.show(f"{row['first']}, {row['second']}{of}: {row['says']}.")
     for finding in found.findings:
@@ -99,19 +106,9 @@ def interaction(
     few = [f"{row['first']}, {row['second']}, {row['outcome']}: {row['says']}." for row in rows if row["basis"] == FEW]
     for words in dict.fromkeys(few):
         screen.show(words)
-    show_written(out, plot if answered else None)
+    show_written(out, plot if answered else None, *kept)
     if plot is not None and not answered:
         screen.hint("no picture is written: there are too few patients for every pair")
-
-
-def _foremost(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
-    """Of each pair and label the row whose states tell most together; the others stand in the table."""
-    found: dict[tuple[str, str, str], Mapping[Any, Any]] = {}
-    for row in rows:
-        pair = (row["first"], row["second"], row["outcome"])
-        if pair not in found or row["together"] > found[pair]["together"]:
-            found[pair] = row
-    return list(found.values())
 
 
 def _row(row: Mapping[Any, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -184,6 +184,14 @@ def show_written(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
             screen.show(f"Written: {path}")
+
+
+def kept_on_page(run: Path, keep: Callable[[Path], Path]) -> tuple[Path, Path]:
+    """Keep a result in a run folder, and write the page of the trial anew; return both files."""
+    from chiasm import api
+
+    file = keep(run)
+    return file, api.load_trial(run).report(run / "report.html")
 
 
 def for_json(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:

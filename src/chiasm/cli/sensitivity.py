@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm import screen
-from chiasm.cli.options import Force, Json, Seed, for_json, require_table, show_written
+from chiasm.cli.options import Force, Json, Seed, for_json, kept_on_page, require_table, show_written
 
 
 def not_at_random(
@@ -20,6 +20,7 @@ def not_at_random(
     ] = None,
     imputations: Annotated[int, typer.Option(min=2, help="How often each outcome is drawn.")] = 10,
     out: Annotated[Path | None, typer.Option(help="sensitivity.csv or .parquet: every delta.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep it in the run folder, as a section of its page.")] = False,
     seed: Seed = 0,
     force: Force = False,
     json: Json = False,
@@ -38,6 +39,7 @@ def not_at_random(
         found = api.not_at_random(run, deltas=asked, imputations=imputations, seed=seed, progress=progress)
     if out is not None:
         api.write_predictions(found.table.set_index("delta"), out)
+    kept = kept_on_page(run, found.keep) if keep else ()
     rows = found.table.to_dict("records")
     if json:
         beside = {"number": found.number, "of": found.of, "reported": found.reported, "tipping": list(found.tipping)}
@@ -50,7 +52,7 @@ def not_at_random(
         "Times: what delta multiplies the hazard of the censored, or the odds of an empty cell, by. Intervals hold the "
         f"draws' spread too ({found.imputations} draws, Rubin's rules)."
     )
-    show_written(out)
+    show_written(out, *kept)
 
 
 def _number(text: str) -> float:

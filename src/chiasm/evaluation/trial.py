@@ -15,6 +15,7 @@ import pandas as pd
 
 from chiasm.cohort import Outcome
 from chiasm.cohort.units import alone_where_empty
+from chiasm.evaluation.beside import beside
 from chiasm.evaluation.document import SCHEMA as SCHEMA
 from chiasm.evaluation.document import is_sound
 from chiasm.evaluation.estimates import Estimate
@@ -372,6 +373,7 @@ def load_trial(folder: Path | str, reporter: Reporter | None = None, plotter: Pl
         document["sealed"] = read_document(folder / SEALED)
         if not {*SEALED_PARTS} <= document["sealed"].keys():
             raise TrialError(_damaged(folder))
+    document |= beside(folder, TrialError)
     return Trial(document, predictions, outcomes.set_index("patient"), reporter, plotter)
 
 

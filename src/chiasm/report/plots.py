@@ -20,7 +20,9 @@ from chiasm.report.contrasts import contrast_rows, draw_contrasts
 from chiasm.report.decisions import decisions_part
 from chiasm.report.drawing import FORMATS, NewSheet, Picture, open_sheet, own_sheet
 from chiasm.report.flow import draw_flow
+from chiasm.report.interaction import interaction_part
 from chiasm.report.measures import is_reference
+from chiasm.report.not_at_random import not_at_random_part
 from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best, best_of, draw_forest
 from chiasm.report.risk_groups import risk_part
@@ -31,6 +33,8 @@ from chiasm.report.wording import metric_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+OF_DOCUMENT = ("sites", "decisions", "subgroups", "channels", "interaction", "not_at_random")
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,14 @@ class Plots:
         """Draw the mean inner score of every setting that tuned recipes tried, those that were picked filled."""
         return self._axes("tuning")[0]
 
+    def interaction(self) -> Axes:
+        """Draw what each two modalities tell of the outcome, where `Interaction.keep` has put it into the folder."""
+        return self._axes("interaction")[0]
+
+    def not_at_random(self) -> list[Axes]:
+        """Draw contrast and metric against delta, where `NotAtRandom.keep` has put them into the folder."""
+        return list(self._axes("not_at_random"))
+
     @property
     def drawable(self) -> tuple[str, ...]:
         """Names of the pictures that this trial may have."""
@@ -113,7 +125,7 @@ class Plots:
         there = {
             "kaplan_meier": self.trial.target.has_times, "flow": document.get("description"),
             "tuning": any("tuning" in fold for row in document["recipes"] for fold in row["folds"]),
-            **{name: document.get(name) for name in ("sites", "decisions", "subgroups", "channels")},
+            **{name: document.get(name) for name in OF_DOCUMENT},
         }  # fmt: skip
         return tuple(name for name in _DRAWN if there.get(name, True))
 
@@ -236,6 +248,16 @@ def _tuning(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     return "no recipe was tuned" if part is None else part.picture
 
 
+def _interaction(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = interaction_part(trial, new)
+    return (part and part.picture) or "the folder keeps none, or one of too few patients: chiasm interaction --keep"
+
+
+def _not_at_random(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
+    part = not_at_random_part(trial, new)
+    return (part and part.picture) or "the folder keeps none of this trial: chiasm not-at-random --keep"
+
+
 _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = {
     "contrasts": _contrasts,
     "forest": _forest,
@@ -249,4 +271,6 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "channels": _channels,
     "flow": _flow,
     "tuning": _tuning,
+    "interaction": _interaction,
+    "not_at_random": _not_at_random,
 }

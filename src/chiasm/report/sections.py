@@ -20,6 +20,8 @@ from chiasm.report.cohort import cohort_part
 from chiasm.report.decisions import decisions_part
 from chiasm.report.external import external_part
 from chiasm.report.guidelines import guidelines_part
+from chiasm.report.interaction import interaction_part
+from chiasm.report.not_at_random import not_at_random_part
 from chiasm.report.patterns import patterns_part
 from chiasm.report.places import places_part
 from chiasm.report.recipes import Best, recipes_part
@@ -74,6 +76,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("tuning", "Tuned recipes", lambda trial, best: tuning_part(trial)),
     Section("patterns", "Patterns", patterns_part, lambda part: "Patients by the modalities they have"),
     Section(
+        "interaction", "What modalities know together", lambda trial, best: interaction_part(trial),
+    ),
+    Section(
         "channels", "Channels", lambda trial, best: channels_part(trial),
         lambda part: "Channel by channel, and what could be explained",
     ),
@@ -97,6 +102,10 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "sealed", "The sealed test set", lambda trial, best: sealed_part(trial),
         lambda part: f"The sealed test set: {part.word}",
+    ),
+    Section(
+        "not_at_random", "Outcomes that were not seen", lambda trial, best: not_at_random_part(trial),
+        lambda part: "If outcomes that were not seen differ",
     ),
     Section(
         "checks", "What was checked", lambda trial, best: checks_part(trial),

@@ -48,6 +48,16 @@ def says(row: Row) -> str:
     return f"whether '{other}' tells a tenth of it beside '{better}' cannot be told from these patients"
 
 
+def foremost(rows: Sequence[Row]) -> list[Row]:
+    """Of each pair and label the row whose states tell most together; the others stand in the table."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in rows:
+        pair = (row["first"], row["second"], row["outcome"])
+        if pair not in found or row["together"] > found[pair]["together"]:
+            found[pair] = row
+    return list(found.values())
+
+
 def beside_verdict(rows: Sequence[Row], outcome: str) -> list[str]:
     """What the parts say beside the verdict of a trial; empty where they neither explain it nor speak against it."""
     told = [row for row in rows if row["told"]]

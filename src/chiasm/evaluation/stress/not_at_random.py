@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,12 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.cohort import Unsupported
 from chiasm.compute.isolation import seeded
+from chiasm.evaluation.beside import NOT_AT_RANDOM, keep
 from chiasm.evaluation.contrasts import Contrast, Values
 from chiasm.evaluation.estimates import estimate, estimate_of_labels
 from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.evaluation.judging import PRESENCE, Inner, Judging, placed
-from chiasm.evaluation.trial import VALUE_OF, Trial, fold_key
+from chiasm.evaluation.trial import VALUE_OF, Trial, TrialError, fold_key, load_trial
 from chiasm.evaluation.verdict import Evidence, decide
 from chiasm.fitting.drawn_outcomes import Unseen
 from chiasm.fitting.sides import BEST_AVAILABLE, COMBINED, SINGLE
@@ -74,6 +76,7 @@ class NotAtRandom:
             range.
         imputations: how often each was drawn.
         sentence: all of it in words.
+        asked: the deltas and the seed.
     """
 
     table: pd.DataFrame
@@ -83,9 +86,26 @@ class NotAtRandom:
     tipping: tuple[float | None, float | None]
     imputations: int
     sentence: str
+    asked: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"NotAtRandom: {self.sentence}"
+
+    def keep(self, run: Path | str) -> Path:
+        """Keep it in the folder of its trial, as `not_at_random.json`, where the page finds it; return the file.
+
+        Raises:
+            TrialError: the folder holds no finished trial, or one with another verdict or number of patients.
+        """
+        folder = Path(run)
+        trial = load_trial(folder)
+        size = len(trial.outcomes) * (len(trial.classes) if trial.target.has_labels else 1)
+        if trial.verdict is None or trial.verdict.outcome != self.reported or size < self.of:
+            raise TrialError(f"'{folder.name}' holds another trial than the one that was asked about: name its folder")
+        return keep(
+            folder, NOT_AT_RANDOM, self.table, asked=self.asked, number=self.number, of=self.of,
+            reported=self.reported, tipping=list(self.tipping), imputations=self.imputations, sentence=self.sentence,
+        )  # fmt: skip
 
 
 def not_at_random(
@@ -141,7 +161,8 @@ def not_at_random(
     tipping = tipping_of(table)
     size = int(unseen.rows.sum()) * (len(trial.classes) if trial.target.has_labels else 1)
     said = _said(trial, table, tipping, unseen.number, size)
-    return NotAtRandom(table, unseen.number, size, trial.verdict.outcome, tipping, imputations, said)
+    settings = {"deltas": list(asked), "seed": seed}
+    return NotAtRandom(table, unseen.number, size, trial.verdict.outcome, tipping, imputations, said, settings)
 
 
 def inner_of(trial: Trial) -> Inner:
