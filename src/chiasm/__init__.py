@@ -87,6 +87,8 @@ _PUBLIC = {
     "sign_model": "chiasm.api",
     "similar": "chiasm.api",
     "similar_in_training": "chiasm.api",
+    "split_by_combination": "chiasm.api.splitting",
+    "split_by_identity": "chiasm.api.splitting",
     "stress": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
     "text_baselines": "chiasm.api.text_answers",
@@ -170,6 +172,7 @@ if TYPE_CHECKING:
         write_supplement,
     )
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
+    from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError
     from chiasm.citation import Citation

@@ -30,6 +30,7 @@ from chiasm.cli import (
     sensitivity,
     serving,
     signing,
+    splitting,
     store,
     stressing,
     tokens,
@@ -51,7 +52,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(trials.demo, trials.check, seals.seal, trials.evaluate, seals.open_seal, trials.report),
+    *(trials.demo, trials.check, splitting.split, seals.seal, trials.evaluate, seals.open_seal, trials.report),
     *(tuning.tune, models.fit, predicting.predict, validation.validate, models.merge, models.similar),
     exporting.export,
     *(inspecting.inspect, signing.keys, signing.sign),

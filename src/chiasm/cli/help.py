@@ -11,6 +11,10 @@ from typer.core import TyperCommand
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "demo": ("chiasm demo", "chiasm demo --full --out demo-run"),
     "check": ("chiasm check cohort.toml", "chiasm check cohort.toml --json > problems.json"),
+    "split": (
+        "chiasm split cohort.toml --by identity --threshold .5",
+        "chiasm split cohort.toml --by combination --columns modality,area,task --hold-out CT,Lung,Cancer",
+    ),
     "evaluate": (
         "chiasm evaluate cohort.toml",
         "chiasm evaluate cohort.toml --recipes late-fusion,lego-fuse:mode=weave --out run",

@@ -24,6 +24,7 @@ class CompositionalSplit:
         test: rows of the combination, positions in the table.
         related: training rows that share one factor or more with it; together they have each of its factors.
         unrelated: as many training rows that share none.
+        free: all rows that may be trained on, those of neither the combination nor a group that is tested.
         dropped: rows left out of training because a row of their group is tested.
         proof: one row a factor: its `value` in the held-out combination; in how many other `combinations` related
             training has it, with how many `related_rows`; `unrelated_rows` with it and rows of the `whole` combination
@@ -34,6 +35,7 @@ class CompositionalSplit:
     test: Rows
     related: Rows
     unrelated: Rows
+    free: Rows
     dropped: int
     proof: pd.DataFrame
 
@@ -52,6 +54,7 @@ def compositional_split(
     size: int | None = None,
     group: str | None = None,
     seed: int = 0,
+    unrelated: bool = True,
 ) -> CompositionalSplit:
     """Hold out one combination of factors, and draw a related and an unrelated training set of equal size.
 
@@ -69,6 +72,7 @@ def compositional_split(
         size: rows of each training set; as many as the smaller one has if not given.
         group: column that says who an item is of; nobody is in training who is tested.
         seed: of the draw.
+        unrelated: also draw a training set that shares no factor; without one all related rows are trained on.
 
     Raises:
         ValueError: a factor that the table lacks, or has empty; a combination that no row has; a factor that no other
@@ -85,44 +89,57 @@ def compositional_split(
     if group is not None:
         free &= ~table[group].isin(table[group][whole]).to_numpy()
     dropped = int((~free & ~whole).sum())
-    related, unrelated = np.flatnonzero(free & shared), np.flatnonzero(free & ~shared)
+    related, strange = np.flatnonzero(free & shared), np.flatnonzero(free & ~shared)
     for k, (factor, value) in enumerate(zip(factors, wanted, strict=True)):
         if not same[related, k].any():
             raise ValueError(
                 f"{factor} '{value}' stands in no row beside those of {shown}, so that no training set can have it: "
                 "hold out another combination"
             )
-    if not len(unrelated):
+    if not unrelated:
+        proof = _proof(words, same, factors, wanted, related, strange[:0])
+        test, rows_free = np.flatnonzero(whole), np.flatnonzero(free)
+        return CompositionalSplit(wanted, test, related, strange[:0], rows_free, dropped, proof)
+    if not len(strange):
         raise ValueError(f"every row shares a factor with {shown}: there is nothing unrelated to compare with")
-    most = min(len(related), len(unrelated))
+    most = min(len(related), len(strange))
     rows = most if size is None else size
     if not len(factors) <= rows <= most:
         raise ValueError(
             f"training sets of {count(rows, 'row')} each were asked, and there are {len(related):,} related and "
-            f"{len(unrelated):,} unrelated ones: ask for {len(factors)} to {most:,}"
+            f"{len(strange):,} unrelated ones: ask for {len(factors)} to {most:,}"
         )
     rng = np.random.default_rng(seed)
     ours = np.sort(related[_each_factor(same[related], rows, rng)])
-    theirs = np.sort(rng.permutation(unrelated)[:rows])
+    theirs = np.sort(rng.permutation(strange)[:rows])
     proof = _proof(words, same, factors, wanted, ours, theirs)
-    return CompositionalSplit(wanted, np.flatnonzero(whole), ours, theirs, dropped, proof)
+    return CompositionalSplit(wanted, np.flatnonzero(whole), ours, theirs, np.flatnonzero(free), dropped, proof)
 
 
 def _require(
     table: pd.DataFrame, held_out: Sequence[str], factors: Sequence[str], group: str | None
 ) -> tuple[str, ...]:
     wanted = tuple(map(str, held_out))
-    if len(factors) < 2 or len(set(factors)) < len(factors):
-        raise ValueError("a combination has two different factors or more")
     if len(wanted) != len(factors):
         raise ValueError(f"{count(len(wanted), 'value')} for {len(factors)} factors: give one for each of {[*factors]}")
+    require_factors(table, factors, group)
+    return wanted
+
+
+def require_factors(table: pd.DataFrame, factors: Sequence[str], group: str | None = None) -> None:
+    """Ask that the table has these columns, two or more, and no empty cell in them.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if len(factors) < 2 or len(set(factors)) < len(factors):
+        raise ValueError("a combination has two different factors or more")
     for column in [*factors, *([] if group is None else [group])]:
         if column not in table.columns:
             raise ValueError(f"the table has no column '{column}'; its columns are {list(map(str, table.columns))}")
         empty = table[column].isna() | (table[column].astype(str).str.strip() == "")
         if empty.any():
             raise ValueError(f"column '{column}' is empty in {count(int(empty.sum()), 'row')}: fill or leave out")
-    return wanted
 
 
 def _each_factor(same: NDArray[np.bool_], rows: int, rng: np.random.Generator) -> Rows:

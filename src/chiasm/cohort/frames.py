@@ -28,6 +28,7 @@ from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.subgroups import given_subgroups, subgroup_of, unfit_edges
+from chiasm.cohort.unused import in_use
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, read_outcome
 from chiasm.targets.cells import same_labels, written
@@ -234,7 +235,7 @@ def cohort_from_frames(
             [as_text(knowledge[0][own]) for own in TRIPLE], knowledge[1], cells, "knowledge", ids
         )
         findings += said
-    return Cohort(
+    whole = Cohort(
         name=name,
         ids=ids,
         file_rows=positions + 2,
@@ -259,6 +260,7 @@ def cohort_from_frames(
         subgroups=tuple(divided),
         options=None if outcome is None else outcome.options,
     )
+    return in_use(whole)
 
 
 def _unfit(modality: str, kind: str, values: Any) -> list[Problem]:

@@ -23,7 +23,6 @@ TOGETHER = 32
 """Sequences that are aligned in one go, as one text, to see that none of them is alike."""
 MOST_BY_CHANCE = 0.05
 """Share of shuffled pairs at the threshold from which groups would say nothing but chance."""
-
 DNA = "ACGTNRYSWKMBDHV"
 _COMPLEMENT = str.maketrans(DNA, "TGCANYRSWMKVHDB")
 

@@ -27,6 +27,7 @@ from chiasm.cohort.seal_file import found_seal, unlike
 from chiasm.cohort.sources import ColumnSource, EventSource, FileSource, Source
 from chiasm.cohort.subgroup_columns import read_subgroups
 from chiasm.cohort.tables import Table
+from chiasm.cohort.unused import in_use
 from chiasm.errors import CohortError, Problem, count, error, first_rows, nearest, warning
 from chiasm.targets import Target, kind_of, read_outcome
 from chiasm.targets.cells import same_labels
@@ -74,7 +75,7 @@ def read_manifest(
             return None, [*problems, *fault.problems]
     reader = _Reader(file, problems, None if whom == "everyone" else seal, whom)
     cohort = reader.read(keys)
-    return (None if cohort is None else replace(cohort, manifest=os.fspath(path))), reader.problems
+    return (None if cohort is None else in_use(replace(cohort, manifest=os.fspath(path)))), reader.problems
 
 
 class _Reader:

@@ -26,10 +26,10 @@ def units_of(cohort: Cohort, by: str | None, group_duplicates: bool) -> Ints | N
         keys.append(sites_of(cohort))
     if group_duplicates:
         keys.append(content_keys(cohort))
-    return _components(keys, len(cohort)) if keys else None
+    return components(keys, len(cohort)) if keys else None
 
 
-def _components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
+def components(keys: Sequence[NDArray[Any]], n: int) -> Ints:
     """(n,) component number: rows that share a key, directly or transitively, get the same; empty keys do not count."""
     parent = list(range(n))
 

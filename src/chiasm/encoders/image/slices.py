@@ -65,7 +65,11 @@ class Slices(ImageEncoderWithin):
     def encode(self, raw: Sequence[Volume]) -> Tokens:
         """Encode volumes to tokens `(n, count, width of the image encoder)`."""
         inner = self._inner
-        parts = [pooled(inner.encode(list(self._images(volume)))) for volume in raw]
+        parts = []
+        for volume in raw:
+            images = list(self._images(volume))
+            own, places = alike(images)  # empty slices, or those that stand for several, go through the network once
+            parts.append(pooled(inner.encode([images[k] for k in own]))[places])
         return in_order(parts, self.width, self.slots)
 
     def inputs(self, raw: Sequence[Volume]) -> Tokens:
@@ -95,6 +99,13 @@ class Slices(ImageEncoderWithin):
                 plane = np.clip(plane, 0, WHITE).astype(np.float32)
             let_go(volume.values)
             yield Image(plane, volume.channels, (spacing[0], spacing[1]))
+
+
+def alike(images: Sequence[Image]) -> tuple[list[int], list[int]]:
+    """Return the first of all images that are alike to the bit, and which of them each image is."""
+    first: dict[bytes, int] = {}
+    places = [first.setdefault(image.values.tobytes(), len(first)) for image in images]
+    return [places.index(k) for k in range(len(first))], places
 
 
 class SliceTrunk(Trunk):
