@@ -54,7 +54,7 @@ def split(
     """
     from chiasm.api import splitting
 
-    named = {
+    named: dict[str, dict[str, Any]] = {
         IDENTITY: {"--modality": modality, "--threshold": threshold, "--folds": folds, "--test": test,
                    "--both-strands": both_strands or None, "--over": None if over == "shorter" else over},
         COMBINATION: {"--columns": columns, "--hold-out": hold_out, "--size": size,
