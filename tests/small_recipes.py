@@ -66,7 +66,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 NEEDS = {"gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}}
 ELSEWHERE = set(NEEDS)
 ON_CAUSES = {"fine-gray"}  # recipes of competing risks alone, which the public check meets in a test of their own
-ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family != "adaptation" and name not in ELSEWHERE | ON_CAUSES]
+ON_TOKENS = [
+    name
+    for name, cls in RECIPES.items()
+    if cls.family not in ("adaptation", "dynamics") and name not in ELSEWHERE | ON_CAUSES
+]
 
 
 def small(name: str, **options: Any) -> Any:

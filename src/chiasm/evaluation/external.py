@@ -33,7 +33,7 @@ FOLD = "external"
 ENDS = tuple(f"_t{place + 1}" for place in range(PLACES))
 OWN, OTHERS = "the validated patients", "other patients"
 """Whose outcomes the null model and the censoring are taken from."""
-AGAINST_TRAINING = frozenset({"r2_null"})
+AGAINST_TRAINING = frozenset({"r2_null", "bits_per_spike"})
 """Metrics that mean nothing without outcomes of training patients."""
 
 

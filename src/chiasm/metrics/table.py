@@ -22,6 +22,7 @@ from chiasm.metrics import multilabel as labels_
 from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
 from chiasm.metrics import response as responses_
+from chiasm.metrics import spikes as spikes_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics import survival_calibration as horizon_
 from chiasm.metrics import time_dependent as dependent_
@@ -224,6 +225,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("two_versus_two", "2V2 accuracy", True, responses_.two_v_two, chance=0.5),
         Metric("r2_explainable", "explained of what can be", True, responses_.explained_of_explainable),
         Metric("r2_null", "R² against the training mean", True, terms_.scaled, responses_.losses),
+        Metric("bits_per_spike", "bits a spike", True, spikes_.bits_per_spike, spikes_.terms),
     ),
     "survival": (
         Metric("harrell_c", "Harrell's C", True, _harrell_c, within=within_.harrell_c, chance=0.5),

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from chiasm.recipes import adaptation, alignment, balance, baselines, fusion, hospitals, missing, tunings
+from chiasm.recipes import adaptation, alignment, balance, baselines, dynamics, fusion, hospitals, missing, tunings
 from chiasm.specs import loaded
 
 ROWS = (
     baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | missing.ROWS | hospitals.ROWS | tunings.ROWS
-    | adaptation.ROWS
+    | adaptation.ROWS | dynamics.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

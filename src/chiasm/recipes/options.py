@@ -266,4 +266,14 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention, share=0.5, "
         "temperature=0.07, tune=False, adapt="
     ),
+    "hmm-glm": (
+        "modality=, connectivity=one-hot, link=softplus, kernels=5, slowest=10.0, states=3, stay=0.98, "
+        "rounds=30, epochs=100, restarts=3"
+    ),
+    "poisson-glm": (
+        "modality=, connectivity=gaussian, link=softplus, kernels=5, slowest=10.0"
+    ),
+    "history-ridge": (
+        "modality=, kernels=5, slowest=10.0"
+    ),
 }
