@@ -57,6 +57,7 @@ FOREIGN = {
     "serving/server.py": {"TCP_USER_TIMEOUT"},  # of some systems alone
     "bench/candidates/callables.py": {"__qualname__", "ndim"},  # a user's callable, NumPy
     "bench/candidates/language.py": {"text_config"},  # transformers
+    "bench/candidates/likelihoods.py": {"layers"},  # transformers
     "bench/fingerprint.py": {"__array__", "__dict__", "__file__", "__wrapped__", "detach"},  # any object, NumPy, torch
 }  # fmt: skip
 

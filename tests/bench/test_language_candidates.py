@@ -80,6 +80,33 @@ def test_scores_are_the_likelihoods_of_a_pass_over_everything(folder: Path) -> N
     assert letter.identity != text.identity and opened(folder).identity == letter.identity
 
 
+@pytest.mark.parametrize("window", [None, 8])
+def test_what_options_share_is_read_once_and_their_likelihoods_stay_the_same(window: int | None) -> None:
+    """Of a model with a whole cache, and of one with a sliding window."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    from chiasm.bench.candidates.likelihoods import log_likelihoods as of_texts
+
+    torch.manual_seed(1)
+    config = MistralConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=64, sliding_window=window,
+    )  # fmt: skip
+    network = MistralForCausalLM(config).eval()
+    read = list[tuple[int, ...]]()
+    network.register_forward_pre_hook(lambda module, given: read.append(tuple(given[0].shape)))
+    stem = torch.randint(0, 50, (20,)).tolist()
+    texts = [[*stem, 1, 2, 3, 4], [*stem, 1, 5], [*stem, 6, 7, 8]]
+    with torch.inference_mode():
+        found = of_texts(network, texts, 20)
+        assert read == [(1, 20), (3, 3)]
+        for text, own in zip(texts, found, strict=True):
+            whole = torch.log_softmax(network(torch.tensor([text]), use_cache=False).logits[0].float(), -1)
+            expected = whole[torch.arange(19, len(text) - 1), torch.tensor(text[20:])]
+            torch.testing.assert_close(own, expected, atol=1e-5, rtol=0)
+
+
 def test_what_it_writes_is_read_and_what_it_lacks_is_refused(folder: Path, tmp_path: Path) -> None:
     (said,) = list(opened(folder, ",score=generate,tokens=4").answer([ITEM]))
     assert said.scores is None and isinstance(said.text, str)

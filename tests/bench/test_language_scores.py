@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,10 @@ class Likes:
     def __init__(self, **config: Any) -> None:
         self.config, self.device, self.read = SimpleNamespace(**config), "cpu", list[int]()
 
-    def __call__(self, tokens: torch.Tensor, use_cache: bool) -> Any:
+    def __call__(self, tokens: torch.Tensor, **given: Any) -> Any:
+        return self.forward(tokens, **given)
+
+    def forward(self, tokens: torch.Tensor, use_cache: bool) -> Any:
         self.read.append(tokens.shape[1])
         logits = torch.zeros(1, tokens.shape[1], 128)
         for k, sign in enumerate(tokens[0].tolist()):
@@ -47,6 +51,13 @@ def test_letters_are_told_apart_where_a_blank_is_a_token_of_its_own() -> None:
     assert read(reply, ITEM.options).position == 1 and len(own.network.read) == 1
     (by_text,) = model("text", max_position_embeddings=512).answer([ITEM])
     assert by_text.scores is not None and by_text.scores[2] > by_text.scores[0]  # an s is expected after an r
+
+
+def test_items_in_the_same_words_are_computed_once() -> None:
+    own = model(max_position_embeddings=512)
+    first, second, other = own.answer([ITEM, replace(ITEM, key="l"), replace(ITEM, question="Who?", key="m")])
+    assert first.scores == second.scores and [first.key, second.key, other.key] == ["k", "l", "m"]
+    assert len(own.network.read) == 2
 
 
 @pytest.mark.parametrize("name", ["max_position_embeddings", "max_seq_len", "none"])

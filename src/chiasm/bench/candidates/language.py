@@ -22,6 +22,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from chiasm.bench.candidates.likelihoods import log_likelihoods, shared
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import CUT, Reply
 from chiasm.bench.shots import Shot
@@ -74,25 +75,31 @@ class LanguageModel:
         return f"{TOLD[self.score]}; the question {chat}{shots}. It reads text alone."
 
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
-        """Answer one item after another."""
+        """Answer one item after another; of items that are put in the same words the first alone is computed."""
         import torch
 
+        heard: dict[tuple[str, tuple[str, ...]], Reply] = {}
         with torch.inference_mode():
             for item in items:
-                before = self.cut
-                try:
-                    if self.score == GENERATE or not item.options:
-                        said = Reply(item.key, self.written(item))
-                    else:
-                        said = Reply(item.key, scores=self.scores(item))
-                except NoRoom:
-                    said = Reply(item.key, failure="silent", note="an option is longer than the model can read")
-                yield replace(said, note=CUT) if self.cut > before else said
+                words = self.prompt(item), item.options
+                if words not in heard:
+                    heard[words] = self.reply(item)
+                yield replace(heard[words], key=item.key)
+
+    def reply(self, item: Asked) -> Reply:
+        """Answer an item, and note where its begin was cut."""
+        before = self.cut
+        try:
+            if self.score == GENERATE or not item.options:
+                said = Reply(item.key, self.written(item))
+            else:
+                said = Reply(item.key, scores=self.scores(item))
+        except NoRoom:
+            said = Reply(item.key, failure="silent", note="an option is longer than the model can read")
+        return replace(said, note=CUT) if self.cut > before else said
 
     def scores(self, item: Asked) -> tuple[float, ...]:
         """Log-likelihood of each option, by its letter, or by its text per token."""
-        import torch
-
         prompt = self.prompt(item)
         names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
         gap = "" if self.chat else " "
@@ -103,23 +110,8 @@ class LanguageModel:
             raise NoRoom
         self.cut += beyond > 0
         wholes, start = [own[beyond:] for own in wholes], start - beyond
-        stem = min(shared(wholes), *(len(own) - 1 for own in wholes))
-        if all(len(own) == stem + 1 for own in wholes):  # they part in their last token: one pass for all
-            rows = [self.likelihoods(wholes[0][:-1], start)] * len(wholes)
-        else:
-            rows = [self.likelihoods(own[:-1], start) for own in wholes]
-        found = []
-        for each, whole in zip(rows, wholes, strict=True):
-            own = each[torch.arange(len(whole) - start), torch.tensor(whole[start:])]
-            found.append(float(own.mean()) * (len(own) if self.score == LETTER else 1))
-        return tuple(found)
-
-    def likelihoods(self, tokens: list[int], start: int) -> Any:
-        """Log-likelihood (T, V) of every token at each place from `start` on, one beyond the end too."""
-        import torch
-
-        begun = torch.tensor([tokens], device=self.network.device)
-        return torch.log_softmax(self.network(begun, use_cache=False).logits[0, start - 1 :].float(), -1).cpu()
+        each = log_likelihoods(self.network, wholes, start)
+        return tuple(float(own.mean()) * (len(own) if self.score == LETTER else 1) for own in each)
 
     def tokens_of(self, text: str) -> list[int]:
         """Tokens of a text from its begin, with the mark of one where the tokenizer sets it."""
@@ -177,11 +169,6 @@ class LanguageModel:
 
 class NoRoom(Exception):
     """An option leaves no room for a token of the question."""
-
-
-def shared(texts: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens texts have in common from their begin."""
-    return next((k for k, own in enumerate(zip(*texts, strict=False)) if len(set(own)) > 1), min(map(len, texts)))
 
 
 def shown(question: str, options: Sequence[str], context: str = "") -> str:
