@@ -25,6 +25,8 @@ ENOUGH = 30
 MARGIN = 0.05
 """Difference below which an image, a question or a text counts as not used."""
 LEVEL = 0.05
+MOSTLY = 0.5
+"""Share of answers that become another option once options move, from which a bias is one of position."""
 UNREAD = 0.05
 TOO_FEW, BELOW, NOTHING, SKIPS, SOMETHING = (
     *("too few to say", "below chance", "knows nothing"),
@@ -55,6 +57,13 @@ class Positions:
         """As JSON holds it."""
         own = asdict(self) | {name: list(asdict(self)[name]) for name in ("names", "answered", "right")}
         return {name: none_for_nan(value) for name, value in own.items()}
+
+    @property
+    def bias(self) -> str:
+        """What a bias is of: where all items share their options only moving these tells an option from its place."""
+        if self.names == tuple(LETTERS[: len(self.names)]) or (self.moved or 0) > MOSTLY:
+            return "of position"
+        return "of position, or for this option" if self.moved is None else "for this option, wherever it stands"
 
     @property
     def biased(self) -> bool:
@@ -197,7 +206,7 @@ def position_told(own: Positions | None) -> str:
     k = own.favourite
     text = (
         f"It answers {own.names[k]} to {own.answered[k]:,} of {own.n:,} items, where it is right for {own.right[k]:,}: "
-        f"a bias of position (p {'< 0.001' if (own.p or 0) < 0.001 else f'= {own.p:.3f}'})."
+        f"a bias {own.bias} (p {'< 0.001' if (own.p or 0) < 0.001 else f'= {own.p:.3f}'})."
     )
     if own.moved is not None:
         text += f" With the options moved on by one place its answer is another one for {own.moved:.0%} of them."
