@@ -1,12 +1,15 @@
-"""A candidate that is a model folder of chiasm, fitted to a target of classes that are the options of the items.
+"""A candidate that is a model folder of chiasm, fitted to classes that are the options, or to a choice among options.
 
 The items become a cohort: modality `question` holds the question, one named `context`, `abstract`, `passage` or
-`note` what it is about. The probability of a class is the score of the option of the same text. Whether a model has
-learned from the very items it is asked cannot be seen from it, and is said.
+`note` what it is about. A model of classes scores an option by the probability of the class of the same text, so that
+its classes must be the options of every item; a model of a choice is given each item's own options, and scores each by
+its probability among them. Whether a model has learned from the very items it is asked cannot be seen from it, and is
+said.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,34 +23,54 @@ from chiasm.bench.reply import Reply
 from chiasm.bench.shots import Shot
 from chiasm.cohort import cohort_from_frames
 from chiasm.encoding.preparing import prepare
+from chiasm.models.same_target import FittedFor
 from chiasm.protocols import Model, modalities_of
 from chiasm.recipes import registry
+from chiasm.targets import Choice, kind_of
+from chiasm.targets.options import MOST_OPTIONS
 
 QUESTION = ("question",)
 CONTEXT = ("context", "abstract", "passage", "note")
+OPTIONS = "options"
 
 
 @dataclass(frozen=True)
 class FittedCandidate:
-    """A fitted model that reads text modalities and predicts classes."""
+    """A fitted model that reads text modalities, and predicts classes or chooses among options."""
 
     model: Model
     name: str
     identity: str
     sees_attachments: bool = False
-    told: str = (
-        "A fitted model of chiasm predicted a class for each item; whether it learned from these very items is not "
-        "known from it: fit it on a training split."
-    )
+
+    @property
+    def told(self) -> str:
+        """How it was asked."""
+        how = "chose among each item's own options" if self.chooses else "predicted a class for each item"
+        return (
+            f"A fitted model of chiasm {how}; whether it learned from these very items is not known from it: fit it "
+            "on a training split."
+        )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether each item's own options are what it chooses among."""
+        return isinstance(self.model, FittedFor) and kind_of(self.model.response.kind).has_options
 
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
         """Predict all items together, and hand out the probabilities in the order of each item's options."""
-        frame = self.predicted(items)
-        known = {folded(column.removeprefix("p_")): column for column in frame.columns if column.startswith("p_")}
+        asked = [item for item in items if can_be_chosen_among(item.options)] if self.chooses else list(items)
+        frame = self.predicted(asked) if asked else pd.DataFrame()
+        classes = {folded(column.removeprefix("p_")): column for column in frame.columns if column.startswith("p_")}
         for item in items:
-            columns = [known[own] for own in map(folded, item.options) if own in known]
+            if self.chooses:
+                columns = [f"p_{place + 1}" for place in range(len(item.options))] if item.key in frame.index else []
+                lacks = "the model chooses among 2 to 26 different options"
+            else:
+                columns = [classes[own] for own in map(folded, item.options) if own in classes]
+                lacks = "the model has no class for an option"
             if not item.options or len(columns) < len(item.options):
-                yield Reply(item.key, failure="crashed", note="the model has no class for an option")
+                yield Reply(item.key, failure="crashed", note=lacks)
                 continue
             row = frame.loc[item.key]
             yield Reply(item.key, scores=tuple(float(row[column]) for column in columns))
@@ -62,10 +85,20 @@ class FittedCandidate:
             frames[name] = pd.DataFrame({name: texts}, index=keys)[there]
             kinds[name] = "text"
         frames = {name: frame for name, frame in frames.items() if len(frame)}
+        patients, target = pd.DataFrame(index=keys), None
+        if self.chooses:
+            patients[OPTIONS] = [json.dumps(item.options) for item in items]
+            target = Choice(options=OPTIONS)
         cohort = cohort_from_frames(
-            pd.DataFrame(index=keys), frames, kinds={name: kinds[name] for name in frames}, name="items"
+            patients, frames, target=target, kinds={name: kinds[name] for name in frames}, name="items"
         )
         return self.model.predict(prepare(cohort, model=self.model).cohort)
+
+
+def can_be_chosen_among(options: Sequence[str]) -> bool:
+    """Whether options are what a choice is made among: 2 to 26, none of them empty or there twice."""
+    plain = {option.strip() for option in options}
+    return 2 <= len(options) == len(plain) <= MOST_OPTIONS and "" not in plain
 
 
 def open_fitted(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0) -> FittedCandidate:
