@@ -101,6 +101,14 @@ def test_the_page_says_what_was_asked_and_where_the_answers_stood(trial: chiasm.
     assert "probability of the chosen option" in page
 
 
+def test_the_card_of_a_model_takes_the_trial_of_its_cohort(trial: chiasm.Trial, tmp_path: Path) -> None:
+    model = chiasm.fit(planted(), "single:question", seed=0)
+    text = chiasm.write_card(model, tmp_path / "card.md", trial=trial).read_text(encoding="utf-8")
+    assert "accuracy" in text and "options" in text
+    with pytest.raises(chiasm.TrialError, match="the outcome"):
+        chiasm.write_card(chiasm.fit(planted(right="place"), "single:question", seed=0), tmp_path / "c.md", trial=trial)
+
+
 def test_permuting_options_permutes_probabilities(model: chiasm.fitting.model.FittedModel) -> None:
     one, other = planted(), planted(order=7)
     assert one.options is not None and other.options is not None

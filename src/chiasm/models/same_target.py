@@ -11,7 +11,7 @@ from chiasm.fitting.lent import in_order
 from chiasm.heads.response import Response
 
 SHOWN = 8  # classes that a refusal names
-NO_COLUMN = ("kind", "unit", "main", "censored")  # of what a model stores of its target
+NO_COLUMN = ("kind", "unit", "main", "censored", "answers_by")  # of what a model stores of its target
 SIGN = 3  # letters of a unit that is a sign and not a word
 
 
@@ -136,7 +136,7 @@ def target_notes(model: object, cohort: Cohort) -> list[str]:
     if target is None or not isinstance(model, FittedFor):
         return []
     stored, notes = model.target, []
-    named = [str(value) for key, value in stored.items() if key not in NO_COLUMN]
+    named = stored_columns(stored)
     if named and sorted(named) != sorted(target.columns) and not target.has_labels:
         ours, theirs = ", ".join(map(repr, named)), ", ".join(map(repr, target.columns))
         notes.append(
@@ -147,6 +147,12 @@ def target_notes(model: object, cohort: Cohort) -> list[str]:
         whose, unit = ("cohort", ours) if ours else ("model", theirs)
         notes.append(f"The target of the {whose} names no unit, and is taken to be in '{unit}'.")
     return [*notes, *cause_notes(model.response.classes, target, cohort.outcome)]
+
+
+def stored_columns(stored: Mapping[str, Any]) -> list[str]:
+    """Columns of a target as a model keeps it, of which a key names one or several."""
+    values = [value for key, value in stored.items() if key not in NO_COLUMN]
+    return [str(one) for value in values for one in ([value] if isinstance(value, str) else value)]
 
 
 def cause_notes(names: Sequence[str], target: Target, outcome: Outcome | None) -> list[str]:

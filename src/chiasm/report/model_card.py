@@ -13,6 +13,7 @@ from chiasm.fitting.card import Described, card_of
 from chiasm.fitting.model import FittedModel
 from chiasm.metrics.scores import PRIMARY
 from chiasm.metrics.table import CALIBRATION, HORIZONS, PERFORMANCE
+from chiasm.models.same_target import stored_columns
 from chiasm.report.cohort import tested_told
 from chiasm.report.markdown import escaped, table
 from chiasm.report.measures import of_table, text_of
@@ -20,6 +21,7 @@ from chiasm.report.patients import characteristics_table, characteristics_told
 from chiasm.report.subgroups import subgroups_part
 from chiasm.report.tables import MASKED
 from chiasm.report.wording import better, count, interval, listing, metric_of, number
+from chiasm.targets import kind_of
 
 OF_THE_RECIPE = (
     "These are scores of the recipe on patients whom its models of each fold had not seen, not of this one model, "
@@ -58,8 +60,11 @@ def require_same(model: Described, trial: Trial) -> None:
     target = trial.document["cohort"]["target"]
     if model.target.get("kind") != target["kind"]:
         raise TrialError(f"the model predicts a target of kind {model.target.get('kind')}, the trial {target['kind']}")
-    columns = [str(one) for key, value in model.target.items() if key not in ("kind", "unit") for one in flat(value)]
-    classes = sorted(map(str, model.response.classes)) if isinstance(model, FittedModel) else []
+    columns = stored_columns(model.target)
+    named = (
+        isinstance(model, FittedModel) and not kind_of(model.response.kind).has_options
+    )  # places are of each patient
+    classes = sorted(map(str, model.response.classes)) if named else []
     ours_unit, unit = ([str(own)] if own else [] for own in (model.target.get("unit"), target.get("unit")))
     compared = [
         ("the outcome", sorted(columns), sorted(map(str, target["columns"]))),
@@ -76,11 +81,6 @@ def require_same(model: Described, trial: Trial) -> None:
         raise TrialError(
             f"the model reads '{unknown[0]}', which is no modality of the trial: give the trial of its cohort"
         )
-
-
-def flat(value: Any) -> list[Any]:
-    """List the columns of a stored target, of which a key names one or several."""
-    return [value] if isinstance(value, str) else list(value)
 
 
 def trial_told(trial: Trial, recipe: str) -> list[str]:
