@@ -60,11 +60,25 @@ def test_a_model_is_scored_on_patients_who_have_fewer_options_or_more() -> None:
         np.testing.assert_allclose(scored["accuracy"], (p["choice"] - 1 == own.outcome.value).mean())
 
 
+def test_sets_hold_numbers_of_options_that_a_patient_has_whatever_their_number_at_the_calibration() -> None:
+    cohort, held, new = made(), made(1, 160), made(2)
+    held = held.subset(held.rows_of("m1"))  # who lacks it is left out, with a warning
+    assert held.options is not None and new.options is not None
+    model = chiasm.fit(cohort, "single:m1", seed=0)
+    two = held.subset(held.options.sizes == 2)
+    for calibration in (held, two):
+        sure = chiasm.conformal(model, calibration, coverage=0.9, within=("everyone",))
+        told = sure.predict(new.with_target(None, None)).loc[list(new.ids)]
+        for row, size in zip(told.itertuples(), new.options.sizes, strict=True):
+            own = [int(number) for number in row.set.split(", ")]
+            assert row.choice in own and own == sorted(own) and 1 <= own[0] <= own[-1] <= size
+        lone = told["set"].str.len() == 1
+        assert 0 < lone.sum() < len(told), "some are sure and some are not"
+
+
 def test_what_is_not_made_for_options_says_so() -> None:
     cohort, elsewhere = made(), made(1)
     model = chiasm.fit(cohort, "single:m1", seed=0)
-    with pytest.raises(chiasm.Unsupported, match="not of a choice among options"):
-        chiasm.conformal(model, elsewhere)
     with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):
         chiasm.update(model, elsewhere)
     with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):

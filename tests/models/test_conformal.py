@@ -41,6 +41,13 @@ def drawn(kind: str, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Ou
         event, censored = rng.exponential(1 / (rate * harder)), rng.exponential(12, n)
         time, died = np.minimum(event, censored), event <= censored
         return frame, Outcome(time, died, np.ones(n, bool)), group
+    if kind == "choice":
+        there = np.arange(4) < rng.integers(2, 5, n)[:, None]
+        z = np.where(there, 3 * rng.normal(size=(n, 4)), -np.inf)
+        sure, true = (np.exp(own) / np.exp(own).sum(axis=1, keepdims=True) for own in (z, z / harder[:, None]))
+        place = (rng.uniform(size=n)[:, None] > true.cumsum(axis=1)).sum(axis=1)
+        frame = pd.DataFrame(sure, columns=[f"p_{k + 1}" for k in range(4)])
+        return frame.assign(choice=sure.argmax(axis=1) + 1), Outcome(place.astype(float), None, np.ones(n, bool)), group
     p = 1 / (1 + np.exp(-3 * s / harder))
     y = (rng.uniform(size=n) < p).astype(float)
     sure = 1 / (1 + np.exp(-3 * s))
@@ -50,7 +57,11 @@ def drawn(kind: str, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Ou
     return frame, Outcome(np.c_[1 - y, y], None, np.ones(n, bool)), group
 
 
-NAMES = {"classification": ("no", "yes"), "multilabel": ("no", "yes")}
+NAMES = {
+    "classification": ("no", "yes"),
+    "multilabel": ("no", "yes"),
+    "choice": tuple(str(place + 1) for place in range(26)),
+}
 
 
 def covered(kind: str, told: pd.DataFrame, outcome: Outcome, true_time: np.ndarray | None) -> np.ndarray:
@@ -65,7 +76,7 @@ def covered(kind: str, told: pd.DataFrame, outcome: Outcome, true_time: np.ndarr
     return np.array([NAMES[kind][int(y)] in own.split(", ") for y, own in zip(outcome.value, told["set"], strict=True)])
 
 
-@pytest.mark.parametrize("kind", ["classification", "survival", *at_night("multilabel", "regression")])
+@pytest.mark.parametrize("kind", ["classification", "choice", "survival", *at_night("multilabel", "regression")])
 def test_each_group_is_covered_and_the_mean_alone_would_not_do(kind: str) -> None:
     """Over draws of all patients, within three standard errors; one threshold for everybody fails some."""
     rng, found = np.random.default_rng(3), []

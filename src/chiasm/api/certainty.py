@@ -82,9 +82,9 @@ class Conformal:
     def predict(self, cohort: Given, *, strict: bool = True) -> pd.DataFrame:
         """Predict as the model does, and add what holds the stated share of outcomes in each group.
 
-        Classes: `set`, the classes in it with commas between. Labels: `set_<label>`, which is "with", "without" or
-        "either". Numbers: `low` and `high`. Times: `at_least`, the time that the event comes after. In the column
-        `note` stands why a patient has none.
+        Classes: `set`, the classes in it with commas between; of a choice the numbers from 1 of the patient's own
+        options. Labels: `set_<label>`, which is "with", "without" or "either". Numbers: `low` and `high`. Times:
+        `at_least`, the time that the event comes after. In the column `note` stands why a patient has none.
 
         Raises:
             LeakageError: calibration patients are among these, with the same identifier and the same content. One who
@@ -151,8 +151,9 @@ def conformal(
     Of n + 1 exchangeable patients the threshold of n covers the last with a probability of `coverage` or more, within
     each group; see `chiasm.metrics.conformal` for the scores. New patients have to be like the calibration patients of
     their groups; for times of an event, censoring has to be independent of the time and of what is predicted from. The
-    share is one on average over calibrations; `Conformal.table` says what a poor draw of this size would cover. Classes
-    are covered together: a rare one may hardly be. Of patients who are kept together by `group` one is drawn.
+    share is one on average over calibrations; `Conformal.table` says what a poor draw of this size would cover.
+    Classes, and the options of a choice, are covered together: a rare one may hardly be. Of patients who are kept
+    together by `group` one is drawn.
 
     The model's own patients are known again as by `validate`, by the scaling of its tables: a part of its cohort is
     not, and it is the caller's to keep them out.
@@ -177,11 +178,6 @@ def conformal(
         raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
     if kind_of(fitted.response.kind).has_channels:
         raise Unsupported("sets and intervals are made of classes, labels, numbers and times, not of a response")
-    if kind_of(fitted.response.kind).has_options:
-        raise Unsupported(
-            "sets are made of classes that all patients share, not of a choice among options of each patient's own: "
-            "read the probabilities of the options"
-        )
     opened = as_cohort(cohort)
     groupings = chosen_groupings(opened, within)
     opened = as_at_the_fit(fitted, opened)
@@ -194,7 +190,7 @@ def conformal(
     predicted = predicted.loc[list(used.ids)]
     kind, names = fitted.response.kind, fitted.response.classes
     assert used.outcome is not None and used.target is not None
-    if used.target.names != tuple(names):
+    if not used.target.has_options and used.target.names != tuple(names):  # places are of each patient's own options
         raise Unsupported(f"name the classes or labels in the order of the model: {', '.join(names)}")
     membership = membership_of(predicted, used.subgroups, groupings)
     found = calibrated(kind, names, predicted, used.outcome, membership, coverage, used.group)

@@ -237,9 +237,9 @@ def group_of(
             return Group(by, level, n, events, (np.nan,), why=f"fewer than {LEAST_EVENTS} events{when}")
         found = survival_threshold(survival, times, outcome.value, event, coverage, end)
         return Group(by, level, n, events, (found,), end, why=CENSORED if np.isnan(found) else "")
-    said = frame[own.answers(names)].to_numpy(np.float64)
-    codes = outcome.value.astype(np.intp) if own.has_classes else np.zeros(0, dtype=np.intp)
-    score = class_scores(said, codes) if own.has_classes else np.abs(outcome.value - said[:, 0])
+    said = told_of(own, names, frame)
+    picks = own.has_classes or own.has_options
+    score = class_scores(said, outcome.value.astype(np.intp)) if picks else np.abs(outcome.value - said[:, 0])
     return Group(by, level, n, events, (threshold(score, coverage),), low=low_coverage(n, coverage))
 
 
@@ -250,7 +250,7 @@ def in_a_set(name: str) -> str:
 
 
 def answers(known: Thresholds, frame: pd.DataFrame, most: Floats, end: Floats) -> dict[str, NDArray[np.generic]]:
-    """The columns that are added: `set`, `set_<label>`, `low` and `high`, or `at_least`.
+    """The columns that are added: `set` of classes or options, `set_<label>`, `low` and `high`, or `at_least`.
 
     Args:
         most: (B, 1) thresholds of each patient, or (B, K) of each label; NaN for none.
@@ -268,12 +268,25 @@ def answers(known: Thresholds, frame: pd.DataFrame, most: Floats, end: Floats) -
     if own.has_times:
         survival, times = survival_of(own, frame)
         return {"at_least": np.minimum(time_at(survival, times, most[:, 0]), end)}
-    said = frame[own.answers(known.names)].to_numpy(np.float64)
+    said = told_of(own, known.names, frame)
+    if own.has_options:
+        inside = class_sets(said, most[:, 0]) & (said > 0)  # what a patient has no option for is 0
+        numbers = np.arange(1, said.shape[1] + 1).astype(str)
+        return {"set": np.array([BETWEEN.join(numbers[row]) for row in inside], dtype=object)}
     if own.has_classes:
         inside = class_sets(said, most[:, 0])
         quoted = np.array([in_a_set(name) for name in known.names], dtype=object)
         return {"set": np.array([BETWEEN.join(quoted[row]) for row in inside], dtype=object)}
     return {"low": said[:, 0] - most[:, 0], "high": said[:, 0] + most[:, 0]}
+
+
+def told_of(own: type[Target], names: Sequence[str], frame: pd.DataFrame) -> Floats:
+    """What a model predicts of each patient (n, K): probabilities of classes or of his own options, or a number.
+
+    Of options there are as many columns as the patient with the most of them has.
+    """
+    columns = own.answers(names)
+    return frame[[name for name in columns if name in frame] if own.has_options else columns].to_numpy(np.float64)
 
 
 def survival_of(own: type[Target], frame: pd.DataFrame) -> tuple[Floats, Floats]:
