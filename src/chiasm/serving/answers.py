@@ -23,6 +23,7 @@ from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
 from chiasm.serving.settings import REFUSE
 from chiasm.targets import kind_of
+from chiasm.targets.options import MOST_OPTIONS
 
 Answer = dict[str, Any] | tuple[Fault, ...]
 
@@ -104,6 +105,9 @@ def _told(loaded: Loaded, predicted: pd.DataFrame, patients: Sequence[Patient]) 
     unseen = unseen_rows(loaded.model, predicted)
     told = kind_of(loaded.model.response.kind).packed(predicted.drop(columns="pattern"))
     rows = plain(told)
+    if loaded.chooses:  # of the request's most options each patient has his own, whoever is predicted beside him
+        none = [{f"p_{place + 1}" for place in range(len(one.options), MOST_OPTIONS)} for one in patients]
+        rows = [{name: own[name] for name in own if name not in less} for own, less in zip(rows, none, strict=True)]
     sets = _sets(loaded.thresholds, predicted)
     found = []
     for k, (pattern, patient) in enumerate(zip(predicted["pattern"].tolist(), patients, strict=True)):

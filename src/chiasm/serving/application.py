@@ -232,7 +232,7 @@ async def _patients(
     try:
         document = await document_of(sent.document)
         names = frozenset(part.source for part in sent.files)
-        patients = patients_of(document, loaded.reads, service.limits, loaded.policy, names)
+        patients = patients_of(document, loaded.reads, service.limits, loaded.policy, names, chooses=loaded.chooses)
         if len(patients) > most:
             raise refused(422, "too-many-patients", f"{most} patients are answered at most: send several", "patients")
         asked.patients = len(patients)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from chiasm.errors import Problem
 from chiasm.fitting.model import FittedModel
 from chiasm.serving.columns import Cells
 from chiasm.serving.faults import Fault
-from chiasm.serving.patients import Patient, Upload
+from chiasm.serving.patients import OPTIONS, Patient, Upload
 from chiasm.serving.reads import Reads, ReadsColumns
 from chiasm.store.token_store import TokenStore
+from chiasm.targets import Choice
 
 THERE = "there"
 """The only column of a table of which a model reads nothing but that a patient has it."""
@@ -40,10 +42,12 @@ def cohort_of(patients: Sequence[Patient], reads: Mapping[str, Reads], sources: 
             blocks[name] = _block(given, index, own, sources)
     words = {name: tuple(own.levels) for name, own in reads.items() if name in blocks and isinstance(own, ReadsColumns)}
     kinds = {name: reads[name].kind for name in blocks}
-    index = pd.Index(ids, dtype=object)
-    return cohort_from_frames(
-        pd.DataFrame(index=index), blocks, kinds=kinds, categories={k: v for k, v in words.items() if v}, name="served"
-    )
+    people, target = pd.DataFrame(index=pd.Index(ids, dtype=object)), None
+    if any(patient.options for patient in patients):
+        people[OPTIONS] = [json.dumps(patient.options) for patient in patients]
+        target = Choice(options=OPTIONS)
+    levels = {k: v for k, v in words.items() if v}
+    return cohort_from_frames(people, blocks, target, kinds=kinds, categories=levels, name="served")
 
 
 def _block(given: list[Any], index: pd.Index, own: Reads, sources: Mapping[str, Path]) -> Any:

@@ -45,6 +45,9 @@ def require_explains(loaded: Loaded) -> None:
     Raises:
         Refused: 422, too many modalities, or the model keeps nothing to compare a patient with.
     """
+    if loaded.chooses:
+        what = "a choice is among options of each patient's own, which no other patient has: nothing stands beside them"
+        raise refused(422, "not-explained", what)
     if len(loaded.reads) > MOST_MODALITIES:
         what = f"{len(loaded.reads)} modalities have too many subsets: at most {MOST_MODALITIES} can be explained"
         raise refused(422, "not-explained", what)

@@ -20,9 +20,11 @@ from chiasm.fitting.expected import expected_of
 from chiasm.fitting.model import FittedModel
 from chiasm.models.conformal import Thresholds
 from chiasm.protocols import Model
+from chiasm.serving.patients import OPTIONS
 from chiasm.serving.reads import Reads, ReadsColumns, reads_of
 from chiasm.serving.schema import schema_of
 from chiasm.serving.settings import Limits, Policy
+from chiasm.targets import Choice, kind_of
 
 Load = Callable[[Path], Model]
 Calibrate = Callable[[Model], Thresholds | None]
@@ -55,6 +57,11 @@ class Loaded:
     def encodes(self) -> bool:
         """True if anything has to be read or encoded before the model predicts."""
         return bool(self.model.encodings) or any(not isinstance(own, ReadsColumns) for own in self.reads.values())
+
+    @property
+    def chooses(self) -> bool:
+        """True where each patient of a request has options of his own, among which the model chooses."""
+        return kind_of(self.model.response.kind).has_options
 
     @cached_property
     def schema(self) -> bytes:
@@ -92,6 +99,11 @@ def open_model(
     loaded = Loaded(
         name, version or digest[:12], digest, model, reads_of(model), policy, limits, thresholds, notes, stamp
     )
+    if loaded.chooses and OPTIONS in loaded.reads:
+        raise Unsupported(
+            f"'{path.name}' reads a modality '{OPTIONS}', which is where a patient's own options stand in a request: "
+            "name the modality otherwise, and fit again"
+        )
     require_predicts(loaded)
     return loaded
 
@@ -126,8 +138,10 @@ def require_predicts(loaded: Loaded) -> None:
     if not blocks:
         return
     words = {name: tuple(own.levels) for name, own in loaded.reads.items() if name in blocks and own.levels}  # type: ignore[union-attr]
+    people = pd.DataFrame({OPTIONS: ['["-", "--"]']} if loaded.chooses else None, index=["0"])
+    target = Choice(options=OPTIONS) if loaded.chooses else None
     cohort = cohort_from_frames(
-        pd.DataFrame(index=["0"]), blocks, kinds={name: loaded.reads[name].kind for name in blocks},
+        people, blocks, target, kinds={name: loaded.reads[name].kind for name in blocks},
         categories={name: own for name, own in words.items() if own},
     )  # fmt: skip
     try:

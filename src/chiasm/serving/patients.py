@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from chiasm.serving.columns import cells_of
 from chiasm.serving.faults import Fault, Refused, refused
 from chiasm.serving.reads import Reads, ReadsColumns, ReadsItem
 from chiasm.serving.settings import Limits, Policy
+from chiasm.targets.options import MOST_OPTIONS
 
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a sign, which no text holds
 LARGEST = sys.float_info.max
 RECORD = {"hours", "code", "numeric_value"}
 KNOWN = ("patients",)
+OPTIONS = "options"
+"""Where a patient's own options stand, beside the modalities, for a model that chooses among them."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,21 +40,31 @@ class Patient:
     Args:
         given: modality to `Cells`, a text, records, an array of tokens, or an `Upload`.
         notes: what is unfamiliar of him, in sentences that name columns.
+        lacking: of each table the columns without a value.
+        options: his own, for a model that chooses among them; else none.
     """
 
     given: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     lacking: Mapping[str, list[str]] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
 def patients_of(
-    document: Any, reads: Mapping[str, Reads], limits: Limits, policy: Policy, uploads: frozenset[str] = frozenset()
+    document: Any,
+    reads: Mapping[str, Reads],
+    limits: Limits,
+    policy: Policy,
+    uploads: frozenset[str] = frozenset(),
+    *,
+    chooses: bool = False,
 ) -> list[Patient]:
     """Read the patients of a request.
 
     Args:
         document: the parsed JSON.
         uploads: names of the parts that came with it.
+        chooses: each patient has options of his own, among which the model chooses.
 
     Raises:
         Refused: 422, with every fault that was found.
@@ -67,7 +80,13 @@ def patients_of(
         what = f"a request holds {limits.patients:,} patients at most, and this one {len(given):,}: send several"
         raise refused(422, "too-many-patients", what, "patients")
     faults: list[Fault] = []
-    found = [_patient(own, f"patients[{row}]", reads, policy, uploads, faults) for row, own in enumerate(given)]
+    found = []
+    for row, own in enumerate(given):
+        place, rest, options = f"patients[{row}]", own, tuple[str, ...]()
+        if chooses and isinstance(own, dict):
+            rest = {name: value for name, value in own.items() if name != OPTIONS}
+            options = _options(own.get(OPTIONS), f"{place}.{OPTIONS}", faults)
+        found.append(replace(_patient(rest, place, reads, policy, uploads, faults), options=options))
     if faults:
         raise Refused(422, faults)
     return found
@@ -99,6 +118,19 @@ def _patient(
         elif (item := _item(value, own, f"{place}.{name}", uploads, faults)) is not None:
             there[name] = item
     return Patient(there, tuple(notes), lacking)
+
+
+def _options(given: Any, place: str, faults: list[Fault]) -> tuple[str, ...]:
+    """Return a patient's options; none with a fault where they cannot be chosen among."""
+    if not isinstance(given, list) or not 2 <= len(given) <= MOST_OPTIONS:
+        what = f"the model chooses among a patient's own options: give a list of 2 to {MOST_OPTIONS} texts"
+        faults.append(Fault(place, "no-options", what))
+        return ()
+    plain = [own.strip() for own in given if isinstance(own, str) and not SURROGATE.search(own)]
+    if len(plain) < len(given) or "" in plain or len(set(plain)) < len(plain):
+        faults.append(Fault(place, "not-options", "each option is a text of its own: none is empty or stands twice"))
+        return ()
+    return tuple(plain)
 
 
 def _unknown(name: str, known: Any) -> str:

@@ -9,8 +9,11 @@ import numpy as np
 
 from chiasm.cohort.kinds import CELL, EVENTS
 from chiasm.fitting.model import FittedModel
+from chiasm.serving.patients import OPTIONS
 from chiasm.serving.reads import Reads, ReadsColumns, ReadsItem
 from chiasm.serving.settings import REFUSE, Limits, Policy
+from chiasm.targets import kind_of
+from chiasm.targets.options import MOST_OPTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UPLOAD = {
@@ -20,6 +23,15 @@ UPLOAD = {
     "additionalProperties": False,
 }
 BAG = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "minItems": 1}
+CHOSEN_AMONG = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "minItems": 2,
+    "maxItems": MOST_OPTIONS,
+    "uniqueItems": True,
+    "description": "the patient's own options, in the order of the answer's p_1, p_2, ...",
+    "x-kind": "options",
+}
 RECORDS = {
     "type": "array",
     "items": {
@@ -40,11 +52,16 @@ def schema_of(model: FittedModel, reads: Mapping[str, Reads], policy: Policy, li
 
     A cell that is null is a missing value, a modality that is left out or null is absent.
     """
+    chooses = kind_of(model.response.kind).has_options
     patient = {
         "type": "object",
-        "properties": {name: _of(own, policy) for name, own in reads.items()},
+        "properties": {
+            **({OPTIONS: CHOSEN_AMONG} if chooses else {}),
+            **{name: _of(own, policy) for name, own in reads.items()},
+        },
         "additionalProperties": False,
-        **({} if model.has_prior else {"minProperties": 1}),
+        **({} if model.has_prior else {"minProperties": 1 + chooses}),
+        **({"required": [OPTIONS]} if chooses else {}),
     }
     return {
         "$schema": DIALECT,

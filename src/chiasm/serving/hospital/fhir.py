@@ -88,7 +88,9 @@ async def answer_one(
     require_known(asked)
     files = sources or {}
     document = {"patients": [asked.patient]}
-    patients = patients_of(document, loaded.reads, service.limits, loaded.policy, frozenset(files))
+    patients = patients_of(
+        document, loaded.reads, service.limits, loaded.policy, frozenset(files), chooses=loaded.chooses
+    )
     asking.patients = 1
     (answer,) = await answered(service, loaded, patients, files, asking)
     return answer_of(asked, answer, model_facts(loaded), loaded.model.target)

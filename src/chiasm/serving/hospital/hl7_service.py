@@ -200,7 +200,9 @@ class Answering:
         taken.facts |= {"model": loaded.name, "version": loaded.version, "sha256": loaded.digest}
         asked = asked_of_message(message, mapping, now, self._own.place.zone)
         require_known(asked)
-        patients = patients_of({"patients": [asked.patient]}, loaded.reads, service.limits, loaded.policy)
+        patients = patients_of(
+            {"patients": [asked.patient]}, loaded.reads, service.limits, loaded.policy, chooses=loaded.chooses
+        )
         taken.facts["patients"] = 1
         (found,) = await service.worker.predict(loaded, patients, {})
         if not isinstance(found, dict):

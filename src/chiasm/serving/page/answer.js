@@ -35,8 +35,8 @@ function predictionOf(prediction) {
   const rest = entries.filter(([name]) => !name.startsWith("p_") && !name.startsWith("survival_"));
   const told = [];
   if (classes.length) {
-    const rows = classes.map(([name, value]) => row(made("th", { scope: "row" }, name.slice(2)), made("td", { class: "number" }, value === null ? "-" : percent(value)), made("td", {}, bar(value ?? 0))));
-    told.push(table("classes", ["class", "probability", ""], rows));
+    const rows = classes.map(([name, value]) => row(made("th", { scope: "row" }, optionOf(name.slice(2))), made("td", { class: "number" }, value === null ? "-" : percent(value)), made("td", {}, bar(value ?? 0))));
+    told.push(table("classes", [known.options ? "option" : "class", "probability", ""], rows));
   }
   if (curve.length) {
     const unit = known.model.target.unit ?? "";
@@ -45,11 +45,14 @@ function predictionOf(prediction) {
     told.push(table("curve", ["without the event until", "probability"], rows));
   }
   if (rest.length) {
-    const rows = rest.map(([name, value]) => row(made("th", { scope: "row" }, name), made("td", { class: "number" }, shown(value))));
+    const rows = rest.map(([name, value]) => row(made("th", { scope: "row" }, name), made("td", { class: "number" }, name === "choice" ? optionOf(value) : shown(value))));
     told.push(table("numbers", ["output", "value"], rows));
   }
   return told;
 }
+
+// An option by its number and its text, a class by its name.
+const optionOf = (name) => (known.options ? `${name}. ${known.options[Number(name) - 1]}` : name);
 
 function drawn(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

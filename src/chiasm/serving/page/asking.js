@@ -2,7 +2,7 @@
 "use strict";
 
 const SECONDS = 90;
-const known = { token: "", schema: null, model: null, files: new Map(), turn: 0, stop: null };
+const known = { token: "", schema: null, model: null, options: null, files: new Map(), turn: 0, stop: null };
 const at = (id) => document.getElementById(id);
 
 function made(tag, attributes = {}, ...children) {

@@ -118,6 +118,10 @@ const READ = {
   presence: (modality) => (at(placed(modality)).checked ? {} : null),
   fields: cellsOf,
   wide: wideOf,
+  options: (modality) => {
+    const lines = at(placed(modality)).value.split(/\r\n|\r|\n/).map((own) => own.trim()).filter(Boolean);
+    return lines.length ? lines : null;
+  },
   text: (modality) => (at(placed(modality)).value.trim() ? at(placed(modality)).value : null),
   records: recordsOf,
   files: (modality) => (known.files.has(modality) ? { upload: modality } : null),

@@ -9,6 +9,7 @@ const columnsOf = (modality) => Object.keys(known.schema.properties.patients.ite
 
 // How a modality is entered: a key of both tables, of what is shown (SHOWN) and of what is read from it (READ).
 function wayOf(modality, schema) {
+  if (schema["x-kind"] === "options") return "options";
   if (schema.properties) return !columnsOf(modality).length ? "presence" : columnsOf(modality).length <= WIDE ? "fields" : "wide";
   if ([schema.type].flat().includes("string")) return "text";
   return schema["x-kind"] === "events" ? "records" : "files";
@@ -19,6 +20,7 @@ const SHOWN = {
   fields: (modality, schema) => made("div", { class: "fields" },
     ...Object.entries(schema.properties).map(([column, own]) => field(modality, column, own))),
   wide,
+  options: (modality, schema) => written(modality, schema, `An option a line, ${schema.minItems} to ${schema.maxItems}: the model chooses among them.`),
   text: (modality, schema) => written(modality, schema, "The text, as it was written."),
   records: (modality, schema) => written(modality, schema, "A line for each record: hours, code, value (or nothing)."),
   files: upload,
