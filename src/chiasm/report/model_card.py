@@ -61,10 +61,9 @@ def require_same(model: Described, trial: Trial) -> None:
     if model.target.get("kind") != target["kind"]:
         raise TrialError(f"the model predicts a target of kind {model.target.get('kind')}, the trial {target['kind']}")
     columns = stored_columns(model.target)
-    named = (
-        isinstance(model, FittedModel) and not kind_of(model.response.kind).has_options
-    )  # places are of each patient
-    classes = sorted(map(str, model.response.classes)) if named else []
+    classes = list[str]()
+    if isinstance(model, FittedModel) and not kind_of(model.response.kind).has_options:
+        classes = sorted(map(str, model.response.classes))
     ours_unit, unit = ([str(own)] if own else [] for own in (model.target.get("unit"), target.get("unit")))
     compared = [
         ("the outcome", sorted(columns), sorted(map(str, target["columns"]))),
