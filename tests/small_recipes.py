@@ -49,6 +49,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "cmta": [{}, {"modality": "m3"}],
     "ssma": [{}, {"schedule": "joint", "modality": "m2"}],
     "uni-perceiver": [{}, {"classes": "free", "modality": "m1"}],
+    "mammal": [{"depth": 1}, {"depth": 1, "modality": "m3"}],
     "bm-mae": [{}, {"modality": "m3"}],
     "urfound": [{"text": "m1"}, {"modality": "m3"}],
     "irregular-ehr": [{}, {"modality": "m2"}],

@@ -1,4 +1,4 @@
-"""`uni-perceiver` and `bm-mae`: the laws of a recipe, their options, and imputation that beats the mean."""
+"""`uni-perceiver`, `bm-mae` and `mammal`: the laws of a recipe, their options, and imputation that beats the mean."""
 
 from __future__ import annotations
 
@@ -87,3 +87,7 @@ def test_invalid_options_are_refused() -> None:
     for wrong in ({"classes": "none"}, {"heads": 5}):
         with pytest.raises(ValueError, match=r"is not known|no multiple"):
             UniPerceiverRecipe(**wrong)  # type: ignore[arg-type]
+
+
+def test_mammal_passes_the_public_check() -> None:
+    check_recipe(small("mammal", depth=1), kinds=("classification",), n=56)

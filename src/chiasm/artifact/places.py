@@ -93,6 +93,7 @@ PLACES = {
     "lego-merge": "chiasm.recipes.fusion.lego_merge",
     "lego-sizes": "chiasm.recipes.fusion.lego_blocks",
     "linear": "chiasm.linear.linear",
+    "mammal": "chiasm.recipes.fusion.mammal",
     "mirror": "chiasm.recipes.alignment.mirror",
     "modality-summary": "chiasm.fitting.reference",
     "model": "chiasm.fitting.model",

@@ -79,6 +79,10 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, classes=trunk"
     ),
+    "mammal": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4"
+    ),
     "bm-mae": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, depth=2, heads=4, decoder_depth=1, "

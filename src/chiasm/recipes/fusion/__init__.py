@@ -70,6 +70,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "mammal", "fusion.mammal:MammalRecipe", "fusion",
+        "two modalities or more",
+        Citation(
+            "MAMMAL - Molecular Aligned Multi-Modal Architecture and Language",
+            "arXiv", 2024, "https://arxiv.org/abs/2410.22367",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "bm-mae", "fusion.bm_mae:BmMaeRecipe", "fusion",
         "two modalities or more",
         Citation(
