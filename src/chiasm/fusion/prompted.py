@@ -106,7 +106,7 @@ def packed_left(hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     moved = hidden.new_zeros(hidden.shape[0], longest + 1, hidden.shape[2])
     moved = moved.scatter(1, place[..., None].expand(-1, -1, hidden.shape[2]), hidden)
     kept = torch.arange(longest, device=mask.device) < mask.sum(1, keepdim=True)
-    if not torch.jit.is_tracing():  # there the length of one batch would be that of all
+    if not torch.onnx.is_in_onnx_export():  # there the length of one batch would be that of all
         longest = int(mask.sum(1).max())
     return moved[:, :longest], kept[:, :longest]
 

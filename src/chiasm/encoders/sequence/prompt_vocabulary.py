@@ -179,13 +179,13 @@ class PromptVocabulary:
         if longest is not None and len(ids) > longest:
             cut.append(("OVERALL", len(ids), longest))
             ids = ids[:longest]
-        values = np.zeros(len(ids), np.float32)
+        told = np.zeros(len(ids), np.float32)
         here = np.zeros(len(ids), bool)
         for place, value in scalars.items():
             if place < len(ids):
-                values[place], here[place] = value, True
+                told[place], here[place] = value, True
         inside = tuple((place, slot) for place, slot in slots if place + slot.length <= len(ids))
-        return EncodedPrompt(np.array(ids, np.int64), values, here, inside, tuple(cut), +strange)
+        return EncodedPrompt(np.array(ids, np.int64), told, here, inside, tuple(cut), +strange)
 
     def decode(self, ids: Sequence[int]) -> list[str]:
         """Return the token of each id; raises IndexError for one that nobody has."""
