@@ -11,6 +11,7 @@ import pandas as pd
 from chiasm.errors import count
 from chiasm.metrics import text as text_
 from chiasm.metrics.weighted import Floats
+from chiasm.targets.words import normalised
 
 FEWEST = 10
 """Answers, below which a mean has no interval."""
@@ -85,8 +86,8 @@ def text_baselines(questions: Sequence[str], answers: Sequence[str], asked: Sequ
 
     first: dict[str, str] = {}
     for answer in answers:
-        first.setdefault(text_.normalised(answer), answer)
-    common = first[Counter(map(text_.normalised, answers)).most_common(1)[0][0]]
+        first.setdefault(normalised(answer), answer)
+    common = first[Counter(map(normalised, answers)).most_common(1)[0][0]]
     vectoriser = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
     try:
         known = vectoriser.fit_transform(questions)

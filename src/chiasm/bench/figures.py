@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from chiasm.bench.item import Item, same_options
 from chiasm.bench.marks import Marks
 from chiasm.bench.parsing import folded
-from chiasm.metrics.text import normalised
 from chiasm.metrics.weighted import Floats
+from chiasm.targets.words import normalised
 
 _BETWEEN_PARTS = re.compile(r"(?<!\d),|,(?!\d)|;|\band\b")  # a comma between digits is one of a number
 

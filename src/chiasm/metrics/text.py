@@ -3,73 +3,22 @@
 Every function takes two sequences of n texts and returns (n,) float64, one score a patient, so that a mean and its
 bootstrap are over patients; BLEU alone is of all texts together.
 
-Normalised is a text in lower case, without punctuation, without the English articles a, an and the, and with single
-spaces, after SQuAD (Rajpurkar and others 2016, arXiv 1606.05250). We deviate where SQuAD takes answers for the same
-that a reader does not: marks within a number, its minus and its percent sign stay, as do symbols (`<`, `+`, `=`, `$`,
-`^`), and an `a` that no word follows, or that is a capital within a sentence, is no article (`vitamin A`). Letters are
-those of Unicode form NFKC; superscripts and fractions stay as they are. In scripts that put no spaces between words, as
-Chinese and Thai, each character is a word.
+Normalised is a text in lower case, without punctuation and English articles; see `chiasm.targets.words`.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import groupby
 
 import numpy as np
 
 from chiasm.errors import Unsupported
 from chiasm.metrics.weighted import Floats, as_weights
+from chiasm.targets.words import normalised, spaced_words
 
-DASHES = re.compile(r"[\u2010-\u2015\u2212]")
-ARTICLES = re.compile(r"(?<![^\s\"'(\[“‘«])(?:the|an|a(?! (?:and|or)\b))\s+(?=[\"'(\[“‘«]?\w)", re.IGNORECASE)
-CAPITAL = re.compile(r"[^\s.:!?\"'(\[“‘«]\W*\s$")  # before an A that stands within a sentence
-OF_A_NUMBER = re.compile(r"(?<=\d)[^\w\s](?=\d)|(?<![\w.])\.(?=\d)|(?<![\w-])-(?=\.?\d)|[%‰]")
-APART = re.compile(r"(?<=\d)\s+(?=[%‰])")
-UNSPACED = re.compile(
-    "([\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
-)
-"""A character of Chinese, Japanese, Thai, Lao, Burmese or Khmer."""
-KEPT = re.compile(r"<(?:super|sub|fraction|circle)>")
 ORDERS = 4
-
-
-@lru_cache(maxsize=100_000)
-def normalised(text: str, between: str = "") -> str:
-    """The text as answers are compared: `The left lung, 1.5 cm.` is `left lung 1.5 cm`.
-
-    Args:
-        between: what stands in the place of a mark that is taken out; a space makes two words of `left-sided`.
-    """
-    folded = DASHES.sub("-", _one_form(text))
-    loud = folded.upper() == folded  # its capitals tell nothing
-
-    def without(found: re.Match[str]) -> str:
-        named = found[0].startswith("A ") and not loud and CAPITAL.search(folded[: found.start()])
-        return found[0] if named else " "
-
-    folded = APART.sub("", ARTICLES.sub(without, folded).lower())
-    stays = {place for found in OF_A_NUMBER.finditer(folded) for place in range(*found.span())}
-    marks = {k for k, sign in enumerate(folded) if unicodedata.category(sign)[0] == "P" or sign in "`|"} - stays
-    kept = [between if k in marks else sign for k, sign in enumerate(folded)]
-    return " ".join(_words("".join(kept)))
-
-
-def _one_form(text: str) -> str:
-    """Unicode form NFKC but of superscripts, subscripts and fractions, whose digits would join others."""
-    return "".join(
-        "".join(own) if kept else unicodedata.normalize("NFKC", "".join(own))
-        for kept, own in groupby(text, lambda sign: bool(KEPT.match(unicodedata.decomposition(sign))))
-    )
-
-
-def _words(text: str) -> list[str]:
-    """What stands between spaces, and each character of a script that has none."""
-    return UNSPACED.sub(r" \1 ", text).split()
 
 
 def exact_match(predicted: Sequence[str], expected: Sequence[str]) -> Floats:
@@ -128,10 +77,34 @@ def rouge_l(predicted: Sequence[str], expected: Sequence[str]) -> Floats:
     return np.array(scores)
 
 
+def rouge_of(predicted: str, expected: str) -> float:
+    """ROUGE-L of one pair, as `rouge_l` has it, without torchmetrics: a trial asks for it thousands of times."""
+    p, e = _letters(predicted).split(), _letters(expected).split()
+    if not p and not e:
+        return float(normalised(predicted) == normalised(expected))
+    return 2 * longest_common(p, e) / (len(p) + len(e))
+
+
+def longest_common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length of the longest common subsequence of two lists of words, a column of the table at a time as bits.
+
+    Source: Hyyroe, Bit-parallel LCS-length computation revisited (2004).
+    """
+    places: dict[str, int] = {}
+    for k, word in enumerate(one):
+        places[word] = places.get(word, 0) | 1 << k
+    every = (1 << len(one)) - 1
+    column = every
+    for word in other:
+        matched = column & places.get(word, 0)
+        column = ((column + matched) | (column - matched)) & every
+    return (every & ~column).bit_count()
+
+
 def _letters(text: str) -> str:
     """Letters, digits and their accents in lower case, with a space for all else."""
     folded = unicodedata.normalize("NFC", text).lower()
-    return " ".join(_words("".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in folded)))
+    return " ".join(spaced_words("".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in folded)))
 
 
 def bleu(predicted: Sequence[str], expected: Sequence[str], weights: Floats | None = None) -> Floats:
@@ -142,7 +115,14 @@ def bleu(predicted: Sequence[str], expected: Sequence[str], weights: Floats | No
     are shared (Papineni and others 2002).
     Equals `torchmetrics.functional.text.bleu_score`.
     """
-    terms = np.array([_n_grams(_words(p), _words(e)) for p, e in _pairs(predicted, expected)], dtype=np.float64)
+    return bleu_of([(p, [e]) for p, e in _pairs(predicted, expected)], weights)
+
+
+def bleu_of(pairs: Sequence[tuple[str, Sequence[str]]], weights: Floats | None = None) -> Floats:
+    """BLEU-4 as `bleu`, of answers with one or several expected texts each; r is the length closest to the answer."""
+    terms = np.array(
+        [_n_grams(spaced_words(p), [spaced_words(e) for e in several]) for p, several in pairs], dtype=np.float64
+    )
     w = as_weights(weights, len(terms))
     summed = w @ terms.reshape(len(terms), 2 * ORDERS + 2)
     shared, of, said, wanted = summed[:, :ORDERS], summed[:, ORDERS : 2 * ORDERS], summed[:, -2], summed[:, -1]
@@ -155,14 +135,21 @@ def bleu(predicted: Sequence[str], expected: Sequence[str], weights: Floats | No
 NEEDED = "ROUGE is computed by torchmetrics, which is not installed: pip install torchmetrics"
 
 
-def _n_grams(answer: list[str], expected: list[str]) -> list[int]:
-    """Shared n-grams and those of the answer for n = 1 to 4, and the words of both."""
+def _n_grams(answer: list[str], expected: list[list[str]]) -> list[int]:
+    """Shared n-grams and those of the answer for n = 1 to 4, and the words of both.
+
+    An n-gram is shared as often as it stands in the answer and in that of the texts expected which holds it most often.
+    """
     shared, of = [], []
     for n in range(1, ORDERS + 1):
-        own, other = (Counter(zip(*(text[k:] for k in range(n)), strict=False)) for text in (answer, expected))
+        own, *others = (Counter(zip(*(text[k:] for k in range(n)), strict=False)) for text in (answer, *expected))
+        other = Counter[tuple[str, ...]]()
+        for one in others:
+            other |= one
         shared.append(sum((own & other).values()))
         of.append(sum(own.values()))
-    return [*shared, *of, len(answer), len(expected)]
+    closest = min((len(one) for one in expected), key=lambda size: (abs(size - len(answer)), size))
+    return [*shared, *of, len(answer), closest]
 
 
 def _f1(predicted: list[str], expected: list[str]) -> float:
