@@ -20,6 +20,7 @@ _PUBLIC = {
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "FindingWarning": "chiasm.errors",
+    "FreeText": "chiasm.targets",
     "LeakageError": "chiasm.cohort",
     "Multilabel": "chiasm.targets",
     "Problem": "chiasm.cohort",
@@ -206,7 +207,7 @@ if TYPE_CHECKING:
         dissimilarity_ceiling,
         dissimilarity_matrix,
     )
-    from chiasm.targets import Responses
+    from chiasm.targets import FreeText, Responses
     from chiasm.tokens import Tokens
 
 

@@ -130,6 +130,7 @@ PLACES = {
     "symile": "chiasm.recipes.alignment.symile",
     "table-encoder": "chiasm.encoders.table.table",
     "template": "chiasm.adapters.language_trunk",
+    "text-model": "chiasm.fitting.text_space",
     "transfer": "chiasm.recipes.baselines.transfer",
     "tree-inputs": "chiasm.fitting.bent",
     "tree-machine": "chiasm.fitting.bent",

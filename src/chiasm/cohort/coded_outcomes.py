@@ -8,6 +8,7 @@ import pandas as pd
 
 from chiasm.cohort.response_files import read_responses
 from chiasm.cohort.tables import Table
+from chiasm.cohort.text_files import read_texts
 from chiasm.targets import Target
 from chiasm.targets.cells import given, label_text
 
@@ -19,9 +20,7 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
     understands all of them, as `alive` and `dead`; where it does not, as `died of disease`, by its codes.
     """
     frame = patients.frame(list(target.columns))
-    if target.has_channels:
-        return frame
-    if target.has_classes:
+    if target.has_channels or target.has_classes or target.has_texts:
         return frame
     texts = {name: label_text(frame[name]) for name in frame.columns if name in patients.labelled}
     coded = {
@@ -31,12 +30,15 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
 
 
 def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.DataFrame:
-    """Put the arrays of a target that is read from files in place of their paths; others are returned as they are.
+    """Put the arrays or texts of a target that is read from files in place of their paths; others stay as they are.
 
     Args:
         frame: the columns of the target, of those patients alone whose outcome may be read.
         folder: what paths are relative to, and must not leave; None where whoever made the cohort gave them.
     """
+    if target.text_files:
+        texts = {name: read_texts(folder, frame[name].tolist()) for name in target.text_files}
+        return frame.assign(**texts)
     if target.files is None:
         return frame
     column, variable = target.files

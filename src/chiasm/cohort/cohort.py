@@ -342,6 +342,8 @@ class Cohort:
             feed_rows(self.outcome.event)
             if self.outcome.cause is not None:
                 feed_rows(self.outcome.cause)
+            if self.outcome.texts is not None:
+                feed_rows(self.outcome.texts.references)
         for labels in (self.group, self.site, self.fold):
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))

@@ -128,7 +128,7 @@ class _Reader:
             frame = with_arrays(outcome_cells(patients, target).iloc[self.positions], target, self.folder)
             target, outcome, findings = read_outcome(target, frame, self.positions + 2, patients.name)
             self.findings += findings
-            if target.has_classes or target.has_options:
+            if target.has_classes or target.has_options or target.has_texts:
                 self.findings += self.levels_of_the_target(target)
         kinds, sources, rows, groups, index = {}, {}, {}, {}, {}
         for name, modality in keys.modalities.items():
@@ -260,11 +260,12 @@ class _Reader:
         return target if self.has_columns(self.patients, list(target.columns), None) else None
 
     def levels_of_the_target(self, target: Target) -> list[Problem]:
-        """Warn of labels, or options, such as `NA` that were read as missing."""
-        if not (found := self.patients.spelt_missing(list(target.columns), not_a_number=target.has_options)):
+        """Warn of labels, options or texts such as `NA` that were read as missing."""
+        if not (found := self.patients.spelt_missing(list(target.columns), not_a_number=not target.has_classes)):
             return []
         what = f"column '{found[0]}' holds words such as NA or None, which are read as missing"
-        fix = f"if such a word is {'an option' if target.has_options else 'a class'}, write missing = [] in [patients]"
+        noun = "a class" if target.has_classes else "an option" if target.has_options else "a text"
+        fix = f"if such a word is {noun}, write missing = [] in [patients]"
         return [warning(what, fix, path=self.patients.name, finding="spelt-missing")]
 
     def labels(self, column: str | None) -> NDArray[np.str_] | None:

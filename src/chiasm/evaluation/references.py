@@ -61,8 +61,9 @@ def best_available(
 
         link_b(i) = prior + link_m(i) - mean of link_m over the training patients who have m
 
-    Options of each patient's own have no level, so that a choice is that of the model as it stands; who has none of the
-    modalities gets what the first model says without its own: what his options alone say.
+    Options of each patient's own, and texts, have no level, so that an answer is that of the model as it stands; who
+    has none of the modalities gets what the first model says without its own: what his options alone say, or the
+    typical text.
 
     Args:
         ranked: (modality, its recipe) pairs, the best first.
@@ -71,8 +72,8 @@ def best_available(
         index, patterns: identifiers and modality patterns of the tested patients.
     """
     target, frame = kind_of(kind), ranked[0][1].frame
-    if target.has_options:
-        chosen, waiting = frame[["choice", *target.answers(classes)]].copy(), np.ones(len(index), dtype=bool)
+    if not target.has_level:
+        chosen, waiting = frame.drop(columns="pattern").copy(), np.ones(len(index), dtype=bool)
         for modality, one in ranked:
             rows = np.flatnonzero(waiting & present[modality])
             chosen.iloc[rows] = one.frame[chosen.columns].iloc[rows]

@@ -1,17 +1,19 @@
-"""Outcomes in the table of a run folder, and back: numbers, a column for each label, or a list of channels."""
+"""Outcomes in the table of a run folder, and back: numbers, a column for each label, lists of channels or of texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from chiasm.targets import Outcome
+from chiasm.targets.texts import Texts
 
 VALUE_OF = "value_"
 REPEATS = "repeats"
+REFERENCES = "references"
 
 
 def lists_of(outcome: Outcome) -> dict[str, Any]:
@@ -36,14 +38,31 @@ def _of_lists(outcomes: pd.DataFrame) -> Outcome:
     return Outcome(value, None, known, None, None, repeats)
 
 
-def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = ()) -> Outcome:
-    """Rebuild the outcomes from the `outcomes` table; `labels` names those of a multilabel target."""
+def texts_of(outcome: Outcome) -> dict[str, Any]:
+    """Columns `value`, the mean number of words, and `references`, a list of texts for each patient."""
+    assert outcome.texts is not None  # a text target has them
+    lists = [list(own) for own in outcome.texts.references.tolist()]
+    return {"value": outcome.value, REFERENCES: pd.Series(lists, dtype=object).to_numpy()}
+
+
+def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = (), told: Mapping[str, Any] | None = None) -> Outcome:
+    """Rebuild the outcomes from the `outcomes` table.
+
+    Args:
+        labels: names of those of a multilabel target.
+        told: what the trial's document says of the target, with the scorer of texts.
+    """
     if labels:
         several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
         return Outcome(several, None, ~np.isnan(several).all(axis=1))
     if outcomes["value"].dtype == object:
         return _of_lists(outcomes)
     value = outcomes["value"].to_numpy(np.float64)
+    if REFERENCES in outcomes and told:
+        references = np.empty(len(value), dtype=object)
+        references[:] = [tuple(own) for own in outcomes[REFERENCES]]
+        texts = Texts(references, str(told["scorer"]), tuple(told["entities"]))
+        return Outcome(value, None, np.isfinite(value), texts=texts)
     event = outcomes["event"].to_numpy(bool) if "event" in outcomes else None
     cause = outcomes["cause"].to_numpy(int) if "cause" in outcomes else None
     return Outcome(value, event, np.isfinite(value), cause)

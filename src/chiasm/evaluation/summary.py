@@ -27,8 +27,9 @@ from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
+from chiasm.evaluation.said import said_document
 from chiasm.evaluation.sites import site_summary
-from chiasm.evaluation.stored_outcomes import lists_of
+from chiasm.evaluation.stored_outcomes import lists_of, texts_of
 from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
@@ -113,6 +114,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
         document["places"] = plain(place_rows(trial, [*looked_at(trial), NULL]))
     document["decisions"] = plain(decision_rows(trial, looked_at(trial)))
     document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
+    if trial.target.has_texts:
+        document["said"] = plain(said_document(trial, [*looked_at(trial), NULL]))
     if trial.target.has_channels:
         document["channels"] = plain(channel_document(trial, looked_at(trial)))
     if cohort.subgroups:
@@ -208,6 +211,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
         columns = {f"{VALUE_OF}{label}": value[:, k] for k, label in enumerate(cohort.target.names)}
     if cohort.target is not None and cohort.target.has_channels:
         columns = lists_of(cohort.outcome)
+    if cohort.target is not None and cohort.target.has_texts:
+        columns = texts_of(cohort.outcome)
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     if cohort.outcome.cause is not None:

@@ -288,7 +288,8 @@ class Trial:
     @cached_property
     def all_outcomes(self) -> Outcome:
         """Outcomes of every patient of the cohort, in the order of `outcomes`."""
-        return outcome_of(self.outcomes, self.classes if self.target.has_labels else ())
+        told = self.document["cohort"]["target"]
+        return outcome_of(self.outcomes, self.classes if self.target.has_labels else (), told)
 
     @cached_property
     def units(self) -> np.ndarray | None:

@@ -16,10 +16,11 @@ from chiasm.cohort import Cohort, Outcome, Target, Unsupported
 from chiasm.cohort.modality_checks import require_clear_columns
 from chiasm.compute.isolation import kept_randomness, threads_for
 from chiasm.encoders import encoder_of
-from chiasm.fitting.chosen import among_options, in_option_space
+from chiasm.fitting.chosen import in_own_space, in_own_terms
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.option_space import OptionSpace
 from chiasm.fitting.row import Row
+from chiasm.fitting.text_space import TextSpace
 from chiasm.heads.kinds import HEADS
 from chiasm.heads.response import Response
 from chiasm.linear.loss import NO_TREES
@@ -38,7 +39,7 @@ class Training:
         target: their target, with its horizons.
         seed, checkpoint, device: as in `BaseRecipe.fit`.
         offset: `(n, K)` link of each patient to which a network's own is added; None: zero.
-        space: space of the options in which a choice is learned; None for other kinds of target.
+        space: space of the options, or of the texts, in which a choice or a text is learned; None for other kinds.
     """
 
     cohort: Cohort
@@ -48,7 +49,7 @@ class Training:
     checkpoint: Path | None
     device: str
     offset: np.ndarray | None = None
-    space: OptionSpace | None = None
+    space: OptionSpace | TextSpace | None = None
 
     @property
     def classes(self) -> int | None:
@@ -145,7 +146,7 @@ class BaseRecipe(ABC):
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         whole = trainable(cohort, seed, checkpoint, device)
         training = self.restricted(whole)
-        predictor, response = among_options(*self.for_all(whole, training), whole.space)
+        predictor, response = in_own_terms(*self.for_all(whole, training), whole)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
@@ -215,7 +216,7 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
         return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a subset keeps them
-    return in_option_space(Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device))
+    return in_own_space(Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device))
 
 
 def require(cohort: Cohort, modalities: int) -> None:

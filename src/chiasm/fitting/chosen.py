@@ -15,6 +15,7 @@ from chiasm.cohort.units import units_of
 from chiasm.compute.memo import remember
 from chiasm.errors import count, first_rows
 from chiasm.fitting.option_space import OptionSpace
+from chiasm.fitting.text_space import TextSpace, among_texts, in_text_space
 from chiasm.fitting.wrapping import Wrapping
 from chiasm.heads.response import Response
 from chiasm.linear.offered import prior_of
@@ -79,6 +80,20 @@ def options_to_choose_among(cohort: Cohort) -> Options:
             "choose among options alone"
         )
     return cohort.options
+
+
+def in_own_space(training: Training) -> Training:
+    """Return the training set as it is learned: of a choice or a text in a space of its own, else unchanged."""
+    return in_text_space(training) if training.target.has_texts else in_option_space(training)
+
+
+def in_own_terms(predictor: Predictor, response: Response, training: Training) -> tuple[Predictor, Response]:
+    """Extend what was learned in a space of options or texts to them; unchanged without a space."""
+    space, texts = training.space, training.outcome.texts
+    if isinstance(space, TextSpace):
+        assert texts is not None  # a text was learned from texts
+        return among_texts(predictor, response, space, texts)
+    return among_options(predictor, response, space)
 
 
 def in_option_space(training: Training) -> Training:

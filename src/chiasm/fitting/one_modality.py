@@ -15,7 +15,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.fitting.base import BaseRecipe, Training, require, trainable
-from chiasm.fitting.chosen import among_options, prior_link
+from chiasm.fitting.chosen import in_own_terms, prior_link
 from chiasm.fitting.coefficients import Coefficients, coefficients_of, scaled
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.unimodal import FOLDS, Prior, inner_folds
@@ -92,7 +92,7 @@ def prior_model(whole: Training, name: str, cohort: Cohort) -> FittedModel:
     """Return the training-set prior as the model of a modality that too few training patients have."""
     prior = Prior(prior_link(whole.target, whole.outcome, whole.classes))
     response = Response.fit(whole.target, prior.link(whole.cohort), whole.outcome, calibrate=False)
-    predictor, response = among_options(prior, response, whole.space)
+    predictor, response = in_own_terms(prior, response, whole)
     scarce = tuple(own for own in cohort.modalities if own not in whole.cohort.modalities)
     target = {"kind": whole.target.kind}
     return FittedModel(

@@ -23,6 +23,7 @@ def require_possible(frame: pd.DataFrame, rows: NDArray[np.int_]) -> None:
         frame: predictions, without the pattern.
         rows: row of each patient in the patients' table, counted as in a spreadsheet.
     """
+    frame = frame.select_dtypes(exclude=[object])  # a text is what a training patient's was
     values = frame.to_numpy(np.float64)
     wrong = ~np.isfinite(values)
     for position, name in enumerate(frame.columns):

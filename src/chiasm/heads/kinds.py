@@ -10,6 +10,7 @@ from chiasm.heads.kind import HeadKind
 from chiasm.heads.multilabel import LabelHead
 from chiasm.heads.regression import NumberHead
 from chiasm.heads.survival import HazardHead
+from chiasm.heads.text import TextHead
 
 HEADS: dict[str, HeadKind] = {
     "choice": ChoiceHead(),
@@ -19,4 +20,5 @@ HEADS: dict[str, HeadKind] = {
     "regression": NumberHead(),
     "response": ChannelHead(),
     "survival": HazardHead(),
+    "text": TextHead(),
 }

@@ -18,7 +18,7 @@ from chiasm.linear.linear import stretched
 from chiasm.linear.loss import Loss
 from chiasm.linear.slope import best_slope
 from chiasm.linear.target_units import TargetUnits
-from chiasm.targets import Outcome, Target
+from chiasm.targets import Outcome, Target, kind_of
 
 Array = NDArray[np.float64]
 ROUNDS = 2  # of level and slope: more move them where they are well determined no further, and others without end
@@ -40,6 +40,7 @@ class Response:
         event_times, hazard: `(E,)` event times and Breslow's cumulative baseline hazard, `(E, K)` for K causes.
         intercept: `(K,)` added to the logits, or the causes' log hazards, of every patient; empty means none.
         subdistribution: True if the hazards of causes are those of their subdistributions (`linear.fine_gray`).
+        texts: what a model of texts may say, one for each column of its link; empty for other kinds, and in a fit.
     """
 
     kind: str
@@ -51,9 +52,12 @@ class Response:
     hazard: np.ndarray
     intercept: np.ndarray = field(default_factory=lambda: np.zeros(0))
     subdistribution: bool = False
+    texts: tuple[str, ...] = ()
 
     def of_training(self) -> str:
         """Say what a model folder holds of training patients by this part."""
+        if self.texts:
+            return f"{count(len(self.texts), 'text')} of training patients, word for word, of which a prediction is one"
         times = len(self.event_times)
         return f"{count(times, 'time')} at which training patients had the event, and the hazard there" if times else ""
 
@@ -66,6 +70,8 @@ class Response:
             raise ValueError("a response has one intercept for each class, label or cause, or none")
         if self.subdistribution and not HEADS[self.kind].has_origins:
             raise ValueError("a response has hazards of subdistributions only for competing risks")
+        if self.texts and (len(self.texts) != len(self.classes) or not kind_of(self.kind).has_texts):
+            raise ValueError("a response has a text for each column of its link, and only for a target of texts")
         times = np.asarray(self.times, np.float64)
         if len(times) > HORIZONS or (times < 0).any() or (np.diff(times) <= 0).any():
             raise ValueError(f"the horizons of a response ascend from zero, and are {HORIZONS:,} at most")

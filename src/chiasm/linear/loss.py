@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int_]
 NO_TREES = (
     "trees are grown on classes, labels, numbers or times, and neither on channels of a response nor on options of "
-    "each patient's own: name another recipe"
+    "each patient's own nor on texts: name another recipe"
 )
 Fits = list[tuple[Array, Array]]
 """Coefficients (F, K) and intercept (K,) at each penalty."""

@@ -28,6 +28,7 @@ from chiasm.linear.loss import (
     two_classes,
 )
 from chiasm.linear.shared_rows import Rows
+from chiasm.linear.texts import TextError
 from chiasm.targets import Outcome
 
 FINE = float(1 << 20)
@@ -271,6 +272,7 @@ LOSSES: dict[str, Loss] = {
     "regression": SquaredError(),
     "response": ChannelError(),
     "survival": Cox(),
+    "text": TextError(),
 }
 
 

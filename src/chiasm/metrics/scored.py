@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from chiasm.metrics.censoring import truncation_time
 from chiasm.metrics.weighted import Floats
@@ -20,7 +21,8 @@ class Scored:
     `prediction` is (n, K) probabilities, (n, V) channels, (n,) numbers or (n,) risks; `survival` is (n, K) at the
     `times` (K,), or None.
     `train` is the outcome of the training patients for whom it is known, or None. Of competing risks, `prediction` is
-    the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened.
+    the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened. Of
+    texts `said` (n,) is what is said of each, and `prediction` is (n, 0).
     """
 
     prediction: Floats
@@ -28,6 +30,7 @@ class Scored:
     train: Outcome | None = None
     survival: Floats | None = None
     times: Floats | None = None
+    said: NDArray[np.object_] | None = None
 
 
 def scored_of(
@@ -44,6 +47,8 @@ def scored_of(
     own = kind_of(kind)
     if wrong := own.misnamed(classes, outcome):
         raise ValueError(wrong)
+    if own.has_texts:
+        return Scored(np.zeros((len(known), 0)), outcome, train, said=_texts(predictions, own.answers(classes)[0]))
     prediction = _columns(predictions, own.answers(classes))
     if not (own.has_classes or own.has_labels or own.has_options or own.has_channels):
         prediction = prediction[:, 0]
@@ -68,6 +73,16 @@ def uno_tau(train: Outcome) -> float:
     if known.event is None:
         raise ValueError("the outcome has no events: survival metrics need time and event")
     return truncation_time(known.value, known.event)
+
+
+def _texts(predictions: pd.DataFrame, name: str) -> NDArray[np.object_]:
+    if name not in predictions.columns:
+        raise ValueError(f"predictions have no column {name!r}: a model gives {name}")
+    texts = predictions[name].to_numpy(object)
+    wrong = np.flatnonzero([not isinstance(own, str) for own in texts])
+    if len(wrong):
+        raise ValueError(f"row {wrong[0]} of the predictions is no text, as are {len(wrong)} rows in all")
+    return texts
 
 
 def _columns(predictions: pd.DataFrame, names: list[str]) -> Floats:

@@ -22,6 +22,7 @@ from chiasm.metrics import multilabel as labels_
 from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
 from chiasm.metrics import response as responses_
+from chiasm.metrics import said as said_
 from chiasm.metrics import spikes as spikes_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics import survival_calibration as horizon_
@@ -234,10 +235,22 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("ipa", "scaled integrated Brier score", True, terms_.scaled, terms_.survival_losses),
         *_at_horizons(),
     ),
+    "text": (
+        Metric("text_score", "text score", True, said_.score, within=said_.score_within),
+        Metric("token_f1", "token F1", True, said_.named["token_f1"]),
+        Metric("exact_match", "exact match", True, said_.named["exact_match"]),
+        Metric("rouge_l", "ROUGE-L", True, said_.named["rouge_l"]),
+        Metric("bleu", "BLEU", True, said_.named["bleu"]),
+        Metric("entity_f1", "entity F1", True, said_.named["entity_f1"]),
+        Metric("beyond_typical", "text score beyond the typical text", True, said_.beyond_typical, said_.losses),
+    ),
 }  # fmt: skip
 
 EXPLAINED: dict[str, str] = {
-    kind: metric.id for kind, metrics in METRICS.items() for metric in metrics if metric.id in ("ipa", "r2_null")
+    kind: metric.id
+    for kind, metrics in METRICS.items()
+    for metric in metrics
+    if metric.id in ("ipa", "r2_null", "beyond_typical")
 }
 """Metric of each kind that says how much of the outcome is explained: 0 as good as the training prior, 1 perfect."""
 

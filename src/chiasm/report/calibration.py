@@ -33,6 +33,9 @@ Floats = NDArray[np.float64]
 DIGITS = 9  # of standard units, so that a mean of zero is told as one
 
 
+NO_PROBABILITY = "A text is said without a probability, so that nothing is calibrated."
+
+
 @dataclass(frozen=True)
 class CalibrationPart:
     """Description, table and picture of calibration; only `said` where there is nothing to show.
@@ -51,6 +54,8 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
     """Build the calibration of the recipes in `best`, according to the kind of target."""
     if trial.target.has_times:
         return calibration_at_horizon(trial, best, new)
+    if trial.target.has_texts:
+        return CalibrationPart(NO_PROBABILITY, [], [], None)
     probable = trial.target.has_classes or trial.target.has_labels
     if trial.target.has_options:
         return calibration_of_choice(trial, best, new)

@@ -13,6 +13,7 @@ from chiasm.evaluation import Trial
 from chiasm.evaluation.trial import VALUE_OF, main_events
 from chiasm.report.horizons import horizons_told
 from chiasm.report.wording import listing, percent, rounded
+from chiasm.targets.texts import SCORERS
 
 _RANGE = (0.05, 0.5, 0.95)
 NO_REPETITIONS = "none, so that how much of the response could be predicted at all is not known"
@@ -172,6 +173,22 @@ def _counts(trial: Trial, counts: Any) -> str:
     return ", ".join(f"{name}: {n:,}" for name, n in zip(trial.classes, counts, strict=True))
 
 
+def text_facts(trial: Trial) -> Facts:
+    """Count texts and their words; none is shown."""
+    target, named, _ = target_of(trial)
+    several = target["several"]
+    more = f"; {several:,} patients have several references, of which the best counts" if several else ""
+    low, middle, high = (rounded(own) for own in target["words"])
+    known, most = len(trial.outcomes), percent(target["most_frequent"])
+    names = f"{len(target['entities']):,} names are looked for"
+    return [
+        ("Outcome", f"the text of {named}, scored by {SCORERS[target['scorer']]}{more}"),
+        ("Texts", f"{target['texts']:,} different ones among {known:,} patients; {most} have the most frequent one"),
+        ("Words", f"median {middle}, from {low} to {high} for the middle 90 %"),
+        ("Entities", names if target["entities"] else "none is named, so that entity F1 is not estimable"),
+    ]
+
+
 PAGES: dict[str, KindPage] = {
     "choice": KindPage("a probability for each of the patient's own options", choice_facts),
     "classification": KindPage(
@@ -192,5 +209,9 @@ PAGES: dict[str, KindPage] = {
     "survival": KindPage(
         "a risk and the probability of survival at each horizon", time_facts,
         "events", "events", "events", events_among,
+    ),
+    "text": KindPage(
+        "one of the texts that training patients had, that which is expected to score best; a new one it cannot say",
+        text_facts,
     ),
 }  # fmt: skip

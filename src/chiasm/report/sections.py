@@ -27,6 +27,7 @@ from chiasm.report.places import places_part
 from chiasm.report.recipes import Best, recipes_part
 from chiasm.report.repeat import repeat_part
 from chiasm.report.risk_groups import risk_part
+from chiasm.report.said import said_part
 from chiasm.report.sealed import sealed_part
 from chiasm.report.sites import sites_part
 from chiasm.report.subgroups import subgroups_part
@@ -83,6 +84,7 @@ SECTIONS: tuple[Section, ...] = (
         lambda part: "Channel by channel, and what could be explained",
     ),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
+    Section("said", "Texts", lambda trial, best: said_part(trial), lambda part: "What is said"),
     Section("places", "Places", lambda trial, best: places_part(trial), lambda part: "Where the answer stands"),
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,

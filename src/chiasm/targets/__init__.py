@@ -5,6 +5,7 @@ from __future__ import annotations
 from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
+from chiasm.targets.free_text import FreeText
 from chiasm.targets.kinds import KINDS, class_names, kind_of, read_outcome
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.options import Options
@@ -20,6 +21,7 @@ __all__ = [
     "Choice",
     "Classification",
     "CompetingRisks",
+    "FreeText",
     "Multilabel",
     "Options",
     "Outcome",

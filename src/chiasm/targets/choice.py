@@ -48,6 +48,7 @@ class Choice(Target):
         "answers": (str, ""),
     }
     has_options: ClassVar[bool] = True
+    has_level: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         options = self.options if isinstance(self.options, str) else tuple(self.options)

@@ -11,6 +11,7 @@ from chiasm.targets.cells import Cells
 from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
+from chiasm.targets.free_text import FreeText
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
@@ -19,7 +20,8 @@ from chiasm.targets.survival import Survival
 from chiasm.targets.target import Target
 
 KINDS: dict[str, type[Target]] = {
-    own.kind: own for own in (Choice, Classification, CompetingRisks, Multilabel, Regression, Survival, Responses)
+    own.kind: own
+    for own in (Choice, Classification, CompetingRisks, FreeText, Multilabel, Regression, Survival, Responses)
 }
 
 

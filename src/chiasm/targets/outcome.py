@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.targets.options import Options, joined_options
+from chiasm.targets.texts import Texts, joined_texts
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Outcome:
     `known` (B,) bool, for labels at least one known. `cause` (B,) int for competing risks, else None: 0 without an
     event, else the place of its cause, the main one's 1. `options` are those that each patient may be answered with,
     else None; `value` is the place of the right one from 0. `repeats` (B, R, V) are the responses to R repetitions of
-    each item, of which `value` is the mean, NaN where an item has fewer; None where none has two.
+    each item, of which `value` is the mean, NaN where an item has fewer; None where none has two. `texts` are the
+    reference texts of each patient, else None; `value` is their mean number of words, or while a model is fitted (B,
+    E) its points in the space of texts.
     """
 
     value: NDArray[np.float64]
@@ -29,6 +32,7 @@ class Outcome:
     cause: NDArray[np.int_] | None = None
     options: Options | None = None
     repeats: NDArray[np.float64] | None = None
+    texts: Texts | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -40,7 +44,8 @@ class Outcome:
         cause = None if self.cause is None else self.cause[rows]
         options = None if self.options is None else self.options.take(rows)
         repeats = None if self.repeats is None else self.repeats[rows]
-        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats)
+        texts = None if self.texts is None else self.texts.take(rows)
+        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats, texts)
 
     def of_cause(self, place: int) -> Outcome:
         """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""
@@ -62,12 +67,15 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     event = [own.event for own in outcomes if own.event is not None]
     cause = [own.cause for own in outcomes if own.cause is not None]
     options = [own.options for own in outcomes if own.options is not None]
+    texts = [own.texts for own in outcomes if own.texts is not None]
     return Outcome(
         np.concatenate([own.value for own in outcomes]),
         np.concatenate(event) if event else None,
         np.concatenate([own.known for own in outcomes]),
         np.concatenate(cause) if cause else None,
         joined_options(options) if options else None,
+        None,
+        joined_texts(texts) if texts else None,
     )
 
 

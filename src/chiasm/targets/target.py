@@ -38,6 +38,8 @@ class Target(ABC):
     `has_options`: each patient has options of his own, one of which is right; a model is fitted in the space of their
         features, and a prediction is a probability for each place among them.
     `has_channels`: the outcome is (B, V), a number for each of V channels, named by `names`.
+    `has_texts`: the outcome is words, and a prediction the text that a model says; it is fitted in a space of texts.
+    `has_level`: predictions stand on a link whose level is the training prior; False where each is taken as it stands.
     `is_scaled`: the outcome is a number in a unit, or several; a network learns it centred and divided by its spread.
     """
 
@@ -50,6 +52,8 @@ class Target(ABC):
     has_causes: ClassVar[bool] = False
     has_options: ClassVar[bool] = False
     has_channels: ClassVar[bool] = False
+    has_texts: ClassVar[bool] = False
+    has_level: ClassVar[bool] = True
     is_scaled: ClassVar[bool] = False
     unit: str = ""
     """Unit of the outcome; empty where it has none."""
@@ -82,6 +86,11 @@ class Target(ABC):
         return None
 
     @property
+    def text_files(self) -> tuple[str, ...]:
+        """Columns of the paths of text files that the outcome stands in; empty where it stands in the table."""
+        return ()
+
+    @property
     def main_named(self) -> bool:
         """True if the user named which of several causes is the main one."""
         return False
@@ -91,7 +100,7 @@ class Target(ABC):
         return self
 
     def along(self, axes: int) -> Self:
-        """Return the target as it is learned, in a space of so many features of the options; unchanged without any."""
+        """Return the target as it is learned, in a space of so many axes, of options or of texts; unchanged without."""
         return self
 
     # Reading

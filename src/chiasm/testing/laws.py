@@ -60,14 +60,29 @@ def _globals() -> dict[str, Any]:
 def distance(one: pd.DataFrame, other: pd.DataFrame, scale: pd.DataFrame | None = None) -> float:
     """Compute the largest difference of two predictions, divided by the largest number of `scale` (or `one`) if over 1.
 
-    It is infinite if rows, columns or patterns differ, or a number is missing in only one of them.
+    It is infinite if rows, columns, patterns or texts differ, or a number is missing in only one of them.
     """
     if list(one.index) != list(other.index) or list(one.columns) != list(other.columns):
         return float("inf")
     if list(one["pattern"]) != list(other["pattern"]):
         return float("inf")
-    numbers = [frame.drop(columns="pattern").to_numpy(float) for frame in (one, other, one if scale is None else scale)]
+    words = words_of(one)
+    if any(list(one[name]) != list(other[name]) for name in words):
+        return float("inf")
+    numbers = [own.drop(columns=words).to_numpy(float) for own in (one, other, one if scale is None else scale)]
     return apart(numbers[0], numbers[1], float(np.nanmax(np.abs(numbers[2]), initial=0.0)))
+
+
+def words_of(frame: pd.DataFrame) -> list[str]:
+    """Columns of a prediction that hold words: the pattern, and a text that is said."""
+    return [str(name) for name in frame.columns if frame[name].dtype == object]
+
+
+def finite(frame: pd.DataFrame) -> bool:
+    """True if every number of a prediction is finite and every word is one."""
+    words = words_of(frame)
+    told = all(isinstance(own, str) for name in words for own in frame[name])
+    return told and bool(np.isfinite(frame.drop(columns=words).to_numpy(float)).all())
 
 
 def apart(one: np.ndarray, other: np.ndarray, scale: float | None = None) -> float:

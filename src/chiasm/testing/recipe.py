@@ -23,7 +23,7 @@ from chiasm.protocols import HasPrior
 from chiasm.targets import KINDS as TARGETS
 from chiasm.testing.absent import batches_that_lack_a_modality
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
-from chiasm.testing.laws import TOLERANCE, differing, distance, folder_bytes, globals_unchanged, require
+from chiasm.testing.laws import TOLERANCE, differing, distance, finite, folder_bytes, globals_unchanged, require
 
 KINDS = tuple(TARGETS)
 MODALITIES = (("m1", "m2", "m3"), ("m1", "m2"))
@@ -156,8 +156,7 @@ def _columns(frame: pd.DataFrame, cohort: Cohort) -> None:
     law = "predict gives the columns of its kind of target"
     require(list(frame.columns)[:1] == ["pattern"], law, f"they are {list(frame.columns)}")
     values = frame.drop(columns="pattern")
-    finite = bool(np.isfinite(values.to_numpy(float)).all())
-    require(finite, "every prediction is a finite number", "one is NaN or infinite")
+    require(finite(values), "every prediction is a finite number", "one is NaN or infinite")
     if cohort.target is not None:
         cohort.target.check_prediction(values, cohort.target.names, require)
 
@@ -182,8 +181,7 @@ def _every_pattern(model: Any, cohort: Cohort) -> None:
             except Exception as error:
                 raise AssertionError(f"{law}: {shown} raises {type(error).__name__}: {error}") from error
             require(set(frame["pattern"]) == {shown}, "pattern names the modalities used", f"not for {shown}")
-            finite = bool(np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all())
-            require(finite, law, f"{shown} predicts a NaN or an infinity")
+            require(finite(frame), law, f"{shown} predicts a NaN or an infinity")
             gone = distance(frame, model.predict(own.with_modalities(pattern)))
             law = "a modality that nobody has and one that the cohort does not know are both absent"
             require(gone <= TOLERANCE, law, f"predictions for {shown} differ by {gone:.1e}")
@@ -197,7 +195,7 @@ def _none_at_all(model: Any, cohort: Cohort) -> None:
         return
     law = "no modality at all raises Unsupported, unless the model declares a prior by has_prior"
     require(isinstance(model, HasPrior) and bool(model.has_prior), law, "it predicted")
-    require(bool(np.isfinite(frame.drop(columns="pattern").to_numpy(float)).all()), "a prior is a number", "it is not")
+    require(finite(frame), "a prior is a number", "it is not")
 
 
 def _one_by_one(model: Any, cohort: Cohort, frame: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.answers import answer_problems
 from chiasm.cohort.leaks.columns import leaking_columns
+from chiasm.cohort.leaks.copied import copied_texts
 from chiasm.cohort.leaks.known import leaking_knowledge
 from chiasm.cohort.leaks.pairs import knowing_pairs
 from chiasm.cohort.leaks.presence import presence_problems
@@ -31,7 +32,8 @@ def leak_problems(cohort: Cohort) -> list[Problem]:
     for name in leaking_knowledge(cohort):
         what = f"of the knowledge, '{name}' alone predicts the target almost perfectly"
         found.append(warning(what, FIX, path=cohort.path, finding="leaking-column", leak=True))
-    return [*found, *_pair_problems(cohort, leaking), *presence_problems(cohort), *answer_problems(cohort)]
+    found += [*_pair_problems(cohort, leaking), *presence_problems(cohort)]
+    return [*found, *answer_problems(cohort), *copied_texts(cohort)]
 
 
 def _pair_problems(cohort: Cohort, leaking: dict[str, list[str]]) -> list[Problem]:

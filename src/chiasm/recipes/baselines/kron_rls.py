@@ -149,8 +149,10 @@ class KronRLS(OneOrAll):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` for survival and multilabel targets, and if a modality or an encoder is missing."""
         super().supports(cohort)
-        if cohort.target is None or not (cohort.target.has_classes or cohort.target.is_scaled):
-            raise Unsupported("least squares learns classes or a number: choose another recipe for this target")
+        if cohort.target is None or not (
+            cohort.target.has_classes or cohort.target.is_scaled or cohort.target.has_texts
+        ):
+            raise Unsupported("least squares learns classes, numbers or texts: choose another recipe for this target")
         if not self.offset > 0:
             raise ValueError("offset lies above zero: an absent modality counts as it")
 
@@ -171,7 +173,7 @@ class KronRLS(OneOrAll):
             values = np.ascontiguousarray(features.features(raw))
             fitted[name] = ItemKernel(features, values, 1.0 / median_distance(values))
             items.append(Items(values, index))
-        target = outcome.value if training.target.has_channels else outcome.value[:, None]
+        target = outcome.value if outcome.value.ndim == 2 else outcome.value[:, None]
         if training.target.has_classes:
             target = CODE * np.eye(training.classes or 2)[outcome.value.astype(int)]
         folds = self.inner_folds(cohort, training.seed)

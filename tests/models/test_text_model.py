@@ -1,0 +1,78 @@
+"""A model of texts says training texts alone, whatever others are, is kept, and its card says what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.compute.memo import forget
+from chiasm.fitting.model import FittedModel
+from chiasm.targets.texts import typical
+from lighter_trials import only_ridges
+
+Halves = tuple[Cohort, Cohort]
+
+
+@pytest.fixture(scope="module")
+def halves() -> Halves:
+    cohort = synthetic_cohort("complementary", 120, target="text", seed=3, missing=0.2)
+    return cohort.subset(np.arange(120) < 80), cohort.subset(np.arange(120) >= 80)
+
+
+@pytest.fixture(scope="module")
+def model(halves: Halves) -> FittedModel:
+    with only_ridges():
+        made: FittedModel = chiasm.fit(halves[0], "late-fusion", seed=0)  # type: ignore[assignment]
+        return made
+
+
+def texts(cohort: Cohort) -> list[str]:
+    assert cohort.outcome is not None and cohort.outcome.texts is not None
+    return [own[0] for own in cohort.outcome.texts.references]
+
+
+def test_it_says_training_texts_and_more_of_them_right_than_the_typical_one(halves: Halves, model: FittedModel) -> None:
+    train, test = halves
+    frame = model.predict(test.with_target(None, None))
+    assert list(frame.columns) == ["pattern", "text"] and set(frame["text"]) <= set(texts(train))
+    right = np.mean([a == b for a, b in zip(frame["text"], np.array(texts(test))[test.order], strict=True)])
+    assert right > 0.4  # a guess among four is a quarter
+
+
+def test_kept_and_opened_it_says_the_same_and_its_card_says_what_it_holds(
+    tmp_path: Path, halves: Halves, model: FittedModel
+) -> None:
+    model.save(tmp_path / "model")
+    again = chiasm.load_model(tmp_path / "model").predict(halves[1])
+    pd.testing.assert_frame_equal(again, model.predict(halves[1]))
+    (card,) = (file.read_text(encoding="utf-8") for file in (tmp_path / "model").glob("*.md"))
+    assert "4 texts of training patients, word for word" in card and "nodule" not in card
+
+
+def test_the_texts_of_others_and_the_order_of_training_patients_change_nothing(halves: Halves) -> None:
+    train, test = halves
+    assert test.outcome is not None and test.outcome.texts is not None
+    with only_ridges():
+        one = chiasm.fit(train, "early-fusion", seed=0).predict(test)
+        other = np.empty(len(test), dtype=object)
+        other[:] = [("words that no training patient has",)] * len(test)
+        changed = replace(test.outcome, texts=replace(test.outcome.texts, references=other))
+        forget()
+        two = chiasm.fit(train, "early-fusion", seed=0).predict(test.with_target(test.target, changed))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_of_whom_nothing_is_read_it_says_the_typical_text(halves: Halves) -> None:
+    train, test = halves
+    with only_ridges():
+        everyone = train.with_modalities(["m1"])
+        everyone = everyone.subset(everyone.present[:, 0])
+        prior = chiasm.fit(everyone, "presence", seed=0).predict(test)
+    assert everyone.outcome is not None and everyone.outcome.texts is not None
+    assert set(prior["text"]) == {typical(everyone.outcome.texts)}
