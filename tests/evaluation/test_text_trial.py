@@ -1,4 +1,4 @@
-"""A trial on texts: two modalities that say a text together pay, the run folder opens again, and no text is on the page."""
+"""A trial on texts: two modalities that say a text together pay, and no text is on the page or in the document."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from chiasm.errors import FindingWarning, count, nearest
 from chiasm.evaluation.external import scored_patients
 from chiasm.evaluation.subgroups import TOO_FEW
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds, calibrated, require_coverage
+from chiasm.models.numbers_only import require_numbers
 from chiasm.models.prevalence import at_prevalence as at_prevalence
 from chiasm.models.same_target import FittedFor, as_at_the_fit
 from chiasm.models.unseen import REFUSED, patterns_of, refused, unseen_rows
@@ -176,6 +177,7 @@ def conformal(
     fitted = model if isinstance(model, Model) else load_model(model)
     if not isinstance(fitted, FittedFor):
         raise Unsupported("the model does not say what it predicts, so that no sets can be made of its predictions")
+    require_numbers(fitted, "Sets and intervals are made")
     if kind_of(fitted.response.kind).has_channels:
         raise Unsupported("sets and intervals are made of classes, labels, numbers and times, not of a response")
     opened = as_cohort(cohort)

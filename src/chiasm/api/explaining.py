@@ -23,6 +23,7 @@ from chiasm.models.explain.column_loss import answers_of
 from chiasm.models.explain.column_table import shown_first
 from chiasm.models.explain.shares import mean_shares, modality_shares
 from chiasm.models.explain.token_explanation import tokens_explained
+from chiasm.models.numbers_only import require_numbers
 from chiasm.protocols import Model
 
 
@@ -233,8 +234,9 @@ def _read(
     """Encode what a model reads: the patients who have some of it, its modalities, and how many have none.
 
     Raises:
-        Unsupported: the cohort has nothing that the model reads, or nobody has.
+        Unsupported: the cohort has nothing that the model reads, or nobody has; or the model says a text.
     """
+    require_numbers(model, "An explanation is")
     found = encode_for(model, as_cohort(cohort), progress=progress)
     names = read_by(model, found.cohort)
     if not names:

@@ -18,6 +18,7 @@ from chiasm.encoding.preparing import warn_of_findings
 from chiasm.evaluation.external import External, score_external, scored_patients
 from chiasm.fitting.history import UPDATE, Step
 from chiasm.fitting.model import FittedModel
+from chiasm.models.numbers_only import require_numbers
 from chiasm.models.recalibration import NONE, PATTERNS, Chosen
 from chiasm.models.same_target import as_at_the_fit
 from chiasm.models.undoing import undone
@@ -242,8 +243,9 @@ def require_levels(model: FittedModel) -> None:
     """Require links whose levels can be compared with outcomes, and moved.
 
     Raises:
-        Unsupported: a model of a choice.
+        Unsupported: a model of a choice, or of texts.
     """
+    require_numbers(model, "A recalibration is")
     if kind_of(model.response.kind).has_options:
         raise Unsupported(
             "a choice is among options of each patient's own, which have no levels that could be compared or moved: "

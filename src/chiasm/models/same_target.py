@@ -72,7 +72,9 @@ def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Co
     if target.has_causes:
         require_causes(names, target, cohort.name)
         target, outcome = target.with_names(names), in_order(outcome, target.names, names)
-    elif not target.has_options and set(target.names) != set(names):  # places are of each patient's own options
+    elif target.has_level and set(target.names) != set(
+        names
+    ):  # options are each patient's own, and texts have no names
         noun = "labels" if target.has_labels else "classes"
         raise Unsupported(
             f"the model knows the {noun} {listed(names)} and the target of the cohort '{cohort.name}' has "

@@ -95,6 +95,11 @@ def open_model(
             )
     knowing = any(isinstance(part, Entities) for part in parts_within(model.predictor))
     notes = (NO_KNOWLEDGE,) if knowing else ()
+    if kind_of(model.response.kind).has_texts:
+        raise Unsupported(
+            f"'{path.name}' says texts of its training patients word for word, which are not served over HTTP: "
+            "answer by `chiasm predict` where the texts may be read"
+        )
     thresholds = calibrate(model) if calibrate else None
     loaded = Loaded(
         name, version or digest[:12], digest, model, reads_of(model), policy, limits, thresholds, notes, stamp

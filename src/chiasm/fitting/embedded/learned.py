@@ -127,8 +127,13 @@ def require_one_outcome(target: Target) -> None:
     """Refuse a kind of target of which neither neighbours nor a probe learn.
 
     Raises:
-        Unsupported: each patient has options of his own.
+        Unsupported: each patient has options of his own, or a text.
     """
+    if target.has_texts:
+        raise Unsupported(
+            "neighbours and probes learn one outcome of all patients, and no text: give the vectors as a modality of a "
+            "table, and let `evaluate` compare recipes on them"
+        )
     if target.has_options:
         raise Unsupported(
             "neighbours and probes learn one outcome of all patients, and no choice among options of each patient's "

@@ -85,6 +85,8 @@ class Pipeline:
             )
         target = cohort.target
         assert target is not None  # `require` has seen it
+        if target.has_texts:
+            raise Unsupported("an estimator of scikit-learn says no text: fit a recipe of chiasm, as late-fusion")
         if target.has_options:
             raise Unsupported(
                 "an estimator of scikit-learn knows no options of each patient's own: fit a recipe of chiasm, as "

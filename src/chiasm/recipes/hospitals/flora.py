@@ -104,8 +104,10 @@ class Flora(OneOrAll):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if there are fewer than two hospitals or peft is not installed."""
         super().supports(cohort)
-        if cohort.target is not None and cohort.target.has_options:
-            raise Unsupported("hospitals that share no patient share no space of their options: fit another recipe")
+        if cohort.target is not None and not cohort.target.has_level:
+            raise Unsupported(
+                "hospitals that share no patient share no space of their options or texts: fit another recipe"
+            )
         self.hospital_rows(self._named(cohort))
         self.modalities(cohort)
         peft()
