@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from chiasm.errors import Unsupported
-from chiasm.evaluation.interaction.synergy_bounds import synergy_bounds
+from chiasm.evaluation.interaction.estimated import PARTS, parts_of
+from chiasm.evaluation.interaction.synergy_bounds import many_synergy_bounds, synergy_bounds
 from chiasm.evaluation.interaction.unique_information import entropy, mutual_information, unique_information
 
 
@@ -79,16 +80,45 @@ def test_the_least_information_is_least() -> None:
 @pytest.mark.parametrize("number", [40, pytest.param(3000, marks=pytest.mark.nightly)])
 def test_bounds_hold_the_synergy_between_them(number: int) -> None:
     rng = np.random.default_rng(0)
-    held, above = 0, 0
+    joints: list[list[np.ndarray]] = [[], []]
     for k in range(number):
         shape = (2, 2, 2) if k % 2 else (3, 3, 2)
-        joint = rng.dirichlet(np.full(np.prod(shape), (0.1, 0.5, 1.0)[k % 3])).reshape(shape)
-        bounds = synergy_bounds(joint.sum(axis=1), joint.sum(axis=0), joint.sum(axis=2))
-        synergy = decomposed(joint)[3]
-        held += bounds.lower <= synergy + 1e-8 and synergy <= bounds.upper + 1e-8
-        above += bounds.lower > 1e-6
-    assert held == number
+        joints[k % 2].append(rng.dirichlet(np.full(np.prod(shape), (0.1, 0.5, 1.0)[k % 3])).reshape(shape))
+    above = 0
+    for own in map(np.stack, joints):
+        found = many_synergy_bounds(own.sum(axis=2), own.sum(axis=1), own.sum(axis=3))
+        synergies = parts_of(own)[:, PARTS.index("synergy")]
+        ends = np.array([(bounds.lower, bounds.upper) for bounds in found if bounds is not None])
+        assert len(ends) == len(own)
+        assert (ends[:, 0] <= synergies + 1e-8).all() and (synergies <= ends[:, 1] + 1e-8).all()
+        above += int((ends[:, 0] > 1e-6).sum())
     assert above > number // 2  # the lower bound says something
+
+
+@pytest.mark.parametrize("number", [4, pytest.param(100, marks=pytest.mark.nightly)])
+def test_problems_that_are_solved_side_by_side_are_solved_as_one_by_one(number: int) -> None:
+    """Whoever is in the batch, also one that has no joint distribution."""
+    joints = np.random.default_rng(5).dirichlet(np.full(18, 0.3), number).reshape(-1, 3, 3, 2)
+    tables = joints.sum(axis=2), joints.sum(axis=1), joints.sum(axis=3)
+    same, other = np.array([[0.5, 0], [0, 0.5], [0, 0]]), np.array([[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]])
+    few = [np.append(own, [one], axis=0) for own, one in zip(tables, (same, same, other), strict=True)]
+    *found, none = many_synergy_bounds(*few)
+    assert none is None
+    for k, bounds in enumerate(found):
+        alone = synergy_bounds(*(own[k] for own in tables))
+        assert bounds is not None
+        assert [bounds.lower, bounds.upper] == pytest.approx([alone.lower, alone.upper], abs=1e-12)
+        assert bounds.by_redundancy == pytest.approx(fitted_alone(*(own[k] for own in tables)), abs=1e-9)
+
+
+def fitted_alone(first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> float:
+    """The lower bound by redundancy, from one joint distribution, scaled until it has all three pairs of sources."""
+    joint = np.ones((*pairs.shape, first.shape[1]))
+    for _ in range(2000):
+        for table, gone in ((pairs, 2), (first, 1), (second, 0)):
+            joint = joint * np.expand_dims(table / joint.sum(axis=gone), gone)
+    told = unique_information(first, second).redundancy - mutual_information(pairs)
+    return told + entropy(first) + entropy(second) - entropy(first.sum(axis=0)) - entropy(joint)
 
 
 def test_cells_of_very_unlike_probability_are_solved_too() -> None:

@@ -10,6 +10,7 @@ is assumed that all are patients of one kind.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,13 @@ from numpy.typing import NDArray
 from chiasm.cohort import Unsupported
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.evaluation.interaction.estimated import Estimated
-from chiasm.evaluation.interaction.synergy_bounds import Synergy, synergy_bounds
+from chiasm.evaluation.interaction.synergy_bounds import NO_JOINT, many_synergy_bounds
 from chiasm.evaluation.interaction.unique_information import entropy
 from chiasm.evaluation.intervals import Counts
 from chiasm.metrics.weighted import Floats
 
 Ints = NDArray[np.int_]
-DRAWS = 50  # each solves the bounds, which takes as long as ten tables
+DRAWS = 200
 _ROUNDS, _FITTED = 500, 1e-12
 
 
@@ -79,16 +80,19 @@ def bounded(first: Counted, second: Counted, pairs: Counted, draws: Counts) -> B
     Raises:
         Unsupported: no joint distribution has these tables, or they have too many states.
     """
-    own = _bounds(first, second, pairs, None)
-    found: list[list[float]] = []
-    for counts in draws[:DRAWS].astype(np.float64):
-        try:
-            drawn = _bounds(first, second, pairs, counts)
-        except Unsupported:  # a draw whose tables do not fit each other tells nothing
-            found.append([np.nan] * 5)
-            continue
-        found.append([drawn.known.redundancy, *drawn.known.unique, drawn.lower, drawn.upper])
-    told = np.asarray(found)
+    (own,) = many_synergy_bounds(*(table[None] for table in _tables(first, second, pairs, None)))
+    if own is None:
+        raise Unsupported(NO_JOINT)
+    told = np.full((len(draws[:DRAWS]), 5), np.nan)  # a draw whose tables do not fit each other tells nothing
+    fitting: list[tuple[int, tuple[Floats, Floats, Floats]]] = []
+    for place, counts in enumerate(draws[:DRAWS].astype(np.float64)):
+        with suppress(Unsupported):
+            fitting.append((place, _tables(first, second, pairs, counts)))
+    if fitting:
+        solved = many_synergy_bounds(*map(np.stack, zip(*(tables for _, tables in fitting), strict=True)))
+        for (place, _), drawn in zip(fitting, solved, strict=True):
+            if drawn is not None:
+                told[place] = [drawn.known.redundancy, *drawn.known.unique, drawn.lower, drawn.upper]
     plain = [own.known.redundancy, *own.known.unique]
     parts = {}
     for k, name in enumerate(("redundant", "first_alone", "second_alone")):
@@ -101,12 +105,14 @@ def bounded(first: Counted, second: Counted, pairs: Counted, draws: Counts) -> B
     return Bounded(parts, (own.lower, own.upper), entropy(first.table(None).sum(axis=0)))
 
 
-def _bounds(first: Counted, second: Counted, pairs: Counted, counts: NDArray[np.float64] | None) -> Synergy:
-    """Bounds of tables with the same margins."""
+def _tables(
+    first: Counted, second: Counted, pairs: Counted, counts: NDArray[np.float64] | None
+) -> tuple[Floats, Floats, Floats]:
+    """The three tables, with the same margins."""
     one, two, both = (own.table(counts) for own in (first, second, pairs))
     target = _mean([one.sum(axis=0), two.sum(axis=0)])
     x1, x2 = _mean([one.sum(axis=1), both.sum(axis=1)]), _mean([two.sum(axis=1), both.sum(axis=0)])
-    return synergy_bounds(_fitted(one, x1, target), _fitted(two, x2, target), _fitted(both, x1, x2))
+    return _fitted(one, x1, target), _fitted(two, x2, target), _fitted(both, x1, x2)
 
 
 def _mean(margins: Sequence[Floats]) -> Floats:

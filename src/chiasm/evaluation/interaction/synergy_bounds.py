@@ -33,7 +33,7 @@ from chiasm.evaluation.interaction.unique_information import (
     as_distribution,
     entropy,
     mutual_information,
-    unique_information,
+    unique_informations,
 )
 from chiasm.metrics.weighted import Floats
 
@@ -78,7 +78,32 @@ def synergy_bounds(first: Floats, second: Floats, pairs: Floats) -> Synergy:
         Unsupported: too many states, as `unique_information` says; or tables that no joint distribution has, as those
             of unlike patients.
     """
-    known = unique_information(first, second)
+    (found,) = many_synergy_bounds(first[None], second[None], pairs[None])
+    if found is None:
+        raise Unsupported(NO_JOINT)
+    return found
+
+
+def many_synergy_bounds(firsts: Floats, seconds: Floats, pairs: Floats) -> list[Synergy | None]:
+    """`synergy_bounds` of R problems of one shape, (R, a, c), (R, b, c), (R, a, b), whose fits go on side by side.
+
+    Returns:
+        The bounds of each; None where no joint distribution has its tables.
+
+    Raises:
+        ValueError, Unsupported: as `synergy_bounds`, but for tables that no joint distribution has.
+    """
+    known = unique_informations(firsts, seconds)
+    for first, second, pair in zip(firsts, seconds, pairs, strict=True):
+        _require_shared(first, second, pair)
+    most = _most_entropies(firsts, seconds, pairs)
+    return [
+        None if np.isnan(whole) else _bounds(own, first, second, pair, whole)
+        for own, first, second, pair, whole in zip(known, firsts, seconds, pairs, most.tolist(), strict=True)
+    ]
+
+
+def _require_shared(first: Floats, second: Floats, pairs: Floats) -> None:
     pairs = as_distribution(pairs, "the pairs without a label")
     if (
         pairs.shape != (len(first), len(second))
@@ -88,16 +113,20 @@ def synergy_bounds(first: Floats, second: Floats, pairs: Floats) -> Synergy:
         > _SAME
     ):
         raise ValueError("p(x1) and p(x2) are to be the same in the pairs without a label as in the labelled tables")
+
+
+def _bounds(known: Known, first: Floats, second: Floats, pairs: Floats, most: float) -> Synergy | None:
+    """The bounds of one problem, whose joint distributions have `most` entropy; None where they cross."""
     target, told = entropy(first.sum(axis=0)), known.redundancy + sum(known.unique)
     given_target = entropy(first) + entropy(second) - target  # H(X1 | Y) + H(X2 | Y) + H(Y)
-    redundancy = known.redundancy - mutual_information(pairs) + given_target - _most_entropy(first, second, pairs)
+    redundancy = known.redundancy - mutual_information(pairs) + given_target - most
     disagreement = _disagreement(first, second, pairs) / (8 * np.log(2)) - sum(known.unique) / 2
     whole = entropy(pairs) + target - entropy(_lower_bound(pairs.ravel(), first.sum(axis=0))) - told
     one = _given(first, pairs) - known.unique[1]
     two = _given(second, pairs.T) - known.unique[0]
     lower, upper = max(0.0, redundancy, disagreement), min(whole, one, two)
     if lower > upper + _ROUNDING:
-        raise Unsupported(NO_JOINT)
+        return None
     return Synergy(known, min(lower, upper), max(0.0, upper), redundancy, disagreement)
 
 
@@ -107,40 +136,44 @@ def _disagreement(first: Floats, second: Floats, pairs: Floats) -> float:
     return float((pairs * np.abs(one[:, None] - two[None]).sum(axis=2) ** 2).sum())
 
 
-def _most_entropy(first: Floats, second: Floats, pairs: Floats) -> float:
-    """A bound from above of the entropy of every joint distribution with these three pairs, in bits.
+def _most_entropies(firsts: Floats, seconds: Floats, pairs: Floats) -> Floats:
+    """A bound from above of the entropy of every joint distribution with these three pairs, in bits, (R,).
 
     Iterative proportional fitting from the uniform distribution ends at the one of most entropy, r = f g h. Whatever
     the potentials f(x1, x2), g(x1, y) and h(x2, y), that entropy is at most log sum f g h - sum p log (f g h): the
-    least that was met on the way is taken.
+    least that was met on the way is taken. NaN where there is no joint distribution. The R fits go on side by side,
+    each until it is fitted.
     """
-    own = [(pairs, 2), (first, 1), (second, 0)]
-    potentials = [(table > 0).astype(np.float64) for table, _ in own]
-    best, least = np.inf, max(entropy(table) for table, _ in own)  # no joint distribution has less than a pair of it
+    tables = [np.asarray(own, np.float64) for own in (pairs, firsts, seconds)]
+    least = np.array([max(map(entropy, own)) for own in zip(*tables, strict=True)])  # of a pair, and so of the whole
+    best, going = np.full(len(least), np.inf), np.arange(len(least))
+    potentials = [(own > 0).astype(np.float64) for own in tables]
     for _ in range(_ROUNDS):
-        furthest = 0.0
-        for k, (table, gone) in enumerate(own):
+        furthest = np.zeros(len(going))
+        for k, (table, gone) in enumerate(zip(tables, (3, 2, 1), strict=True)):
             there = _product(potentials).sum(axis=gone)
-            furthest = max(furthest, float(np.abs(there - table).max()))
+            furthest = np.maximum(furthest, np.abs(there - table).max(axis=(1, 2)))
             potentials[k] = potentials[k] * np.divide(table, there, out=np.zeros_like(table), where=there > 0)
-        if best < least - _ROUNDING or any(
-            ((table > 0) & (own <= 0)).any() for (table, _), own in zip(own, potentials, strict=True)
-        ):
-            raise Unsupported(NO_JOINT)
-        dual = np.log(_product(potentials).sum()) - sum(
-            float((table[table > 0] * np.log(own[table > 0])).sum())
-            for (table, _), own in zip(own, potentials, strict=True)
-        )
-        best = min(best, dual / np.log(2))
-        if furthest <= _FITTED:
+        dual = np.log(np.maximum(_product(potentials).sum(axis=(1, 2, 3)), 1e-300))
+        impossible = best[going] < least[going] - _ROUNDING
+        for table, own in zip(tables, potentials, strict=True):
+            logs = np.log(own, out=np.zeros_like(own), where=own > 0)
+            dual = dual - (table * logs).sum(axis=(1, 2))
+            impossible |= ((table > 0) & (own <= 0)).any(axis=(1, 2))
+        best[going] = np.where(impossible, np.nan, np.minimum(best[going], dual / np.log(2)))
+        kept = ~impossible & (furthest > _FITTED)
+        if not kept.all():
+            going, tables = going[kept], [own[kept] for own in tables]
+            potentials = [own[kept] for own in potentials]
+        if not len(going):
             break
     return best
 
 
 def _product(potentials: list[Floats]) -> Floats:
-    """f(x1, x2) g(x1, y) h(x2, y), (a, b, c)."""
+    """f(x1, x2) g(x1, y) h(x2, y), (R, a, b, c)."""
     pair, one, two = potentials
-    return pair[:, :, None] * one[:, None, :] * two[None]
+    return pair[:, :, :, None] * one[:, :, None, :] * two[:, None]
 
 
 def _lower_bound(p: Floats, q: Floats) -> Floats:
