@@ -108,7 +108,7 @@ def test_problems_that_are_solved_side_by_side_are_solved_as_one_by_one(number: 
         alone = synergy_bounds(*(own[k] for own in tables))
         assert bounds is not None
         assert [bounds.lower, bounds.upper] == pytest.approx([alone.lower, alone.upper], abs=1e-12)
-        assert bounds.by_redundancy == pytest.approx(fitted_alone(*(own[k] for own in tables)), abs=1e-9)
+        assert bounds.by_redundancy == pytest.approx(fitted_alone(*(own[k] for own in tables)), abs=1e-5)
 
 
 def fitted_alone(first: np.ndarray, second: np.ndarray, pairs: np.ndarray) -> float:
