@@ -48,6 +48,7 @@ _PUBLIC = {
     "cohort_from_mudata": "chiasm.cohort",
     "collect": "chiasm.api",
     "compare_dissimilarities": "chiasm.metrics.similarity",
+    "confusing_pairs": "chiasm.api.confusing",
     "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
@@ -173,6 +174,7 @@ if TYPE_CHECKING:
         write_supplement,
     )
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
+    from chiasm.api.confusing import confusing_pairs
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

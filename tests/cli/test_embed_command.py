@@ -71,3 +71,24 @@ def test_what_cannot_be_compared_is_one_sentence(folder: Path, run: Run, words: 
     told = run("embed", str(folder), *(str(folder / "noise.npy") if word == "NOISE" else word for word in words))
     assert told.code == 2 and said in told.err.replace("\n", " "), told.err
     assert "Traceback" not in told.err
+
+
+def test_pairs_that_confuse_are_written_and_the_screen_names_nobody(folder: Path, run: Run) -> None:
+    files = ["--file", f"good={folder / 'vectors.parquet'}", "--file", str(folder / "noise.npy")]
+    out = folder / "pairs.csv"
+    words = ["bench", "pairs", str(folder), *files, "--out", str(out)]
+    said = run(*words, "--by-share", "--alike", "0.9", "--both-ways", "--apart", "--most", "20")
+    assert said.code == 0, said.err
+    pairs = pd.read_csv(out)
+    assert set(pairs["confused_by"]) == {"good", "noise"} and (pairs["first_class"] != pairs["second_class"]).all()
+    assert "of 59 patients: 'good' has a cosine of" in said.out and "Fälle" not in said.out + said.err
+    told = json.loads(run(*words, "--alike", "1", "--unlike", "-1", "--json", "--force").out)
+    assert told["ways"] == [{"confused_by": "good", "alike": 1.0, "unlike": -1.0, "pairs": 0}]
+    assert told["notes"] == ["59 of 60 patients have both vectors"] and len(pd.read_csv(out)) == 0
+    for wrong, why in (
+        (["--alike", "2"], "cosines lie between -1 and 1"),
+        (["--by-share", "--alike", "99"], "write 0.999 for the most alike thousandth"),
+        (["--pool", "sum"], "tokens are pooled by mean, max, attention, flat"),
+    ):
+        refused = run(*words, "--force", *wrong)
+        assert refused.code == 2 and why in refused.err.replace("\n", " "), refused.err

@@ -117,3 +117,14 @@ def test_the_identity_is_of_both_encoders() -> None:
 def test_pooling_reads_real_tokens_only() -> None:
     tokens = Tokens(torch.tensor([[[1.0], [3.0], [1e9]]]), torch.tensor([[True, True, False]]))
     assert pooled(tokens).tolist() == [[2.0]]
+
+
+def test_slices_alike_to_the_bit_go_through_the_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((1, 8, 6, 6), np.float32)
+    values[0, 2:5] = np.random.default_rng(0).normal(size=(3, 6, 6))
+    scan, seen = Volume(values, ("",), (1, 1, 1)), []
+    own = ImagePatches.encode
+    monkeypatch.setattr(ImagePatches, "encode", lambda self, raw: seen.append(len(raw)) or own(self, raw))
+    tokens = Slices("patches:size=6,patch=6", 16).encode([scan]).values[0].numpy()  # each slice stands for two
+    assert seen == [4] and tokens.shape == (16, 36)
+    np.testing.assert_allclose(tokens.reshape(8, 2, 6, 6), np.repeat(values[0, :, None], 2, 1), atol=1e-6)

@@ -12,12 +12,14 @@ from scipy import stats  # type: ignore[import-untyped]
 from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 
 import chiasm
+from chiasm.api import embedding_sources
+from chiasm.api.confusing import confusing_pairs
 from chiasm.api.embedding import Embedded
 from chiasm.cohort import Cohort
 from chiasm.evaluation.embeddings.judged import judged, learned_from
 from chiasm.evaluation.embeddings.likeness import likeness, stages
 from chiasm.evaluation.embeddings.outliers import find_outliers
-from chiasm.evaluation.embeddings.pairs import mine_confusing_pairs
+from chiasm.evaluation.embeddings.pairs import bounds_by_share, mine_confusing_pairs
 from chiasm.evaluation.embeddings.protocol import Asked, Curve, Task, _picked, _redrawn, learn
 from chiasm.evaluation.embeddings.shares import nested_parts, require_shares
 from chiasm.evaluation.embeddings.spread import participation_ratio, principal_components, spread_of
@@ -303,3 +305,89 @@ def test_layers_and_an_adapted_network_of_an_encoder(tmp_path: Path, monkeypatch
     assert found.layers["cka_last"].iloc[-1] == pytest.approx(1.0)
     own = found.table[found.table["embedding"] == f"hf:{models / 'vit'}"]
     assert own["method"].tolist() == ["knn", "probe", "lora:epochs=1"] and own["metric"].notna().all()
+
+
+def test_shares_of_all_pairs_are_bounds_of_their_cosines() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(60, 3)), rng.normal(size=(60, 9)) + 2.0
+    unit = [own / np.linalg.norm(own, axis=1, keepdims=True) for own in (a, b)]
+    cosines = [(own @ own.T)[np.triu_indices(60, 1)] for own in unit]
+    low, high = bounds_by_share(a, b, 0.9, 0.25)
+    assert low == pytest.approx(np.quantile(cosines[0], 0.9)) and high == pytest.approx(np.quantile(cosines[1], 0.25))
+    found = mine_confusing_pairs(a, b, alike=low, unlike=high, most=10_000)
+    assert len(found) == int(((cosines[0] >= low) & (cosines[1] <= high)).sum()) > 10
+    drawn = bounds_by_share(rng.normal(size=(700, 2)), rng.normal(size=(700, 2)), 0.5, 0.5)  # more pairs than are drawn
+    assert drawn == pytest.approx((0.0, 0.0), abs=0.02)
+    with pytest.raises(ValueError, match=r"write 0\.999"):
+        bounds_by_share(a, b, 99.9, 0.5)
+
+
+def test_components_that_are_known_are_not_computed_again_and_say_the_same() -> None:
+    x = np.random.default_rng(6).normal(size=(50, 7)) * np.arange(1, 8)
+    found = principal_components(x)
+    assert spread_of(x, found) == spread_of(x)
+    np.testing.assert_array_equal(find_outliers(x, found=found).score, find_outliers(x).score)
+
+
+def images_of_two_kinds(folder: Path, n: int = 24) -> Cohort:
+    """Grey images, of which cases 3 and 11 are one picture but for a bright corner, and belong to different classes."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 200, (n, 16, 16)).astype(np.uint8)
+    pixels[11] = pixels[3]
+    pixels[11, :4, :4] = 255 - pixels[3, :4, :4] // 2
+    table = pd.DataFrame({"y": np.arange(n) % 2}, index=[f"ü{k:02d}" for k in range(n)])
+    table.loc["ü11", "y"] = 1 - table.loc["ü03", "y"]
+    files = {}
+    for case, own in zip(table.index, pixels, strict=True):
+        files[case] = folder / f"{case}.png"
+        Image.fromarray(own).save(files[case])
+    return chiasm.cohort_from_frames(table, {"scan": files}, target=chiasm.Classification("y"), kinds={"scan": "image"})
+
+
+def test_a_planted_pair_of_images_is_found_by_two_encoders_and_by_an_encoder_and_a_file(tmp_path: Path) -> None:
+    cohort = images_of_two_kinds(tmp_path)
+    rng = np.random.default_rng(1)
+    np.savez(tmp_path / "eye.npz", ids=cohort.ids, embeddings=rng.normal(size=(len(cohort), 12)))
+    found = confusing_pairs(
+        cohort, encoders="patches:size=16,patch=16", files={"eye": tmp_path / "eye.npz"}, pool="flat", alike=0.95,
+        unlike=0.75, apart=True, jobs=1, both_ways=True,
+    )  # fmt: skip
+    own = found.table[found.table["confused_by"] == "patches:size=16,patch=16"]
+    assert own[["first", "second"]].to_numpy().tolist() == [["ü03", "ü11"]]
+    assert own["first_class"].tolist() != own["second_class"].tolist() and found.patients == 24
+    assert "ü03" not in repr(found) and found.bounds["eye"] == (0.95, 0.75)
+    corner, whole = "patches:size=16,patch=4", "patches:size=1,patch=1"
+    of_two = confusing_pairs(cohort, encoders=[whole, corner], pool="flat", by_share=True, unlike=0.9, jobs=1, most=5)
+    assert of_two.encoders == (whole, corner) and len(of_two.table) == 5 and of_two.table["similarity_a"].min() > 0.99
+    assert found.save(tmp_path / "pairs.csv").read_text(encoding="utf-8").count("\n") == len(found.table) + 1
+
+
+def test_what_cannot_be_mined_is_refused(tmp_path: Path) -> None:
+    cohort = images_of_two_kinds(tmp_path)
+    with pytest.raises(chiasm.Unsupported, match="1 embedding given, and one encoder is held against one other"):
+        confusing_pairs(cohort, encoders="patches", jobs=1)
+    with pytest.raises(chiasm.Unsupported, match="both embeddings are called 'patches'"):
+        confusing_pairs(cohort, encoders=["patches"] * 2, jobs=1)
+    with pytest.raises(chiasm.Unsupported, match="a target with classes"):
+        confusing_pairs(
+            cohort.with_target(None, None), encoders=["patches", "patches:size=28,patch=28"], apart=True, jobs=1
+        )
+
+
+@pytest.mark.parametrize(
+    ("adapt", "said"),
+    [
+        ("late-fusion", "recipe 'late-fusion' adapts no network of an encoder"),
+        ("lora", "the encoder 'patches' has no network that can be adapted"),
+        ("laura", "laura"),
+    ],
+)
+def test_what_cannot_adapt_is_refused_before_all_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapt: str, said: str
+) -> None:
+    cohort = images_of_two_kinds(tmp_path)
+    monkeypatch.setattr(embedding_sources, "encode", lambda *_, **__: pytest.fail("something was encoded"))
+    with pytest.raises(ValueError, match=said):
+        chiasm.embed(cohort, encoders="patches", adapt=adapt, jobs=1)

@@ -197,7 +197,7 @@ def test_other_files_are_refused(cohort: chiasm.Cohort, tmp_path: Path) -> None:
         ("v.npy", b"", "no array of numbers"),
         ("v.npz", b"PK", "no archive"),
         ("v.csv", b"", "empty"),
-        ("v.csv", b"id,x\n007,low\na,high\n", "hold no numbers"),
+        ("v.csv", b"id,x\n007,low\na,high\n", "holds no numbers"),
         ("v.csv", b"id,x\nzz,1\n", "no identifier in 'id'"),
     ]:
         (tmp_path / name).write_bytes(content)

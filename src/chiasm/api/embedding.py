@@ -22,7 +22,7 @@ from chiasm.evaluation.embeddings.likeness import likeness, stages
 from chiasm.evaluation.embeddings.outliers import FEWEST, find_outliers
 from chiasm.evaluation.embeddings.protocol import Adapted, curves
 from chiasm.evaluation.embeddings.shares import DRAWS, SHARES, require_shares
-from chiasm.evaluation.embeddings.spread import spread_of
+from chiasm.evaluation.embeddings.spread import principal_components, spread_of
 from chiasm.fitting.embedded.learned import METHODS, PROBE, require_methods
 from chiasm.fitting.embedded.pooling import require_pool
 from chiasm.fitting.embedded.vectors import RandomFeatures, Seen, Vectors
@@ -161,7 +161,7 @@ def embed(
     recipes = split_specs(adapt) if isinstance(adapt, str) else list(adapt)
     ready = gathered(
         cohort, modality=modality, encoders=specs, files=files, models=list(models), pool=pool, baselines=baselines,
-        layers=layers, inputs=bool(recipes), checked=checked, jobs=jobs, engine=engine, progress=progress,
+        layers=layers, adapt=recipes, checked=checked, jobs=jobs, engine=engine, progress=progress,
     )  # fmt: skip
     seen: list[Seen] = [*ready.vectors]
     if ready.raw is not None:
@@ -179,13 +179,14 @@ def embed(
     judgement = judged(known, found, {own.name: own.width for own in seen}, pairs, used.margin)
     kind = known.target.kind
     fixed = {own.name: own.values.astype(np.float64) for own in seen if isinstance(own, Vectors)}
+    spreads = _spreads(fixed)
     return Embedded(
         judgement.table,
-        _spreads(fixed),
+        spreads,
         likeness(fixed, seed=seed) if len(fixed) > 1 else pd.DataFrame(),
         _layers(ready, used, seed, jobs or default_jobs(), engine),
         judgement.sentences,
-        (*ready.notes, *_vector_notes(fixed)),
+        (*ready.notes, *_vector_notes(fixed, spreads)),
         ready.leaks,
         primary_label(kind),
         METRICS[kind][0].chance,
@@ -227,9 +228,9 @@ def _spreads(fixed: Mapping[str, Any]) -> pd.DataFrame:
     """How many directions each embedding uses, and who lies far out."""
     rows = []
     for name, values in fixed.items():
-        own = spread_of(values)
-        enough = len(values) >= FEWEST
-        out = find_outliers(values) if enough else None
+        found = principal_components(values)  # decomposed once: of all that is done here it takes longest
+        own = spread_of(values, found)
+        out = find_outliers(values, found=found) if len(values) >= FEWEST else None
         rows.append(
             {
                 "embedding": name,
@@ -245,13 +246,15 @@ def _spreads(fixed: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _vector_notes(fixed: Mapping[str, Any]) -> list[str]:
+def _vector_notes(fixed: Mapping[str, Any], spreads: pd.DataFrame) -> list[str]:
     """What is odd about vectors: constant columns, one column, patients with the same vector."""
     notes = []
-    for name, values in fixed.items():
-        constant = spread_of(values).constant
+    for (name, values), constant in zip(fixed.items(), spreads.get("constant", ()), strict=True):
         if constant:
-            told = f"'{name}' has {count(constant, 'column')} of {values.shape[1]:,} that tell no patient from another"
+            verb = "tells" if constant == 1 else "tell"
+            told = (
+                f"'{name}' has {count(constant, 'column')} of {values.shape[1]:,} that {verb} no patient from another"
+            )
             notes.append(told)
         if values.shape[1] == 1:
             notes.append(f"'{name}' has one column: by cosine every two patients are alike, or opposite")

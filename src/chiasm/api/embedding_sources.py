@@ -14,6 +14,8 @@ from chiasm.api.models import load_model
 from chiasm.cohort import Cohort, Problem, Unsupported
 from chiasm.cohort.kinds import TABLE, as_read, has_form
 from chiasm.cohort.opened import Given, as_cohort
+from chiasm.encoders.adaptable import is_adaptable
+from chiasm.encoders.choice import choose
 from chiasm.encoding.checking import require_sound
 from chiasm.encoding.preparing import warn_of_findings
 from chiasm.errors import count
@@ -24,6 +26,8 @@ from chiasm.fitting.embedded.learned import require_one_outcome
 from chiasm.fitting.embedded.pooling import pooled_vectors
 from chiasm.fitting.embedded.vectors import RawColumns, Vectors
 from chiasm.fitting.model import FittedModel
+from chiasm.protocols import reads_inputs
+from chiasm.recipes import registry
 from chiasm.retrieval import embed_model
 
 RAW_ENCODERS = {"image": "patches:size=32,patch=32", "volume": "volume-patches:size=16,patch=16"}
@@ -58,7 +62,7 @@ def gathered(
     pool: str,
     baselines: bool,
     layers: bool,
-    inputs: bool,
+    adapt: Sequence[Any],
     checked: Sequence[Problem] | None,
     jobs: int | None,
     engine: str,
@@ -74,8 +78,8 @@ def gathered(
     usable(whole)  # a target, before anything is read
     assert whole.target is not None  # `usable` has asked
     require_one_outcome(whole.target)
-    given = _named(files)
-    chosen = _modality(whole, modality, bool(encoders) or not (given or models), baselines)
+    given = named_files(files)
+    chosen = chosen_modality(whole, modality, bool(encoders) or not (given or models), baselines)
     quiet = None if progress is None else (lambda *told: None)
     notes, vectors = [], []
     for name, path in given.items():
@@ -84,6 +88,7 @@ def gathered(
         if read.strangers:
             notes.append(f"'{read.vectors.name}' has {count(read.strangers, 'row')} of nobody in the cohort")
     specs = list(encoders) or ([] if given or models else [whole.encoders.get(chosen, "") if chosen else ""])
+    inputs = bool(adapt)
     if (layers or inputs) and len(specs) != 1:
         raise Unsupported("layers are read, and a network is adapted, of one encoder: name one (--encoder)")
     base = whole.with_modalities([chosen]) if chosen else whole
@@ -91,11 +96,13 @@ def gathered(
     findings = require_sound(base, checked)
     if checked is None:
         warn_of_findings(findings, stacklevel=3)
+    if adapt and chosen is not None:
+        require_adaptation(base, chosen, specs[0], adapt, jobs=jobs, engine=engine)
     states: list[Vectors] = []
     adaptable: Cohort | None = None
     encoded = ""
     for spec in specs:
-        assert chosen is not None  # asked for, or `_modality` has refused
+        assert chosen is not None  # asked for, or refused by `chosen_modality`
         named = {chosen: spec} if spec else None
         own = encode(base, named, inputs=layers or inputs, jobs=jobs, engine=engine, progress=quiet).cohort
         encoded = spec or (own.encodings[chosen].encoder if chosen in own.encodings else chosen)
@@ -118,6 +125,37 @@ def gathered(
     return _compared(whole, vectors, raw, states, adaptable, encoded, notes, leaks)
 
 
+def require_adaptation(
+    cohort: Cohort, modality: str, spec: str, recipes: Sequence[Any], *, jobs: int | None, engine: str
+) -> None:
+    """Refuse recipes that cannot adapt an encoder's network to this cohort, before all of it is encoded.
+
+    What the specification of the encoder and the recipes do not show is asked of two patients.
+
+    Raises:
+        Unsupported: a recipe adapts no network, the encoder has none, or they do not go together.
+    """
+    from chiasm.recipes.adaptation.adapted import AdaptedRecipe
+
+    for recipe in recipes:
+        made = registry.named(recipe)
+        if not (reads_inputs(made) or isinstance(made, AdaptedRecipe)):  # `probe` reads tokens alone
+            raise Unsupported(f"recipe '{made.name}' adapts no network of an encoder: name one that does, as lora")
+    chosen = choose(cohort.kinds[modality], spec or None)
+    if not is_adaptable(chosen.encoder):
+        raise Unsupported(
+            f"the encoder '{chosen.spec}' has no network that can be adapted: name one that has, as hf:folder, or "
+            "leave out adapt (--adapt)"
+        )
+    few = cohort.without(modality, cohort.rows_of(modality)[2:])
+    tried = encode(few, {modality: chosen.spec}, inputs=True, jobs=jobs, engine=engine, progress=_unseen).cohort
+    registry.resolve(recipes, tried)
+
+
+def _unseen(*told: Any) -> None:
+    """No-op progress callback: two patients are soon encoded."""
+
+
 def _require_not_encoded(cohort: Cohort, specs: Sequence[str], inputs: bool) -> None:
     """Refuse a modality that was encoded already, where another encoder is asked for, or its network."""
     for name, own in cohort.encodings.items():
@@ -127,7 +165,7 @@ def _require_not_encoded(cohort: Cohort, specs: Sequence[str], inputs: bool) -> 
             )
 
 
-def _named(files: Any) -> dict[str, Path]:
+def named_files(files: Any) -> dict[str, Path]:
     """Files by the names that they are given; `name=path` names one too."""
     if isinstance(files, Mapping):
         return {str(name): Path(path) for name, path in files.items()}
@@ -147,7 +185,7 @@ def _stem(path: Path) -> str:
     return path.name.split(".")[0] or path.name
 
 
-def _modality(cohort: Cohort, modality: str | None, needed: bool, baselines: bool) -> str | None:
+def chosen_modality(cohort: Cohort, modality: str | None, needed: bool, baselines: bool) -> str | None:
     """The modality that encoders read and that is the raw input; None where nothing asks for one.
 
     Raises:

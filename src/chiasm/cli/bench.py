@@ -13,6 +13,7 @@ from chiasm import screen
 from chiasm.cli.bench_reports import claims, forgetting, skills, table
 from chiasm.cli.help import PlainCommand, write_examples
 from chiasm.cli.options import Draws, Json, Seed, require_writable, show_written
+from chiasm.cli.pairs import pairs
 
 RUN = "run"
 
@@ -129,7 +130,7 @@ def compare(
     show_written(out)
 
 
-for _report in (skills, forgetting, table, claims):
+for _report in (skills, forgetting, table, claims, pairs):
     app.command(_report.__name__, cls=PlainCommand)(_report)
 
 

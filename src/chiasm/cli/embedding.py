@@ -150,13 +150,16 @@ def _show_vectors(found: Any) -> None:
         rows = [
             [
                 row["embedding"], f"{row['width']:,}", f"{row['constant']:,}", f"{100 * row['zeros']:.0f} %",
-                f"{row['participation']:.1f}", *(_counted(row[own]) for own in ("outliers", "outliers_expected")),
+                _directions(row["participation"]), *(_counted(row[own]) for own in ("outliers", "outliers_expected")),
             ]
             for row in found.spread.to_dict("records")
         ]  # fmt: skip
         screen.show_table(headings, rows, right=headings[1:])
         screen.show("")
     for row in found.likeness.to_dict("records"):
+        if row["rsa"] != row["rsa"]:
+            screen.show(f"'{row['first']}' and '{row['second']}': one does not vary, so that nothing is alike in them.")
+            continue
         screen.show(
             f"'{row['first']}' and '{row['second']}': RSA {row['rsa']:.3f}, CKA {row['cka']:.3f} "
             f"({row['cka_debiased']:.3f} without bias), {row['patients']:,} patients."
@@ -165,3 +168,7 @@ def _show_vectors(found: Any) -> None:
 
 def _counted(number: float) -> str:
     return "too few" if number != number else f"{number:,.1f}".removesuffix(".0")
+
+
+def _directions(number: float) -> str:
+    return "none" if number != number else f"{number:.1f}"

@@ -76,6 +76,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm bench medqa --data medical-qa --model lm:smol.gguf --out run",
         "chiasm bench mediconfusion --data mediconfusion --model python:mine:answer --out run --limit 100",
         "chiasm bench compare a b --out table.tex",
+        "chiasm bench pairs cohort.toml --encoder hf:clip --encoder hf:dinov2 --out pairs.csv",
         "chiasm bench skills run other-run",
         "chiasm bench forgetting before after --learned micro-bench",
     ),

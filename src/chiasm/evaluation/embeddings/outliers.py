@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats  # type: ignore[import-untyped]
 
-from chiasm.evaluation.embeddings.spread import finite_rows, principal_components
+from chiasm.evaluation.embeddings.spread import Components, finite_rows, principal_components
 
 Floats = NDArray[np.float64]
 MOST = 10
@@ -37,7 +37,7 @@ class Outliers:
     expected: float
 
 
-def find_outliers(vectors: ArrayLike, alarms: float = ALARMS) -> Outliers:
+def find_outliers(vectors: ArrayLike, alarms: float = ALARMS, found: Components | None = None) -> Outliers:
     """Find rows of vectors (n, D) in the tails of their principal components.
 
         z_ij = (t_ij - median_j) / (1.4826 MAD_j),   score_i = max(max_j |z_ij|, z of the distance from the components)
@@ -50,6 +50,7 @@ def find_outliers(vectors: ArrayLike, alarms: float = ALARMS) -> Outliers:
 
     Args:
         alarms: share of normal rows that are named, 0.001 unless told.
+        found: all principal components of the vectors, if they are known already.
 
     Raises:
         ValueError: no finite matrix, fewer than 20 rows, or `alarms` not between 0 and 1.
@@ -59,7 +60,7 @@ def find_outliers(vectors: ArrayLike, alarms: float = ALARMS) -> Outliers:
         raise ValueError(f"{len(x)} rows: {FEWEST} at least are needed to say who lies far from the others")
     if not 0 < alarms < 1:
         raise ValueError(f"the share of false alarms is {alarms}, and lies between 0 and 1")
-    found = principal_components(x)
+    found = principal_components(x) if found is None else found
     held = np.cumsum(found.share)
     keep = min(MOST, int(np.searchsorted(held, HELD)) + 1, len(held))
     inside = np.abs(_standard(found.scores[:, :keep]))

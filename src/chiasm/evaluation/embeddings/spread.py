@@ -81,8 +81,8 @@ class Spread:
     """Components that hold half of the variance."""
 
 
-def spread_of(vectors: ArrayLike) -> Spread:
-    """Describe the columns of vectors (n, D).
+def spread_of(vectors: ArrayLike, found: Components | None = None) -> Spread:
+    """Describe the columns of vectors (n, D); `found` are all their principal components, if known already.
 
     Raises:
         ValueError: it is no finite matrix of two rows or more.
@@ -90,7 +90,7 @@ def spread_of(vectors: ArrayLike) -> Spread:
     x = finite_rows(vectors)
     deviation = x.std(axis=0)
     constant = int((deviation <= CONSTANT * max(float(deviation.max()), 1e-300)).sum())
-    share = np.cumsum(principal_components(x).share)
+    share = np.cumsum((principal_components(x) if found is None else found).share)
     half = int(np.searchsorted(share, 0.5 - 1e-9) + 1) if share[-1] > 0 else 0
     return Spread(x.shape[1], constant, float((x == 0).mean()), participation_ratio(x), half)
 

@@ -125,9 +125,8 @@ def _table(file: Path, cohort: Cohort) -> tuple[NDArray[Any], NDArray[np.str_]]:
     frame = table.frame(rest)
     words = sum(frame[own].dtype.kind not in "biuf" for own in rest)
     if words or not rest:
-        raise _refused(
-            file, f"{count(words, 'column')} beside '{met[0]}' hold no numbers" if words else "holds no numbers", FIX
-        )
+        what = f"{count(words, 'column')} beside '{met[0]}' {'holds' if words == 1 else 'hold'} no numbers"
+        raise _refused(file, what if words else "holds no numbers", FIX)
     return frame.to_numpy(np.float32), texts[met[0]][: len(frame)]
 
 
