@@ -59,7 +59,7 @@ def _cosines(vectors: Floats, i: Ints, j: Ints) -> Floats:
         np.einsum("pd,pd->p", vectors[i[start : start + step]], vectors[j[start : start + step]])
         for start in range(0, len(i), step)
     ]
-    return np.concatenate(parts)
+    return np.asarray(np.concatenate(parts), dtype=np.float64)
 
 
 def mine_confusing_pairs(
