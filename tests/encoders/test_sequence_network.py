@@ -12,7 +12,10 @@ from chiasm.encoders.sequence.network import SequenceConfig, SequenceNetwork, pa
 from chiasm.encoders.sequence.stacks import CELLS, make_stack
 from chiasm.encoders.sequence.stored_network import store_network, stored_network
 from chiasm.encoders.weights import seeded
+from small_recipes import at_night
 
+BY_DAY = ["mamba", "mamba2", "xlstm"]  # whose blocks are those of mlstm too
+EACH = [*BY_DAY, *at_night(*sorted({*CELLS} - {*BY_DAY}))]
 DNA = ["ACGTN", "acguuRY" * 11, "A", "GATTACA" * 6]
 
 
@@ -25,7 +28,7 @@ def made(**options: object) -> SequenceNetwork:
     return untrained(SequenceConfig(**{"width": 16, "depth": depth, "heads": 2, **options})).eval()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("cell", EACH)
 @torch.no_grad()
 def test_both_strands_are_read_alike_bit_for_bit(cell: str) -> None:
     for rc in ("ps", "ph") if cell == "mamba2" else ("ps",):
@@ -64,7 +67,7 @@ def test_a_folder_gives_back_the_network(tmp_path: Path) -> None:
 PIECES = ((0, 3), (3, 50), (50, 51), (51, 80))
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("cell", EACH)
 @torch.no_grad()
 def test_one_by_one_in_pieces_and_at_once_are_the_same(cell: str) -> None:
     network = made(cell=cell)
@@ -79,7 +82,7 @@ def test_one_by_one_in_pieces_and_at_once_are_the_same(cell: str) -> None:
     assert not torch.allclose(network.stream(ids[:, 3:50])[0], whole[:, 3:50], atol=1e-2), "the state is not read"
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("cell", EACH)
 @torch.no_grad()
 def test_what_comes_later_changes_no_bit_and_padding_next_to_none(cell: str) -> None:
     network = made(cell=cell)
@@ -132,7 +135,7 @@ def test_state_spaces_have_the_weights_and_the_outputs_of_transformers(cell: str
     torch.testing.assert_close(stack.scan(x)[0], model(inputs_embeds=x).last_hidden_state, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("cell", EACH)
 def test_every_parameter_of_a_network_learns(cell: str) -> None:
     network = made(cell=cell, rc="ps", bidirectional=True)
     ids, mask = batch(network, DNA[:1])

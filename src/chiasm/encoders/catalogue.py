@@ -98,6 +98,9 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("graph", "molecule", "molecule.molecules:AtomGraph", "196", extra="molecules"),
     _row("bonds", "molecule", "molecule.bonds:AtomsAndBonds", "62", extra="molecules", since="0.2.0"),
     _row("kmers", "protein dna", "sequence.kmers:KmerCounts", "422, DNA 182"),
+    _row("onehot", "protein dna molecule text", "sequence.onehot:OneHot", "22, DNA 4", since="0.2.0"),
+    _row("sequence", "protein dna molecule text", "sequence.sequence_encoder:SequenceEncoder", "64", OURS,
+         "yours: a folder of chiasm pretrain; untrained ones without", since="0.2.0"),
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from chiasm.encoding.small import is_small
 from chiasm.errors import Severity, count, error, first_rows, warning
 from chiasm.readers import Item, Reader, ReadError, reader_for
 from chiasm.readers.guard import quiet
-from chiasm.readers.reading import Events, NotesWhatWasRead, require_of
+from chiasm.readers.reading import Events, NotesWhatIsEncoded, NotesWhatWasRead, require_of
 from chiasm.readers.registry import missing
 
 OPENED = ("video",)  # reading one decodes nothing
@@ -26,6 +26,7 @@ WRONG_ENCODER = "wrong-encoder"
 Found = tuple[str, ...] | ReadError  # the notes of a source, or why it is refused
 AT_COMMIT = re.compile(r"@[0-9a-f]{40}\b")
 LEFT_OUT = re.compile(r"([\d,]+) resources? left out: (.+)")
+AS_UNKNOWN = re.compile(r"([\d,]+) letters? read as unknown: (.+)")
 IN_MEMORY = ("table", "omics", "bag", "tokens")
 
 
@@ -166,11 +167,21 @@ def _of_modality(
             notes.setdefault(note, []).append(int(items.file_rows[number]))
     progress(modality, len(items), len(items))
     told = collected(items, refused, modality)
-    left_out = Counter[str]()
+    left_out, unknown, rows_of = Counter[str](), Counter[str](), dict[str, list[int]]()
     for note in list(notes):
         if said := LEFT_OUT.fullmatch(note):
             left_out[said[2]] += int(said[1].replace(",", "")) * len(notes.pop(note))
+        elif said := AS_UNKNOWN.fullmatch(note):
+            unknown[said[2]] += int(said[1].replace(",", "")) * len(notes[note])
+            rows_of.setdefault(said[2], []).extend(notes.pop(note))
     told += parts_left_out(left_out, items, modality)
+    for reason, number in unknown.items():
+        rows = sorted(rows_of[reason])
+        what = (
+            f"{count(number, 'letter')} read as unknown in {count(len(rows), 'source')} ({first_rows(rows)}): {reason}"
+        )
+        fix = "correct them, or choose an alphabet that has them"
+        told.append(warning(what, fix, path=items.template, row=rows[0], modality=modality, finding="source-note"))
     for note, rows in notes.items():
         what, _, fix = note.partition(": ")
         what = f"{what} in {count(len(rows), 'source')} ({first_rows(sorted(rows))})"
@@ -193,6 +204,6 @@ def _inspect(reader: Reader, item: Item, whole: bool, encoder: Any) -> tuple[Fou
             record = record_of(value) if isinstance(value, Events) else None
             require_of(encoder, value)
             noted = reader.notes(item, value) if isinstance(reader, NotesWhatWasRead) else reader.inspect(item)
-            return noted, record
+            return noted + (encoder.notes(value) if isinstance(encoder, NotesWhatIsEncoded) else ()), record
     except ReadError as fault:
         return fault, record

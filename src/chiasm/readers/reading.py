@@ -160,6 +160,14 @@ def require_of(encoder: Any, value: Any) -> None:
 
 
 @runtime_checkable
+class NotesWhatIsEncoded(Protocol):
+    """Protocol of an encoder that tells what of a value it reads as something else; a check says it too."""
+
+    def notes(self, value: Any) -> tuple[str, ...]:
+        """Return the notes of a value that `encode` would not refuse."""
+
+
+@runtime_checkable
 class NotesWhatWasRead(Protocol):
     """Protocol of a reader that tells what `inspect` would note of what it has read, so that nothing is read twice."""
 
