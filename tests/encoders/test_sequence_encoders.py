@@ -130,7 +130,7 @@ def test_places_are_counted_by_hand() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             OneHot(**options)  # type: ignore[arg-type]
-    with pytest.raises(ReadError, match="3 letters"):
+    with pytest.raises(ReadError, match="other than the 4 letters"):
         OneHot(length=4).encode(["MKT"])
 
 

@@ -108,7 +108,7 @@ class OneHot:
         ids = alphabet(self._alphabet).ids(text)
         if len(ids) != self.length:
             raise ReadError(
-                f"the sequence has {len(ids):,} letters, and length={self.length:,} was named",
+                f"the sequence has other than the {self.length:,} letters that length= names",
                 "correct it, or choose an encoder of sequences of any length, kmers or sequence",
             )
         return ids
