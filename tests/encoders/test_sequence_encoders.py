@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chiasm
+from chiasm.encoders.adaptable import unread_modules
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.sequence.alphabets import MASK, UNKNOWN, alphabet, smiles_tokens
 from chiasm.encoders.sequence.network import SequenceConfig, untrained
@@ -17,7 +20,8 @@ from chiasm.encoders.sequence.onehot import OneHot
 from chiasm.encoders.sequence.sequence_encoder import SequenceEncoder
 from chiasm.encoders.sequence.stored_network import store_network
 from chiasm.readers.reading import ReadError
-from chiasm.testing import check_encoder
+from chiasm.recipes.registry import make_recipe
+from chiasm.testing import check_adaptation, check_encoder
 from examples import examples
 
 DNA = ["ACGT", "N", "GATTACA" * 11, "A", "acgu", "TTTTTTTTGC"]
@@ -153,6 +157,31 @@ def test_a_folder_says_what_the_network_is(tmp_path: Path) -> None:
         _ = make_encoder(f"sequence:weights={tmp_path / 'moved'},cell=mamba", "protein").width
     with pytest.raises(ValueError, match="no alphabet of their own"):
         make_encoder("sequence", "text")
+
+
+@pytest.mark.parametrize("cell", ["mamba", "mamba2", "xlstm"])
+def test_an_adapter_finds_all_of_a_network_but_the_head_that_predicts_letters(cell: str) -> None:
+    encoder = SequenceEncoder(cell=cell, dim=16, rc="ps", heads=2)
+    assert unread_modules(encoder.trunk(), encoder.inputs(["ACGT" * 20])) == {"head"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("recipe", ["lora:where=all,rank=2", "full-tuning:learning_rate=0.01"])
+def test_a_network_of_sequences_is_adapted(recipe: str) -> None:
+    rng = np.random.default_rng(0)
+    ids = [f"p{number}" for number in range(48)]
+    texts = {own: "".join(rng.choice(list("ACGT"), rng.integers(5, 80))) for own in ids[:-6]}
+    cohort = chiasm.cohort_from_frames(
+        pd.DataFrame({"y": rng.choice(["a", "b"], 48)}, index=ids),
+        {"dna": pd.DataFrame({"s": texts}), "age": pd.DataFrame({"age": rng.normal(size=48)}, index=ids)},
+        target=chiasm.Classification("y"),
+        kinds={"dna": "dna"},
+    )
+    spec = "sequence:dim=16,rc=ps,heads=2"
+    encoded = chiasm.encode(cohort, {"dna": spec}, jobs=1, inputs=True).cohort
+    head = check_adaptation(make_recipe("probe:epochs=1,latent_width=4"), encoded).trained_parameters
+    model = check_adaptation(make_recipe(f"{recipe},epochs=2,latent_width=4"), encoded)
+    assert model.trained_parameters > head + 100, "the network itself is trained"
 
 
 def test_batches_of_mixed_lengths_change_nothing() -> None:

@@ -88,7 +88,7 @@ class SequenceNetwork(nn.Module):
         self.embedding = nn.Embedding(size, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
         self.stack = make_stack(config.cell, width, config.depth, config.heads)
-        self.bias = nn.Parameter(torch.zeros(size))
+        self.head = nn.ParameterDict({"bias": torch.zeros(size)})  # what only predicting letters needs
         there = self.alphabet.complements if config.rc != "none" else np.zeros(0, np.int64)
         self.register_buffer("complements", torch.from_numpy(there), persistent=False)
 
@@ -140,8 +140,8 @@ class SequenceNetwork(nn.Module):
         if hidden.shape[-1] > width:
             other = hidden[..., width:].flip(-1) @ weight.T
             own = own + other[..., self.complements]
-            return own + (self.bias + self.bias[self.complements]) / 2
-        return own + self.bias
+            return own + (self.head["bias"] + self.head["bias"][self.complements]) / 2
+        return own + self.head["bias"]
 
     def stream(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Read the next tokens `(B, t)` of running sequences: states `(B, t, width)`, and the state to go on from.
