@@ -136,12 +136,13 @@ class SequenceNetwork(nn.Module):
         With `ps` the half of the other strand answers for the complements, so that the logits are equivariant too.
         """
         weight, width = self.embedding.weight, self.config.strand_width
-        own = hidden[..., :width] @ weight.T
+        bias: Tensor = self.head["bias"]
+        own: Tensor = hidden[..., :width] @ weight.T
         if hidden.shape[-1] > width:
             other = hidden[..., width:].flip(-1) @ weight.T
             own = own + other[..., self.complements]
-            return own + (self.head["bias"] + self.head["bias"][self.complements]) / 2
-        return own + self.head["bias"]
+            bias = (bias + bias[self.complements]) / 2
+        return own + bias
 
     def stream(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Read the next tokens `(B, t)` of running sequences: states `(B, t, width)`, and the state to go on from.
