@@ -31,8 +31,8 @@ NOT_YET_ARCHIVED = {
     "concatenated", "encoder-entities", "encoder-event-steps", "extended", "forest", "gaussian-map",
     "hidden-state-chain", "hidden-state-emission", "hidden-state-kernels", "hidden-states", "kernel-machine",
     "modality-summary", "one-modality", "option-space", "pattern-levels", "reference", "residual-start",
-    "sequence-config", "sequence-network", "similar-groups", "source-score", "stand-ins", "step", "text-model",
-    "tree-inputs", "tree-machine", "tried-setting", "tuning",
+    "seen-items", "sequence-config", "sequence-network", "similar-groups", "source-score", "stand-ins", "step",
+    "text-model", "tree-inputs", "tree-machine", "tried-setting", "tuning",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6

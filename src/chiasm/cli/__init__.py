@@ -26,6 +26,7 @@ from chiasm.cli import (
     interacting,
     models,
     predicting,
+    pretraining,
     seals,
     sensitivity,
     serving,
@@ -61,6 +62,7 @@ for command in (
     embedding.embed,
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),
+    pretraining.pretrain,
     *(tracking.track, hub.push, hub.pull),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -41,6 +41,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm embed cohort.toml --encoder patches:size=28 --encoder hf:folder,level=pooled --layers",
         "chiasm embed cohort.toml --file vgg16=vgg.parquet --shares 1,10,100 --json",
     ),
+    "pretrain": (
+        "chiasm pretrain cohort.toml --out encoder --epochs 10 --page pretrain.html",
+        "chiasm pretrain cohort.toml --out encoder --method masked --network gru:width=64,rc=ps --resume",
+    ),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
         "chiasm stress cohort.toml --recipes healnet --faults attack",

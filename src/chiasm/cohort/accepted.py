@@ -19,6 +19,7 @@ DECODED = (  # findings reported when sources are opened, by `file_problems`
     "events-after-index",
     "outcome-code",
     "record-length-follows-outcome",
+    "pretrained-on-cohort",
 )
 BY_SCREEN = "identifying-"  # findings of the screen for identifiers, which is not made unless it is asked for
 NAME = re.compile(r"[a-z][a-z0-9-]*(:.+)?")

@@ -85,6 +85,10 @@ def file_problems(
             told, records = _of_modality(cohort, modality, progress, unread, encoder)
             problems += [*told, *twins]
             problems += record_leaks(cohort, modality, records)
+            if encoder is not None:  # what it needs is loaded already
+                from chiasm.encoding.seen_leaks import seen_leaks
+
+                problems += seen_leaks(cohort, modality, encoder)
         except Unsupported as fault:
             problems.append(_unusable(fault, cohort, modality, "missing-package"))
     return problems

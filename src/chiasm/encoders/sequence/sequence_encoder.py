@@ -19,6 +19,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
+from chiasm.encoders.seen import SeenItems
 from chiasm.encoders.sequence.alphabets import OF_KIND, Alphabet
 from chiasm.encoders.sequence.network import SequenceConfig, SequenceNetwork, untrained
 from chiasm.encoders.sequence.stacks import PIECE
@@ -127,6 +128,11 @@ class SequenceEncoder:
             if foreign
             else ()
         )
+
+    def remembered(self) -> SeenItems | None:
+        """Return marks of the sequences that the network was pretrained on; None where the folder keeps none."""
+        seen = stored_network(self.weights).facts.get("seen") if self.weights else None
+        return seen if isinstance(seen, SeenItems) else None
 
     def encode(self, raw: Sequence[str]) -> Tokens:
         """Encode sequences to tokens `(B, 1 + windows, width)`, or `(B, T, width)` for `level=token`, float32."""

@@ -1,0 +1,278 @@
+"""Public function that pretrains an encoder on a cohort's own values, without outcomes, and keeps it as a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm import artifact
+from chiasm.api.encoding import encode
+from chiasm.cohort import Cohort, Problem, Unsupported
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.cohort.units import alone_where_empty
+from chiasm.encoders.sequence.stored_network import StoredNetwork
+from chiasm.errors import count, nearest
+from chiasm.pretraining.corpus import Corpus, corpus_of
+from chiasm.pretraining.folder import as_stored
+from chiasm.pretraining.options import PretrainOptions, network_config
+from chiasm.pretraining.stage import most_epochs, pretrained_on
+from chiasm.pretraining.tasks import METHODS
+from chiasm.progress import followed
+from chiasm.report.written import write_page
+
+KINDS = ("dna", "protein", "molecule")
+BETTER = 0.01  # share by which a perplexity lies below another, from which it is called lower
+
+
+@dataclass(frozen=True, repr=False)
+class Pretrained:
+    """An encoder that was pretrained, and how that went.
+
+    Attributes:
+        folder: where it lies; `encoder` is how a manifest names it.
+        modality, kind, method: what was read, and what was told.
+        curve: one row an epoch: losses of training and of held-out letters in nats a letter, the held-out perplexity,
+            and the signs of a collapse (`rank`, `spread`, `neighbours`), which read no loss.
+        perplexity: of held-out letters at the best epoch: among how many letters the network is torn.
+        baselines: perplexities of those who know the alphabet, how often each letter occurs, or the letters before.
+        facts: all of what the folder tells, without an identifier.
+        sentences: what it says; notes: what a reader must know; problems: sources that could not be read.
+    """
+
+    folder: Path
+    modality: str
+    kind: str
+    method: str
+    curve: pd.DataFrame
+    perplexity: float
+    baselines: dict[str, float]
+    facts: dict[str, Any]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def __repr__(self) -> str:
+        return f"Pretrained: '{self.modality}' by {self.method}, held-out perplexity {self.perplexity:.3f}"
+
+    @property
+    def encoder(self) -> str:
+        """The encoder of a manifest that reads the folder."""
+        return f"sequence:weights={self.folder}"
+
+    def report(self, path: Path | str) -> Path:
+        """Write the page, one HTML file: the curves, the baselines, and what watches the training.
+
+        Raises:
+            ValueError: another ending than .html.
+        """
+        from chiasm.report.pretraining_page import render_pretraining
+
+        return write_page(path, lambda: render_pretraining(
+            self.curve, self.baselines, self.facts, modality=self.modality, method=self.method,
+            sentences=self.sentences, notes=self.notes,
+        ))  # fmt: skip
+
+
+def pretrain(
+    cohort: Given,
+    out: Path | str,
+    *,
+    modality: str | None = None,
+    method: str = "causal",
+    network: str = "gru",
+    epochs: int = 20,
+    steps: int | None = None,
+    patience: int = 3,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    held_out: float = 0.1,
+    share: float | None = None,
+    pack_by: str | None = None,
+    pack: int = 4,
+    longest: int = 4096,
+    unknown: bool = False,
+    marks: bool = True,
+    resume: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pretrained:
+    """Pretrain a network on the sequences of a modality, without their outcomes, and write it as an encoder's folder.
+
+    The patients held out, whole groups of them, are never trained on; they choose the epoch. A sequence that several
+    patients have is read once. No outcome is read, and none is needed. A model that is then tested on the same patients
+    has seen their sequences before: `check` says so, and `encoder = "pretrained"` of a manifest pretrains within each
+    fold instead.
+
+    Args:
+        cohort: a cohort, or the path of a manifest.
+        out: the folder; beside it lies `<out>.checkpoint` until the training is over.
+        modality: of kind dna, protein or molecule; may be left out where there is one alone.
+        method: `causal`, each letter from those before it; `masked`, hidden letters from both sides; `fim`, a middle
+            from both of its sides; `icl`, `causal` with sequences of one group joined.
+        network: a cell with its options, as `gru:width=64,depth=2,rc=ph`; see `SequenceConfig`.
+        epochs: the most passes over the training sequences; steps: the most steps instead, in whole epochs.
+        patience: epochs without a lower held-out loss after which the training stops.
+        batch: sequences a step; learning_rate: peak rate of AdamW.
+        held_out: share of the patients that is held out.
+        share: of the letters that `masked` hides (0.15), of the sequences whose middle `fim` moves (0.5).
+        pack_by: with `icl`: `group`, `site`, `target` (its classes) or a declared subgroup; pack: sequences a pack.
+        longest: letters of the longest sequence that is accepted.
+        unknown: read letters outside the alphabet as one that is unknown; else they are refused.
+        marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
+        resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been.
+        seed: of initial weights, draws and who is held out.
+        device: where torch computes; jobs: processes that read.
+        progress: called with (finished, all) epochs; None draws a bar in a terminal or notebook.
+
+    Raises:
+        Unsupported: no such modality, too few patients, a letter outside the alphabet, a sequence that is too long, a
+            batch that memory does not hold, or a method that does not suit the network.
+        ValueError: an option out of range, or a loss that is not finite.
+        ArtifactError: the checkpoint is of another pretraining, or `out` holds something else.
+        FileExistsError: a checkpoint lies beside `out`, and `resume` is not asked for.
+
+    Source: Schmidinger et al., Bio-xLSTM, arXiv:2411.04165, for the methods; formulas in `chiasm.objectives`.
+    """
+    opened, out = as_cohort(cohort), Path(out)
+    name = _modality(opened, modality)
+    kind = opened.kinds[name]
+    options = PretrainOptions(
+        method, epochs, patience, batch, learning_rate, held_out, -1.0 if share is None else share, pack, longest
+    )
+    config = network_config(network, kind, method)
+    if METHODS[method].packs != (pack_by is not None):
+        raise ValueError(
+            f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None
+            else f"'{method}' joins no sequences, and pack_by is for icl"
+        )  # fmt: skip
+    checkpoint = out.with_name(f"{out.name}.checkpoint")
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
+    labels = _labels(opened, pack_by)
+    encoded = encode(opened.with_modalities([name]), {name: "pretrained"}, jobs=jobs)
+    rows = encoded.cohort.rows_of(name)
+    values = [str(value) for value in encoded.cohort.raw(name)]
+    units = np.arange(len(opened)).astype(str) if opened.group is None else alone_where_empty(opened.group)
+    corpus = corpus_of(values, units[rows].tolist(), held_out, seed)
+    if steps is not None:
+        if steps < 1:
+            raise ValueError(f"{steps} steps: one at least is needed")
+        options = replace(options, epochs=most_epochs(steps, int((~corpus.held_out).sum()), batch))
+    groups = () if labels is None else _groups(corpus, values, labels[rows].tolist())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with followed("epochs", progress) as told:
+        found = pretrained_on(
+            corpus, config, options, groups=groups, unknown=unknown, seed=seed, checkpoint=checkpoint, device=device,
+            progress=told,
+        )  # fmt: skip
+    stored = as_stored(found, corpus, options, kind, marks=marks)
+    artifact.save(out, stored)
+    checkpoint.unlink(missing_ok=True)
+    return told_of(stored, out, name, encoded.problems)
+
+
+def told_of(stored: StoredNetwork, folder: Path, modality: str, problems: tuple[Problem, ...] = ()) -> Pretrained:
+    """Put what a folder holds in words."""
+    facts = {key: value for key, value in stored.facts.items() if key != "seen"}
+    curve = pd.DataFrame(facts["curve"])
+    curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
+    curve.insert(3, "perplexity", np.exp(curve["held_out"].clip(upper=700)))
+    return Pretrained(
+        folder, modality, facts["kind"], stored.method, curve, facts["perplexity"], facts["baselines"], facts,
+        tuple(_sentences(facts, stored.method)), tuple(_notes(facts)), problems,
+    )  # fmt: skip
+
+
+def _modality(cohort: Cohort, asked: str | None) -> str:
+    able = [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
+    if asked is None and len(able) == 1:
+        return able[0]
+    if asked in able:
+        return str(asked)
+    if asked in cohort.modalities:
+        raise Unsupported(
+            f"modality '{asked}' is of kind '{cohort.kinds[str(asked)]}', and sequences of kind {', '.join(KINDS)} are "
+            "pretrained on"
+        )
+    there = ", ".join(able) or "none"
+    like = nearest(asked or "", able)
+    hint = f"did you mean '{like}'?" if like else f"of kind {', '.join(KINDS)} there are: {there}"
+    raise Unsupported(
+        f"name the modality to pretrain on; {hint}" if asked is None else f"no modality '{asked}': {hint}"
+    )
+
+
+def _labels(cohort: Cohort, pack_by: str | None) -> np.ndarray | None:
+    """Return the group of each patient whose sequences are joined, "" of none."""
+    if pack_by is None:
+        return None
+    known: dict[str, np.ndarray] = {own.column: own.level for own in cohort.subgroups}
+    if cohort.group is not None:
+        known["group"] = cohort.group
+    if cohort.site is not None:
+        known["site"] = cohort.site
+    target, outcome = cohort.target, cohort.outcome
+    if target is not None and outcome is not None and target.has_classes:
+        names = np.array([*target.names, ""])
+        known["target"] = names[np.where(outcome.known, outcome.value, len(target.names)).astype(np.int64)]
+    if pack_by not in known:
+        there = ", ".join(sorted(known)) or "none: declare a group, or a subgroup"
+        raise Unsupported(f"sequences cannot be joined by '{pack_by}': there are {there}")
+    return known[pack_by]
+
+
+def _groups(corpus: Corpus, values: list[str], labels: list[str]) -> list[str]:
+    """Return the group of each item; one that patients of several groups have is of none."""
+    found: dict[str, str] = {}
+    for value, label in zip(values, labels, strict=True):
+        found[value] = label if found.get(value, label) == label else ""
+    return [found[item] for item in corpus.items]
+
+
+def _sentences(facts: dict[str, Any], method: str) -> list[str]:
+    own, baselines = facts["perplexity"], facts["baselines"]
+    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+    best, value = min(baselines.items(), key=lambda pair: pair[1])
+    said = [
+        f"Told {METHODS[method].sentence}: held-out perplexity {own:.3f} at epoch {facts['best_epoch']} of "
+        f"{len(facts['curve'])}, on {facts['asked']:,} letters; {beside}."
+    ]
+    if own <= value * (1 - BETTER):
+        said.append(f"It tells held-out letters better than counts do ({best}).")
+    else:
+        said.append(
+            f"It tells held-out letters no better than counts do ({best}): little was learned beyond them, so look at "
+            "what it is worth beside k-mers."
+        )
+    items = facts["perplexity_by_item"]
+    if items:
+        falls = "falls" if items[-1] < items[0] * (1 - BETTER) else "does not fall"
+        said.append(
+            f"Within a pack the perplexity {falls} from the first item to the last: "
+            f"{', '.join(f'{item:.3f}' for item in items)}."
+        )
+    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
+    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
+        said.append("The mean states of held-out sequences have collapsed: they lie almost on a line.")
+    return said
+
+
+def _notes(facts: dict[str, Any]) -> list[str]:
+    notes = []
+    if facts["shared_items"]:
+        notes.append(
+            f"{count(facts['shared_items'], 'sequence')} of held-out patients were those of patients trained on too, "
+            "and judged nothing"
+        )
+    if facts["unknown_letters"]:
+        notes.append(f"{count(facts['unknown_letters'], 'letter')} outside the alphabet were read as unknown")
+    if facts["best_epoch"] == len(facts["curve"]):
+        notes.append("the last epoch was the best: more epochs may tell more")
+    return notes

@@ -1,0 +1,119 @@
+"""`pretrain`: an encoder trained on a cohort's own values, without outcomes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import (
+    CohortPath,
+    Device,
+    Force,
+    Jobs,
+    Json,
+    Seed,
+    for_json,
+    require_page,
+    require_writable,
+    show_written,
+    told_how_to_go_on,
+)
+
+
+def pretrain(
+    cohort: CohortPath,
+    out: Annotated[Path, typer.Option(help="The folder of the encoder.")],
+    modality: Annotated[
+        str | None, typer.Option(help="Of kind dna, protein or molecule; needed where there are several.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="causal, masked, fim (fill in the middle), icl (in context).")] = "causal",
+    network: Annotated[str, typer.Option(help="A cell with its options, as gru:width=64,depth=2,rc=ph.")] = "gru",
+    epochs: Annotated[int, typer.Option(min=1, help="The most passes over the training sequences.")] = 20,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="The most steps, in whole epochs, instead of --epochs.")
+    ] = None,
+    patience: Annotated[int, typer.Option(min=0, help="Epochs without a lower held-out loss.")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 3e-3,
+    held_out: Annotated[float, typer.Option(help="Share of the patients, or groups of them, held out.")] = 0.1,
+    share: Annotated[
+        float | None, typer.Option(help="Of letters that masked hides (0.15), of sequences that fim turns (0.5).")
+    ] = None,
+    pack_by: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="With icl: group, site, target or a declared subgroup.")
+    ] = None,
+    pack: Annotated[int, typer.Option(min=2, help="With icl: sequences a pack.")] = 4,
+    longest: Annotated[int, typer.Option(min=2, help="Letters of the longest sequence that is accepted.")] = 4096,
+    unknown: Annotated[bool, typer.Option("--unknown", help="Read letters outside the alphabet as unknown.")] = False,
+    marks: Annotated[bool, typer.Option(help="Keep marks by which check finds patients pretrained on.")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with one that was interrupted.")] = False,
+    page: Annotated[Path | None, typer.Option(help="pretrain.html: the curves, as one file.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    jobs: Jobs = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Pretrain an encoder on a cohort's own sequences, without outcomes.
+
+    Held-out patients choose the epoch. The folder is named in a manifest as encoder = "sequence:weights=FOLDER".
+    """
+    from chiasm import api
+
+    if out.exists() and not force:
+        raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(out))
+    require_writable(out)
+    if page is not None:
+        require_page(page, force)
+    api.require_device(device)
+    start = time.monotonic()
+    opened = api.open_cohort(cohort)
+    with (
+        screen.Progressing("epochs") as progress,
+        told_how_to_go_on(f"chiasm pretrain with the same options and --resume goes on with {out}"),
+    ):
+        found = api.pretrain(
+            opened, out, modality=modality, method=method, network=network, epochs=epochs, steps=steps,
+            patience=patience, batch=batch, learning_rate=learning_rate, held_out=held_out, share=share,
+            pack_by=pack_by, pack=pack, longest=longest, unknown=unknown, marks=marks, resume=resume, seed=seed,
+            device=device, jobs=jobs, progress=progress,
+        )  # fmt: skip
+    seconds = time.monotonic() - start
+    if page is not None:
+        found.report(page)
+    curve = for_json(found.curve.to_dict("records"))
+    if json:
+        told = {"folder": str(out), "encoder": found.encoder, "modality": found.modality, "method": found.method}
+        words = {"sentences": list(found.sentences), "notes": list(found.notes)}
+        screen.show_json({**told, "seconds": round(seconds, 3), **found.facts, "curve": curve, **words})
+        return
+    for problem in found.problems:
+        screen.hint(f"{problem.severity}: {problem}")
+    for note in found.notes:
+        screen.hint(f"note: {note}")
+    headings = ["epoch", "train (nats)", "held out (nats)", "perplexity", "rank", "spread", "neighbours"]
+    rows = [
+        [f"{row['epoch']}", *(_number(row[own]) for own in ("train", "held_out", "perplexity", "rank")),
+         _number(row["spread"]), _number(row["neighbours"])]
+        for row in curve
+    ]  # fmt: skip
+    screen.show_table(headings, rows, right=headings)
+    screen.show("")
+    for sentence in found.sentences:
+        screen.show(sentence)
+    facts = found.facts
+    screen.show(
+        f"Pretrained in {screen.duration(seconds)} on {facts['letters']:,} letters of "
+        f"{facts['items'] - facts['held_out_items']:,} sequences; {facts['held_out_patients']:,} of "
+        f"{facts['patients']:,} patients held out."
+    )
+    screen.show(f'Encoder: {out}\nNext:    encoder = "{found.encoder}" in a manifest')
+    show_written(page)
+
+
+def _number(value: float | None) -> str:
+    return "too few" if value is None else f"{value:.3g}" if value < 0.1 else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""Pretraining of an encoder on a cohort's own values, without outcomes: its stages, and what they leave."""

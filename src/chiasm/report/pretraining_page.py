@@ -1,0 +1,147 @@
+"""The page of a pretraining: its curve beside what counts of letters tell, and what watches it apart from the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, NewSheet, Picture, own_sheet, style
+from chiasm.report.page import filled
+from chiasm.report.tables import Heading, Table
+from chiasm.report.wording import number
+
+TEMPLATE = "pretraining.html.j2"
+SIGNS = {"rank": "effective rank", "spread": "share between sequences", "neighbours": "share that is a neighbour"}
+
+
+def render_pretraining(
+    curve: pd.DataFrame,
+    baselines: Mapping[str, float],
+    facts: Mapping[str, Any],
+    *,
+    modality: str,
+    method: str,
+    sentences: Sequence[str],
+    notes: Sequence[str],
+) -> str:
+    """Render the page as text; no patient's value or identifier is on it.
+
+    Args:
+        curve, baselines, facts, sentences, notes: of `api.pretraining.Pretrained`.
+        modality, method: what was read, and what was told.
+    """
+    return filled(
+        TEMPLATE,
+        title="A pretrained encoder",
+        modality=modality,
+        method=method,
+        facts=facts,
+        picture=draw_pretraining(curve, baselines, facts["best_epoch"]),
+        curve=_curve_table(curve, facts["best_epoch"]),
+        baselines=_baseline_table(facts["perplexity"], baselines),
+        items=_item_table(facts["perplexity_by_item"]),
+        sentences=list(sentences),
+        notes=list(notes),
+    )
+
+
+def draw_pretraining(
+    curve: pd.DataFrame, baselines: Mapping[str, float], best: int, *, new: NewSheet = own_sheet
+) -> Picture:
+    """Draw the held-out perplexity and that of training over the epochs, and the signs of a collapse.
+
+    Args:
+        curve: one row an epoch.
+        baselines: perplexities that are drawn as lines.
+        best: the epoch to which the network returned.
+    """
+    import numpy as np
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    epochs = curve["epoch"]
+    with style():
+        figure = new(3.4, 8.4)
+        losses = figure.add_subplot(1, 2, 1)
+        for place, (column, label) in enumerate((("train", "training"), ("held_out", "held out"))):
+            losses.plot(
+                epochs, np.exp(curve[column].clip(upper=20)), color=SERIES[place], marker=MARKERS[place], markersize=4,
+                linewidth=1.2, label=label,
+            )  # fmt: skip
+        for (name, value), side in _two_lines(baselines):
+            losses.axhline(value, color=QUIET, linewidth=0.8, linestyle=":")
+            where = (1.0, value), ("axes fraction", "data")
+            losses.annotate(name, where[0], xycoords=where[1], fontsize=7, ha="right", va=side)
+        losses.axvline(best, color=FAINT, linewidth=1.0)
+        losses.set_yscale("log")
+        for axis in (losses.yaxis.set_major_formatter, losses.yaxis.set_minor_formatter):
+            axis(ScalarFormatter())
+        losses.tick_params(axis="y", which="minor", labelsize=7)
+        losses.set_title("perplexity")
+        losses.set_xlabel("epoch")
+        losses.legend(fontsize=8)
+        signs = figure.add_subplot(1, 2, 2)
+        for place, (column, label) in enumerate(SIGNS.items()):
+            own = curve[column].astype(float)
+            if own.notna().any():
+                first = float(own.dropna().iloc[0]) or 1.0
+                signs.plot(
+                    epochs, own / first, color=SERIES[place + 2], marker=MARKERS[place + 2], markersize=4,
+                    linewidth=1.2, label=label,
+                )  # fmt: skip
+        signs.set_title("signs of a collapse, the first epoch as 1")
+        signs.set_xlabel("epoch")
+        signs.set_ylim(bottom=0.0)
+        if signs.lines:
+            signs.legend(fontsize=8)
+        for axes in (losses, signs):
+            axes.grid(color=FAINT, linewidth=0.5)
+            axes.set_axisbelow(True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        held_out = np.exp(curve["held_out"].clip(upper=20))
+        text = (
+            f"Held-out perplexity over {len(curve)} epochs, from {number(float(held_out.iloc[0]))} to "
+            f"{number(float(held_out.min()))}; baselines: "
+            + "; ".join(f"{name} {number(value)}" for name, value in baselines.items())
+        )
+        return Picture(figure, (losses, signs), text + ".")
+
+
+def _two_lines(baselines: Mapping[str, float]) -> list[tuple[tuple[str, float], str]]:
+    """Return the highest baseline, whose name stands above its line, and the lowest, below: others lie between."""
+    ranked = sorted(baselines.items(), key=lambda pair: pair[1])
+    return [(ranked[-1], "bottom"), (ranked[0], "top")] if len(ranked) > 1 else [(own, "bottom") for own in ranked]
+
+
+def _curve_table(curve: pd.DataFrame, best: int) -> Table:
+    names = ("train", "held_out", "perplexity", *SIGNS)
+    labels = ("training loss (nats)", "held-out loss (nats)", "held-out perplexity", *SIGNS.values())
+    headings = [Heading("epoch", number=False), *(Heading(label) for label in labels)]
+    rows = [
+        [f"{row['epoch']}{' (kept)' if row['epoch'] == best else ''}", *(_told(row[name]) for name in names)]
+        for row in curve.to_dict("records")
+    ]
+    return Table("curve-table", headings, rows, fixed=True)
+
+
+def _baseline_table(perplexity: float, baselines: Mapping[str, float]) -> Table:
+    words = {
+        "uniform": "knows the alphabet alone",
+        "unigram": "knows how often each letter occurs",
+        "order-1": "counts, by the letter before",
+        "order-2": "counts, by the two letters before",
+    }
+    rows = [["the network", "at its best epoch", _told(perplexity)]]
+    rows += [[name, words.get(name, ""), _told(value)] for name, value in baselines.items()]
+    headings = [Heading("who tells", number=False), Heading("how", number=False), Heading("held-out perplexity")]
+    return Table("baseline-table", headings, rows)
+
+
+def _item_table(items: Sequence[float]) -> Table:
+    rows = [[f"{place}", _told(value)] for place, value in enumerate(items, start=1)]
+    return Table("item-table", [Heading("item of a pack", number=False), Heading("held-out perplexity")], rows)
+
+
+def _told(value: float | None) -> str:
+    return "too few to say" if value is None or value != value else number(float(value))
