@@ -94,7 +94,10 @@ def test_who_lacks_the_recording_gets_the_mean_and_another_modality_is_not_read(
         (lambda bags, follow: (bags, [own[:3] for own in follow]), "3 channels and a recording 2 neurons"),
         (lambda bags, follow: (bags, [own + 0.5 for own in follow]), "the response holds fractions"),
         (lambda bags, follow: (bags, [own - 9 for own in follow]), "the response holds negative numbers"),
-        (lambda bags, follow: ({k: v - 1.0 for k, v in bags.items()}, follow), "a recording holds negative numbers"),
+        (
+            lambda bags, follow: ({k: v - 1.0 for k, v in bags.items()}, follow),
+            r"the recording of row \d+ holds negative numbers",
+        ),
         (lambda bags, follow: ({k: v[:1] for k, v in bags.items()}, follow), "the longest recording has 1 bin"),
     ],
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chiasm.api.exporting import Exported, export_onnx
     from chiasm.api.extending import LEAK, ExtendedModel, extend
     from chiasm.api.external import validate
+    from chiasm.api.hidden_states import States, states
     from chiasm.api.hub import Pulled, Pushed, pull, push
     from chiasm.api.identifiers import screen_identifiers
     from chiasm.api.inspecting import Inspection, inspect_model
@@ -100,6 +101,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.exporting": "export_onnx Exported",
     "chiasm.api.extending": "extend ExtendedModel LEAK",
     "chiasm.api.external": "validate",
+    "chiasm.api.hidden_states": "States states",
     "chiasm.api.hub": "pull Pulled push Pushed",
     "chiasm.api.identifiers": "screen_identifiers",
     "chiasm.api.inspecting": "inspect_model Inspection",
@@ -192,6 +194,7 @@ __all__ = [
     "Pruned",
     "Pulled",
     "Pushed",
+    "States",
     "Stress",
     "TokenExplanation",
     "TokenStore",
@@ -282,6 +285,7 @@ __all__ = [
     "similar_in_training",
     "source_problems",
     "split_specs",
+    "states",
     "stopping",
     "stress",
     "told_openings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -77,6 +77,7 @@ class Fitted:
         signs: `(K, N, N, 3)` probability of inhibition, none and excitation of one-hot networks; empty for others.
         path: log likelihood a bin after each E-step of the start that was kept.
         starts: last log likelihood a bin of each start, the first first.
+        rates: `(N,)` mean spikes a bin of the training recordings, and `bins` how many they had.
     """
 
     chain: Chain
@@ -85,6 +86,8 @@ class Fitted:
     signs: np.ndarray
     path: tuple[float, ...]
     starts: tuple[float, ...]
+    rates: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    bins: int = 0
 
     def likelihood(self, recordings: Recordings) -> Floats:
         """`(B, T, K)` log likelihood of each bin in each state; zero in padded bins."""
@@ -155,10 +158,9 @@ def fit_states(
         if told is not None:
             told(number + 1)
     best = int(np.argmax([score for score, _ in runs]))
-    found = runs[best][1]
-    return Fitted(
-        found.chain, found.emission, found.kernels, found.signs, found.path, tuple(own.path[-1] for _, own in runs)
-    )  # fmt: skip
+    counts = recordings.rows
+    ends = tuple(own.path[-1] for _, own in runs)
+    return replace(runs[best][1], starts=ends, rates=counts.mean(axis=0), bins=len(counts))
 
 
 def settings_kernels(settings: Settings) -> Kernels:

@@ -44,7 +44,8 @@ def recorded(cohort: Cohort, modality: str, neurons: int | None = None) -> Recor
         Unsupported: a recording holds what is no count, or other neurons.
     """
     bags = cohort.raw(modality)
-    return recordings_of([np.asarray(own, dtype=np.float64) for own in bags], neurons)
+    rows = cohort.file_rows[cohort.rows_of(modality)].tolist()
+    return recordings_of([np.asarray(own, dtype=np.float64) for own in bags], neurons, rows)
 
 
 def bins_ahead(values: Floats, neurons: int) -> int:

@@ -51,28 +51,32 @@ class Recordings:
         return found
 
 
-def recordings_of(arrays: Sequence[NDArray[Any]], neurons: int | None = None) -> Recordings:
+def recordings_of(
+    arrays: Sequence[NDArray[Any]], neurons: int | None = None, rows: Sequence[int] | None = None
+) -> Recordings:
     """Lay counts `(T_i, N)` of each recording side by side.
 
     Args:
         arrays: one a recording, bins by neurons, whole numbers from zero.
         neurons: how many there must be; None: as many as in the first.
+        rows: of the patients' table, by which an error names a recording; None: it names none.
 
     Raises:
         Unsupported: a recording has other neurons, no bin, or what is no count.
     """
     width = arrays[0].shape[1] if neurons is None and len(arrays) else neurons or 0
-    for own in arrays:
+    for number, own in enumerate(arrays):
+        named = "a recording" if rows is None else f"the recording of row {rows[number]}"
         if own.ndim != 2 or not len(own) or not own.shape[1]:
-            raise Unsupported("a recording is an array of bins by neurons with a bin and a neuron or more: write it so")
+            raise Unsupported(f"{named} is no array of bins by neurons with a bin and a neuron or more: write it so")
         if own.shape[1] != width:
             raise Unsupported(
-                f"a recording has {count(own.shape[1], 'neuron')}, and others have {width:,}: give the same neurons, "
+                f"{named} has {count(own.shape[1], 'neuron')}, and others have {width:,}: give the same neurons, "
                 "in the same order, in all"
             )
         problem = not_counts(own)
         if problem:
-            raise Unsupported(f"a recording holds {problem}: give the spikes of each neuron in each bin, 0, 1, 2, ...")
+            raise Unsupported(f"{named} holds {problem}: give the spikes of each neuron in each bin, 0, 1, 2, ...")
     longest = max((len(own) for own in arrays), default=1)
     counts = np.zeros((len(arrays), longest, width))
     there = np.zeros((len(arrays), longest), dtype=bool)
