@@ -15,6 +15,7 @@ from chiasm.metrics.scores import METRICS, score, score_pooled
 from chiasm.metrics.table import EXPLAINED
 from chiasm.targets import Outcome, kind_of
 from chiasm.targets.follow_up import cumulative_incidence
+from chiasm.targets.texts import Texts, joined_texts
 
 N = 300
 KNOWN = np.ones(N, dtype=bool)
@@ -41,6 +42,7 @@ def trial(
         "regression": Outcome(x + rng.normal(size=N), None, KNOWN),
         "response": Outcome(np.stack([x, -x], axis=1) + rng.normal(size=(N, 2)), None, KNOWN),
         "survival": Outcome(np.ceil(np.minimum(death, left)), death <= left, KNOWN),
+        "text": Outcome(member, None, KNOWN, texts=texts_of(member)),
     }[kind]
     folds, frames = [], []
     for repeat in range(repeats):
@@ -53,6 +55,13 @@ def trial(
         "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"],
         "response": ["a", "b"],
     }.get(kind, [])  # fmt: skip
+
+
+def texts_of(member: np.ndarray) -> Texts:
+    """One of two texts that share a word."""
+    own = np.empty(len(member), dtype=object)
+    own[:] = [("mass of the left lung",) if one else ("clear lung",) for one in member]
+    return Texts(own)
 
 
 def competing_of(time: np.ndarray, event: np.ndarray) -> Outcome:
@@ -72,6 +81,8 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"prediction": x})
     if kind == "response":
         return pd.DataFrame({"response_a": x, "response_b": -x})
+    if kind == "text":
+        return pd.DataFrame({"text": np.where(x > 0, "mass of left lung", "clear").astype(object)})
     survival = {t: np.exp(-t / 10 * np.exp(x)) for t in times}
     if kind == "competing":
         ends = {f"incidence_{name}_{t}": (1 - s) * share for t, s in survival.items() for name, share in SHARES}
@@ -93,6 +104,8 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"prediction": np.full(n, train.value.mean())})
     if kind == "response":
         return pd.DataFrame(np.tile(train.value.mean(axis=0), (n, 1)), columns=["response_a", "response_b"])
+    if kind == "text":
+        return kind_of(kind).prior_frame(train, n, ())
     if kind == "competing":
         assert train.cause is not None
         found = cumulative_incidence(train.value, train.cause, 2, times)
@@ -124,6 +137,9 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
         return
     truth = []
     for fold in folds:
+        if fold.outcome.texts is not None:
+            truth.append(pd.DataFrame({"text": [own[0] for own in fold.outcome.texts.references]}))
+            continue
         value = np.nan_to_num(fold.outcome.value)
         columns = kind_of(kind).answers(classes)
         classes_of = np.stack([1 - value, value], axis=1) if value.ndim == 1 else value
@@ -152,7 +168,7 @@ def test_a_trial_pools_the_patients_of_each_repeat(kind: str) -> None:
         alone = score_pooled(kind, parts, classes)
         assert set(alone) == set(pooled)
         for name, value in alone.items():
-            assert values[name][0][repeat] == pytest.approx(value)
+            assert values[name][0][repeat] == pytest.approx(value, nan_ok=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -163,6 +179,8 @@ def test_pooling_folds_of_one_training_set_is_scoring_them_as_one(kind: str) -> 
     parts = [(frame, fold.outcome, one, None) for fold, frame in zip(folds, frames, strict=True)]
     event = None if folds[0].outcome.event is None else np.concatenate([fold.outcome.event for fold in folds])
     together = Outcome(np.concatenate([fold.outcome.value for fold in folds]), event, KNOWN)
+    several = [fold.outcome.texts for fold in folds if fold.outcome.texts is not None]
+    together = replace(together, texts=joined_texts(several) if several else None)
     if kind == "competing":
         together = replace(together, cause=np.concatenate([np.asarray(fold.outcome.cause) for fold in folds]))
     whole = score(kind, pd.concat(frames, ignore_index=True), together, classes, train=one)

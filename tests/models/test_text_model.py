@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.cohort import Cohort, synthetic_cohort
+from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.compute.memo import forget
 from chiasm.fitting.model import FittedModel
 from chiasm.targets.texts import typical
@@ -76,3 +76,15 @@ def test_of_whom_nothing_is_read_it_says_the_typical_text(halves: Halves) -> Non
         prior = chiasm.fit(everyone, "presence", seed=0).predict(test)
     assert everyone.outcome is not None and everyone.outcome.texts is not None
     assert set(prior["text"]) == {typical(everyone.outcome.texts)}
+
+
+def test_what_is_made_of_numbers_refuses_it_in_a_sentence(tmp_path: Path, halves: Halves, model: FittedModel) -> None:
+    model.save(tmp_path / "model")
+    asked = (
+        lambda: chiasm.explain(model, halves[1]),
+        lambda: chiasm.conformal(model, halves[1]),
+        lambda: chiasm.update(tmp_path / "model", halves[1]),
+    )
+    for ask in asked:
+        with pytest.raises(Unsupported, match="of numbers, and this model says a text"):
+            ask()

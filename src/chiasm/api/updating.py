@@ -245,7 +245,7 @@ def require_levels(model: FittedModel) -> None:
     Raises:
         Unsupported: a model of a choice, or of texts.
     """
-    require_numbers(model, "A recalibration is")
+    require_numbers(model, "Levels that are compared or moved are")
     if kind_of(model.response.kind).has_options:
         raise Unsupported(
             "a choice is among options of each patient's own, which have no levels that could be compared or moved: "
