@@ -103,6 +103,7 @@ def write_part(results: Path, page: Path) -> str:
     ):
         own = [row for row in rows if row["cohort"].startswith(kind)]
         if not own:
+            text += f"\n{about}: not run.\n"
             continue
         columns = [name for name in NAMES if any(row["cohort"].startswith(f"{name}/") for row in own)]
         labels = list(dict.fromkeys(row["cohort"].partition("/")[2] for row in own))
