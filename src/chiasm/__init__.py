@@ -51,6 +51,7 @@ _PUBLIC = {
     "confusing_pairs": "chiasm.api.confusing",
     "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
+    "control": "chiasm.api.controlling",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
     "embed": "chiasm.api",
@@ -71,6 +72,7 @@ _PUBLIC = {
     "list_encoders": "chiasm.api",
     "list_recipes": "chiasm.api",
     "list_suites": "chiasm.api",
+    "load_controller": "chiasm.api.controlling",
     "load_model": "chiasm.api",
     "load_trial": "chiasm.api",
     "merge": "chiasm.api",
@@ -179,6 +181,7 @@ if TYPE_CHECKING:
     )
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
+    from chiasm.api.controlling import control, load_controller
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

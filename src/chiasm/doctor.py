@@ -37,6 +37,7 @@ EXTRAS = {
     "tuning": ("optuna",),
     "transport": ("POT",),
     "explain": ("captum",),
+    "twins": ("torchdiffeq",),
     "store": ("lancedb",),
     "scale": ("ray", "grpcio-reflection"),
     "federated": ("flwr",),

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm explain model new.toml --tokens tokens.parquet --draw pictures",
     ),
     "collect": ("chiasm collect cohort.toml --worth 20000 --plot gain.png",),
+    "control": ("chiasm control twin.toml --out study", "chiasm control twin.toml --json"),
     "interaction": (
         "chiasm interaction cohort.toml --plot parts.png",
         "chiasm interaction cohort.toml --modalities clinical,rna --trial run",

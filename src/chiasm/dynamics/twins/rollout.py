@@ -1,0 +1,70 @@
+"""A controller in a simulator, step by step, under limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from chiasm.dynamics.twins.controllers import Controller
+from chiasm.dynamics.twins.limits import Limits, require_fitting
+from chiasm.dynamics.twins.simulator import Diverged, Simulator
+
+FAR = 1e9  # of any measurement: the state of no patient
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What happened to B patients in T steps.
+
+    Attributes:
+        measured: `(T + 1, B, O)`, as a perfect instrument would.
+        doses: `(T, B, A)`, as given, after the limits.
+    """
+
+    measured: Tensor
+    doses: Tensor
+
+
+def rollout(simulator: Simulator, controller: Controller, limits: Limits, steps: int, seed: int) -> Course:
+    """Let a controller give doses for so many steps; gradients pass where the simulator's do.
+
+    The controller sees the instrument: what is measured plus the scenario's error, held within the instrument's range.
+
+    Raises:
+        Diverged: a state is no number any more.
+        ValueError: the limits do not fit the simulator.
+    """
+    require_fitting(limits, simulator.doses, simulator.measures)
+    scenario = simulator.scenario(steps, seed)
+    state, usual = simulator.start(scenario), simulator.usual
+    lowest = torch.tensor([own.least for own in simulator.measures], dtype=torch.float64)
+    highest = torch.tensor([own.most for own in simulator.measures], dtype=torch.float64)
+    measured = simulator.measure(state)
+    all_measured, doses = [measured], []
+    before, memory = usual, None
+    for step in range(steps):
+        shown = measured if scenario.errors is None else measured + scenario.errors[step]
+        shown = torch.maximum(torch.minimum(shown, highest), lowest)
+        memory = controller.memory(shown, usual) if memory is None else memory
+        proposed, memory = controller.propose(shown, before, usual, memory)
+        dose = limits.allowed(proposed, before if step else None, shown)
+        state = simulator.step(state, dose, scenario, step)
+        measured = simulator.measure(state)
+        _require_sound(measured, simulator, step)
+        all_measured.append(measured)
+        doses.append(dose)
+        before = dose
+    return Course(torch.stack(all_measured), torch.stack(doses))
+
+
+def _require_sound(measured: Tensor, simulator: Simulator, step: int) -> None:
+    sound = (measured.detach().abs() < FAR).all(1)  # NaN is not below it
+    if not bool(sound.all()):
+        lost = int((~sound).sum())
+        after = f" ({(step + 1) * simulator.minutes / 60:.3g} hours)" if simulator.minutes else ""
+        raise Diverged(
+            f"the simulator '{simulator.name}' diverged for {lost} of {len(sound)} patients in step {step + 1}{after}: "
+            "lower the highest dose, or look at the patients' parameters"
+        )

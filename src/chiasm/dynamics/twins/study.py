@@ -1,0 +1,154 @@
+"""A control study: baselines and a network chosen on some patients and scenarios, and tried on others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chiasm.dynamics.twins import DISCLAIMER
+from chiasm.dynamics.twins.baselines import best_constant, best_pid
+from chiasm.dynamics.twins.controllers import Constant, Controller, Network, Pid
+from chiasm.dynamics.twins.glucose import Glucose
+from chiasm.dynamics.twins.goals import cost
+from chiasm.dynamics.twins.rollout import Course, rollout
+from chiasm.dynamics.twins.scoring import bands, differences, scored, summary
+from chiasm.dynamics.twins.settings import Settings
+from chiasm.dynamics.twins.simulator import Diverged, Simulator, Twin
+from chiasm.dynamics.twins.training import Trained, train_network
+from chiasm.dynamics.twins.words import sentences_of
+from chiasm.errors import count
+
+NETWORK = "network"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What came of a control study.
+
+    Attributes:
+        settings: what was asked for.
+        network: the trained controller.
+        trained: how its cost fell.
+        controllers: all by name, the network last.
+        table: a row a controller, as `scoring.summary`.
+        against: a row for each other controller: the network less it, paired by patient, as `scoring.differences`.
+        patients: a row a controller and test patient, mean over scenarios.
+        shown: by controller its course, as `scoring.bands`.
+        diverged: controllers in whose hands a test patient diverged, with what was said.
+        sentences: what the figures say.
+    """
+
+    settings: Settings
+    network: Network
+    trained: Trained
+    controllers: dict[str, Controller]
+    table: pd.DataFrame
+    against: pd.DataFrame
+    patients: pd.DataFrame
+    shown: dict[str, dict[str, list[float]]]
+    diverged: dict[str, str]
+    sentences: list[str]
+
+    def document(self) -> dict[str, Any]:
+        """Return the whole as JSON can hold it; what is not estimable is null."""
+        own = self.settings
+        return {
+            "disclaimer": DISCLAIMER,
+            "name": own.keys.name or own.keys.twin,
+            "settings": own.keys.model_dump(mode="json"),
+            "patients": {"train": len(own.train.patients), "test": len(own.test.patients)},
+            "trained": {
+                "checked": [[epoch, _held(value)] for epoch, value in self.trained.checked],
+                "diverged_epochs": self.trained.diverged,
+            },
+            "controllers": {name: _described(one) for name, one in self.controllers.items()},
+            "table": _rows(self.table),
+            "against": _rows(self.against),
+            "by_patient": _rows(self.patients),
+            "diverged": self.diverged,
+            "sentences": self.sentences,
+        }
+
+
+def control_study(settings: Settings, progress: Callable[[int, int], None] | None = None) -> Study:
+    """Train and choose controllers on the training patients, and try each on the test patients' scenarios.
+
+    Raises:
+        Diverged: the simulator diverges under the usual dose, or throughout a training.
+        Unsupported: no gradient passes through the simulator, and no metamodel is asked for.
+    """
+    goal, limits, schedule = settings.goal, settings.limits, settings.schedule
+    most = torch.tensor(limits.most, dtype=torch.float64)
+
+    def priced(course: Course) -> torch.Tensor:
+        return cost(goal, course, most)
+
+    coarse = coarser(settings.train)
+    over = (goal.of, goal.over) if goal.kind == "ratio" else ()
+    through: Simulator = coarse
+    if settings.keys.training.through == "metamodel":
+        from chiasm.dynamics.twins.metamodel import fit_metamodel
+
+        through = fit_metamodel(coarse, limits, schedule)
+    network, trained = train_network(through, priced, limits, schedule, progress, over)
+    constant, _ = best_constant(coarse, priced, limits, schedule.steps, schedule.checks)
+    pid, _ = best_pid(coarse, goal, priced, limits, schedule.steps, schedule.checks, settings.keys.seed)
+    ones = (1.0,) * len(coarse.doses)
+    controllers: dict[str, Controller] = {
+        "lowest dose": Constant((0.0,) * len(ones), limits.least), "usual dose": Constant(ones),
+        "best constant": constant, "PID": pid, NETWORK: network,
+    }  # fmt: skip
+    return tried(settings, controllers, network, trained)
+
+
+def tried(settings: Settings, controllers: dict[str, Controller], network: Network, trained: Trained) -> Study:
+    """Try controllers on the test patients and scenarios, the same for each."""
+    most = torch.tensor(settings.limits.most, dtype=torch.float64)
+    frames: dict[str, pd.DataFrame] = {}
+    shown, diverged = {}, {}
+    steps = settings.keys.test.steps
+    for name, own in controllers.items():
+        try:
+            with torch.no_grad():
+                courses = [rollout(settings.test, own, settings.limits, steps, seed) for seed in settings.tests]
+        except Diverged as fault:
+            diverged[name] = str(fault)
+            continue
+        tables = [scored(settings.goal, course, most, settings.test.minutes) for course in courses]
+        frames[name] = sum(tables[1:], tables[0]) / len(tables)
+        shown[name] = bands(courses, settings.goal)
+    if NETWORK in diverged:
+        raise Diverged(f"{diverged[NETWORK]} (under the trained network, on patients that it was not trained on)")
+    seed = settings.keys.seed
+    by_patient = pd.concat(
+        [frame.assign(controller=name, patient=settings.test.patients) for name, frame in frames.items()]
+    )
+    table, against = summary(frames, seed), differences(frames, NETWORK, seed)
+    said = sentences_of(settings, table, against, diverged)
+    return Study(settings, network, trained, controllers, table, against, by_patient, shown, diverged, said)
+
+
+def coarser(twin: Twin) -> Twin:
+    """Return a twin that is solved in fewer steps where it has such a form: for training, never for a test."""
+    return dataclasses.replace(twin, coarse=True) if isinstance(twin, Glucose) else twin
+
+
+def _described(controller: Controller) -> dict[str, Any]:
+    if isinstance(controller, Constant | Pid):
+        return {"kind": type(controller).__name__, **dataclasses.asdict(controller)}
+    size = sum(int(np.size(own)) for own in controller.weights) if isinstance(controller, Network) else 0
+    return {"kind": type(controller).__name__, "size": count(size, "weight")}
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): _held(value) for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _held(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

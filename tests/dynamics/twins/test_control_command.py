@@ -1,0 +1,119 @@
+"""`chiasm control`: a folder with page, JSON and controller, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.cli import main
+from chiasm.dynamics.twins import DISCLAIMER
+from chiasm.dynamics.twins.settings import made_settings, read_settings
+
+SMALL = """
+twin = "compartment"
+name = "Größe <b>1</b>"
+[patients]
+train = 2
+test = 5
+[training]
+steps = 8
+epochs = 2
+[test]
+steps = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("twin")
+    (folder / "twin ü.toml").write_text(SMALL, encoding="utf-8")
+    main_of(["control", str(folder / "twin ü.toml"), "--out", str(folder / "study")])
+    return folder / "study"
+
+
+def main_of(words: list[str]) -> int:
+    try:
+        main(words)
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+def test_the_folder_holds_the_study(study: Path) -> None:
+    assert {file.name for file in study.iterdir()} == {"twin.html", "twin.json", "patients.csv", "controller"}
+    document = json.loads((study / "twin.json").read_text())
+    page = (study / "twin.html").read_text(encoding="utf-8")
+    assert document["disclaimer"] == DISCLAIMER and DISCLAIMER in page and "Größe &lt;b&gt;1" in page
+    assert DISCLAIMER in (study / "controller" / "card.md").read_text()
+    rows = {row["controller"]: row for row in document["table"]}
+    assert list(rows) == ["lowest dose", "usual dose", "best constant", "PID", "network"]
+    frame = pd.read_csv(study / "patients.csv").groupby("controller")["cost"].mean()
+    for name, row in rows.items():
+        assert frame[name] == pytest.approx(row["cost"]) and row["cost_low"] <= row["cost"] <= row["cost_high"]
+        assert f"{row['cost']:,.3f}" in page
+    for sentence in document["sentences"]:
+        assert any(own in sentence for own in ("is ahead", "too few"))
+    assert chiasm.load_controller(study / "controller").twin == "compartment"
+
+
+def test_what_is_there_is_not_replaced_unasked(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = study.parent / "twin ü.toml"
+    assert main_of(["control", str(file), "--out", str(study)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    other = study.parent / "mine"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years")
+    assert main_of(["control", str(file), "--out", str(other), "--force"]) == 2
+    assert "is no folder of a control study" in capsys.readouterr().err and (other / "thesis.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"twin": "glucos"}, "did you mean 'glucose'"),
+        ({}, "'twin' names one of linear"),
+        ({"twin": "metabolic", "gaol": {}}, "there is no key 'gaol', did you mean goal?"),
+        ({"twin": "metabolic", "dose": {"mots": 3}}, "there is no key 'mots' of [dose], did you mean most?"),
+        ({"twin": "metabolic", "dose": {"least": 3, "most": 3}}, "the range of a dose from 3 to 3 is empty"),
+        ({"twin": "metabolic", "dose": {"unit": "mg"}}, "[dose] is in 'mg', and the twin's inflow is in 'mM/h'"),
+        ({"twin": "compartment", "goal": {"unit": "mmol/L"}}, "[goal] is in 'mmol/L', and the twin's concentration"),
+        ({"twin": "metabolic", "goal": {"of": "D"}}, "the measurement 'D' is not there: it is one of S, A, B, C"),
+        ({"twin": "metabolic", "goal": {"low": 2, "high": 1}}, "the range from 2 to 1 is empty"),
+        ({"twin": "metabolic", "goal": {"kind": "risk"}}, "is of blood glucose in mg/dL"),
+        ({"twin": "metabolic", "patients": {"train": ["a"]}}, "are drawn and have no names: say how many"),
+        ({"twin": "metabolic", "patients": {"test": 0}}, "patients are 1 to 1,000 on each side"),
+        ({"twin": "metabolic", "parameters": {"tigth": 1}}, "has no parameter 'tigth'"),
+        ({"twin": "metabolic", "parameters": {"tight": -1}}, "the parameter 'tight' is not above 0"),
+        ({"twin": "metabolic", "training": {"epochs": 0}}, "the key 'epochs' of [training] is wrong"),
+        ({"twin": "metabolic", "training": "all"}, "the key 'training' is wrong"),
+        ({"twin": "glucose", "patients": {"train": ["adult#011"]}}, "there is no patient of that name among the 30"),
+        ({"twin": "glucose", "patients": {"train": ["adult"], "test": ["adult#003"]}}, "1 of the patients are trained"),
+        ({"twin": "glucose", "patients": {"train": []}}, "no patient is named"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_sentence(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        made_settings(given, "twin.toml")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.toml").write_text("")
+    (tmp_path / "odd.toml").write_text("twin = [")
+    for name, said in (("empty.toml", "the file is empty"), ("odd.toml", "is not TOML"), ("none.toml", "no such file")):
+        assert main_of(["control", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
+        told = capsys.readouterr().err
+        assert said in told and "Traceback" not in told and not (tmp_path / "out").exists()
+
+
+def test_train_and_test_share_neither_patient_nor_scenario(tmp_path: Path) -> None:
+    (tmp_path / "twin.toml").write_text('twin = "glucose"')
+    own = read_settings(tmp_path / "twin.toml")
+    assert not {*own.train.patients} & {*own.test.patients} and len(own.test.patients) == 10
+    epochs = range(own.schedule.first_seed, own.schedule.first_seed + own.schedule.epochs)
+    assert not {*own.tests} & {*epochs, *own.schedule.checks}
