@@ -22,6 +22,7 @@ from chiasm.report.twins_page import render_twin
 from chiasm.report.written import write_page
 
 PAGE, DOCUMENT, CONTROLLER, BY_PATIENT = "twin.html", "twin.json", "controller", "patients.csv"
+PARAMETERS = "parameters.csv"
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +86,8 @@ class Controlled:
             self.report(staging / PAGE)
             write_text(staging / DOCUMENT, json.dumps(self.document, indent=1, allow_nan=False) + "\n")
             self.by_patient.set_index(["controller", "patient"]).to_csv(staging / BY_PATIENT)
+            if (fitted := self.study.settings.fitted) is not None:
+                fitted.set_index(["patient", "parameter"]).to_csv(staging / PARAMETERS)
             save(staging / CONTROLLER, self.controller, card=f"{DISCLAIMER}\n\n" + "\n".join(self.sentences) + "\n")
         return out
 
@@ -134,6 +137,6 @@ def require_control_folder(path: Path) -> None:
     Raises:
         FileExistsError: it is not.
     """
-    written = {PAGE, DOCUMENT, CONTROLLER, BY_PATIENT}
+    written = {PAGE, DOCUMENT, CONTROLLER, BY_PATIENT, PARAMETERS}
     if path.is_symlink() or not path.is_dir() or {own.name for own in path.iterdir()} - written:
         raise FileExistsError(17, "is no folder of a control study: choose another --out", str(path))

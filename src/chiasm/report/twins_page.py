@@ -83,7 +83,15 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         else f"; the lowest dose whenever the instrument shows under {limits.stop_below:g}"
     )
     through = "its gradient" if keys.training.through == "gradient" else "a metamodel of it"
+    fitted = []
+    if own.fitted is not None:
+        left_out = own.fitted["patient"].nunique() - len(own.train.patients) - len(own.test.patients)
+        said = (
+            f"to their own courses, one by one; {count(left_out, 'patient')} left out, as a course does not tell them"
+        )
+        fitted = [("Parameters are fitted", said)]
     return [
+        *fitted,
         ("Trained and chosen on", f"{count(len(own.train.patients), 'patient')}, scenarios that no test has"),
         ("Tested on", f"{count(len(own.test.patients), 'other patient')}, {count(len(own.tests), 'scenario')} of "
          f"{keys.test.steps:,} steps{hours} each"),

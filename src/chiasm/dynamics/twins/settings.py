@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chiasm.cohort.schema import read_toml
+from chiasm.dynamics.twins.compartment import Compartment
+from chiasm.dynamics.twins.fitting import twins_of_courses
 from chiasm.dynamics.twins.goals import Goal
 from chiasm.dynamics.twins.kinds import KINDS, Kind, drawn_patients
 from chiasm.dynamics.twins.limits import Limits
@@ -70,8 +73,7 @@ class TestKeys(_Strict):
 
 class FitKeys(_Strict):
     table: str
-    patient: str = "patient"
-    time: str = "time"
+    train: float = Field(0.5, gt=0, lt=1)
 
 
 class StudyKeys(_Strict):
@@ -97,7 +99,7 @@ class Settings:
         test: the twin of the others.
         goal, limits, schedule: what is asked for, what a dose may be, how a network is trained.
         tests: seeds of the test scenarios, none of which is one of training.
-        folder: where the file lies.
+        fitted: parameters of the patients of `[fit]`, as `fitting.fit_courses`; None where patients are drawn or named.
     """
 
     keys: StudyKeys
@@ -107,7 +109,7 @@ class Settings:
     limits: Limits
     schedule: Schedule
     tests: tuple[int, ...]
-    folder: Path
+    fitted: pd.DataFrame | None = None
 
 
 def read_settings(path: Path) -> Settings:
@@ -140,7 +142,10 @@ def made_settings(content: Mapping[str, Any], name: str = "the settings", folder
         keys = StudyKeys.model_validate(whole)
     except ValidationError as fault:
         raise ValueError(_told(fault, name)) from None
-    train, test = _twins(kind, keys, name)
+    if keys.fit is not None:
+        (train, test), fitted = fitted_twins(keys, folder / keys.fit.table, name)
+    else:
+        (train, test), fitted = _twins(kind, keys, name), None
     goal, limits = _goal(keys.goal, train.measures, name), _limits(keys.dose, train, name)
     own = keys.training
     schedule = Schedule(
@@ -148,7 +153,7 @@ def made_settings(content: Mapping[str, Any], name: str = "the settings", folder
         seed=keys.seed,
     )  # fmt: skip
     tests = tuple(TEST_SEED + 1_000 * keys.seed + number for number in range(keys.test.scenarios))
-    return Settings(keys, train, test, goal, limits, schedule, tests, folder)
+    return Settings(keys, train, test, goal, limits, schedule, tests, fitted)
 
 
 def _told(fault: ValidationError, name: str) -> str:
@@ -195,6 +200,22 @@ def _twins(kind: Kind, keys: StudyKeys, name: str) -> tuple[Twin, Twin]:
         drawn_patients(kind, number, middle, keys.patients.spread, seed)
         for number, seed in zip((train, test), seeds, strict=True)
     )
+
+
+def fitted_twins(keys: StudyKeys, file: Path, name: str) -> tuple[tuple[Twin, Twin], pd.DataFrame]:
+    """Fit the patients of a table of courses, and draw who is trained on and who is tested."""
+    if keys.twin != Compartment.NAME:
+        raise ValueError(f"{name}: only the twin '{Compartment.NAME}' is fitted to courses: leave [fit] out")
+    if keys.parameters or keys.patients.train is not None or keys.patients.test is not None:
+        raise ValueError(f"{name}: patients are those of [fit]: leave [patients] and [parameters] out")
+    assert keys.fit is not None
+    try:
+        table = pd.read_csv(file)
+    except FileNotFoundError:
+        raise ValueError(f"{name}: there is no file '{file.name}': [fit] names a .csv beside it") from None
+    except (OSError, ValueError):  # no text, no table
+        raise ValueError(f"{name}: '{file.name}' cannot be read as a table: [fit] names a .csv") from None
+    return twins_of_courses(table, keys.fit.train, keys.seed)
 
 
 def _goal(keys: GoalKeys, measures: tuple[Quantity, ...], name: str) -> Goal:

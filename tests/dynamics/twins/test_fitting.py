@@ -1,0 +1,79 @@
+"""Parameters fitted to courses: R's nls on theophylline, what is not estimable, and patients of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from chiasm.dynamics.twins.compartment import Compartment
+from chiasm.dynamics.twins.controllers import Constant
+from chiasm.dynamics.twins.fitting import OPEN, TOO_FEW, concentration, fit_courses, twins_of_courses
+from chiasm.dynamics.twins.limits import Limits
+from chiasm.dynamics.twins.rollout import rollout
+from chiasm.dynamics.twins.settings import read_settings
+
+ORACLE = json.loads(Path(__file__).with_name("theophylline.json").read_text())["patients"]
+
+
+def courses(patients: list[dict[str, list[float]]]) -> pd.DataFrame:
+    rows = []
+    for own in patients:
+        rows += [(own["subject"], at, seen, np.nan) for at, seen in zip(own["time"], own["conc"], strict=True)]
+        rows.append((own["subject"], 0.0, np.nan, own["dose"]))
+    return pd.DataFrame(rows, columns=["patient", "time", "concentration", "dose"])
+
+
+@pytest.mark.parametrize("chosen", [slice(8, 9), pytest.param(slice(0, 12), marks=pytest.mark.nightly)])
+def test_theophylline_is_fitted_as_by_r(chosen: slice) -> None:
+    found = fit_courses(courses(ORACLE[chosen]))
+    for number, own in enumerate(ORACLE[chosen], start=1):
+        fitted = found[found["patient"] == number].set_index("parameter")
+        logs = np.log(fitted[["estimate", "low", "high"]])
+        assert logs["estimate"]["eliminate"] == pytest.approx(own["lKe"], abs=2e-4)
+        assert logs["estimate"]["absorb"] == pytest.approx(own["lKa"], abs=2e-4)
+        assert logs["estimate"]["eliminate"] + logs["estimate"]["volume"] == pytest.approx(own["lCl"], abs=2e-4)
+        for parameter, ends in (("eliminate", own["ke"]), ("absorb", own["ka"])):
+            if None not in ends:
+                assert logs.loc[parameter, ["low", "high"]].tolist() == pytest.approx(ends, abs=1e-3)
+            elif parameter == "absorb":
+                assert fitted.loc[parameter, "why"] == OPEN and np.isnan(fitted.loc[parameter, "high"])
+
+
+def test_what_is_fitted_is_what_the_twin_simulates() -> None:
+    twin = Compartment(("a",), torch.tensor([[1.2, 0.1, 0.5]], dtype=torch.float64))
+    limits = Limits((0.0,), (9.0,), (0.0,), (0.0,))
+    course = rollout(twin, Constant((0.0,), (2.0,)), limits, 6, 0)
+    times = np.arange(7.0)
+    found = concentration(np.array([1.2, 0.1, 0.5]), times, times[:-1], np.full(6, 2.0))
+    np.testing.assert_allclose(found, course.measured[:, 0, 0].numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_too_few_measurements_and_wrong_tables_are_told() -> None:
+    few = courses([{**ORACLE[0], "time": [1.0, 2.0], "conc": [3.0, 2.0]}])
+    assert set(fit_courses(few)["why"]) == {TOO_FEW} and bool(fit_courses(few)["estimate"].isna().all())
+    with pytest.raises(ValueError, match="0 of 1 patients have estimable parameters"):
+        twins_of_courses(few, 0.5, 0)
+    with pytest.raises(ValueError, match="no column 'dose'"):
+        fit_courses(few.drop(columns="dose"))
+    with pytest.raises(ValueError, match="something that is no number"):
+        fit_courses(few.assign(time="noon"))
+    with pytest.raises(ValueError, match="a number below 0"):
+        fit_courses(few.assign(time=-1.0))
+
+
+def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:
+    courses([ORACLE[9], ORACLE[10]]).to_csv(tmp_path / "kurven ü.csv", index=False)
+    (tmp_path / "twin.toml").write_text('twin = "compartment"\n[fit]\ntable = "kurven ü.csv"\n', encoding="utf-8")
+    own = read_settings(tmp_path / "twin.toml")
+    assert sorted(own.train.patients + own.test.patients) == ["fitted-001", "fitted-002"]
+    (tmp_path / "none.toml").write_text('twin = "compartment"\n[fit]\ntable = "none.csv"\n')
+    with pytest.raises(ValueError, match=r"there is no file 'none\.csv'"):
+        read_settings(tmp_path / "none.toml")
+    (tmp_path / "other.toml").write_text('twin = "metabolic"\n[fit]\ntable = "kurven ü.csv"\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="only the twin 'compartment' is fitted"):
+        read_settings(tmp_path / "other.toml")
