@@ -12,6 +12,7 @@ import chiasm
 from chiasm.cohort import Cohort
 from chiasm.fitting.forms import Form
 from chiasm.recipes import registry
+from chiasm.recipes.hospitals.federation import network_of
 from chiasm.targets import Options
 from lighter_trials import only_ridges
 
@@ -79,6 +80,12 @@ def test_sets_hold_numbers_of_options_that_a_patient_has_whatever_their_number_a
 def test_what_is_not_made_for_options_says_so() -> None:
     cohort, elsewhere = made(), made(1)
     model = chiasm.fit(cohort, "single:m1", seed=0)
+    with pytest.raises(chiasm.Unsupported, match="share no space of their options"):
+        network_of(model)  # what chiasm federate asks of its base
+    with pytest.raises(chiasm.Unsupported, match="share no space of their options"):
+        chiasm.fit(cohort, "flora", seed=0)
+    with pytest.raises(chiasm.Unsupported, match="fit one on the patients of all"):
+        chiasm.merge([model, model])
     with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):
         chiasm.update(model, elsewhere)
     with pytest.raises(chiasm.Unsupported, match="options of each patient's own"):

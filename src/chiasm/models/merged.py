@@ -104,6 +104,11 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
     for tree, name in zip(trees, names, strict=True):
         found = tree.get("$kind") if isinstance(tree, dict) else None
         predictor = tree.get("predictor") if found == "model" else None
+        if isinstance(predictor, dict) and predictor.get("$kind") == "choice-model":
+            raise Unsupported(
+                f"{name} chooses among options, in a space learned of its own patients: models of a choice share none "
+                "in which they could merge, so fit one on the patients of all"
+            )
         if not isinstance(predictor, dict) or predictor.get("$kind") != "network":
             raise Unsupported(
                 f"{name} holds no network: networks merge, such as healnet and lego-fuse give; blocks of lego-merge "

@@ -24,7 +24,7 @@ from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import VALIDATION, NetworkPredictor, Prepared, fit_network, state_of
 from chiasm.heads.head import target_tensors
 from chiasm.merging.lora_rounds import AGGREGATIONS, aggregate_lora, fold_lora, resize_lora
-from chiasm.targets import Target
+from chiasm.targets import Target, kind_of
 from chiasm.training import Network, Phase, TargetTensors, TrainOptions
 from chiasm.training.batches import presence
 
@@ -95,12 +95,17 @@ class Plan:
         return fold_lora(weights, updates[-1], SCALING) if updates else weights
 
 
+NO_SHARED_SPACE = "hospitals that share no patient share no space of their options or texts: fit another recipe"
+
+
 def network_of(base: FittedModel) -> NetworkPredictor:
     """Return the network inside a model.
 
     Raises:
-        Unsupported: the model holds no network.
+        Unsupported: the model holds no network, or learned a space of options or texts of its own.
     """
+    if not kind_of(base.response.kind).has_level:
+        raise Unsupported(NO_SHARED_SPACE)
     if not isinstance(base.predictor, NetworkPredictor):
         raise Unsupported("the base holds no network: adapters go into networks, such as healnet and lego-fuse give")
     return base.predictor

@@ -19,7 +19,15 @@ from chiasm.protocols import Predictor
 from chiasm.recipes.fusion.healnet import HealNetRecipe
 from chiasm.recipes.fusion.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.hospitals import ROWS
-from chiasm.recipes.hospitals.federation import LEAST_CLIENTS, Participant, Plan, State, finished, network_of
+from chiasm.recipes.hospitals.federation import (
+    LEAST_CLIENTS,
+    NO_SHARED_SPACE,
+    Participant,
+    Plan,
+    State,
+    finished,
+    network_of,
+)
 
 BASES = {"healnet": HealNetRecipe, "lego-fuse": LegoFuseRecipe}
 
@@ -105,9 +113,7 @@ class Flora(OneOrAll):
         """Raise `Unsupported` also if there are fewer than two hospitals or peft is not installed."""
         super().supports(cohort)
         if cohort.target is not None and not cohort.target.has_level:
-            raise Unsupported(
-                "hospitals that share no patient share no space of their options or texts: fit another recipe"
-            )
+            raise Unsupported(NO_SHARED_SPACE)
         self.hospital_rows(self._named(cohort))
         self.modalities(cohort)
         peft()
