@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from chiasm.fusion.prompted import PromptedT5, PromptFusion, packed_left
+from chiasm.fusion.prompted import PromptedT5, PromptFusion
+from chiasm.fusion.spans import packed_left
 from chiasm.testing import check_fusion
 from chiasm.tokens import Tokens
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.fusion.attention import TokenEntrance
+from chiasm.fusion.spans import mean_token, packed_left
 from chiasm.protocols import EMBEDDING, Fused
 from chiasm.tokens import Tokens
 
@@ -91,26 +92,6 @@ class PromptedT5(nn.Module):
         return said
 
 
-def packed_left(hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move what is read to the front, in its order, so that a span that is absent leaves no gap of positions.
-
-    Args:
-        hidden: `(B, T, D)`.
-        mask: `(B, T)` bool, at least one True in all.
-
-    Returns:
-        `(B, t, D)`, zeros behind each patient's own, and their mask `(B, t)`; t is the longest.
-    """
-    longest = mask.shape[1]
-    place = torch.where(mask, mask.long().cumsum(1) - 1, longest)  # what is not read goes behind all, and is cut off
-    moved = hidden.new_zeros(hidden.shape[0], longest + 1, hidden.shape[2])
-    moved = moved.scatter(1, place[..., None].expand(-1, -1, hidden.shape[2]), hidden)
-    kept = torch.arange(longest, device=mask.device) < mask.sum(1, keepdim=True)
-    if not torch.onnx.is_in_onnx_export():  # there the length of one batch would be that of all
-        longest = int(mask.sum(1).max())
-    return moved[:, :longest], kept[:, :longest]
-
-
 class PromptFusion(nn.Module):
     """A prompt written from a patient's modalities, and the link that `PromptedT5` answers.
 
@@ -176,9 +157,7 @@ class PromptFusion(nn.Module):
             own = tokens[name].where_present(present[:, m])
             hidden, mask = self.entrances[m](own), own.mask
             if self.bags[m]:
-                count = mask.sum(1, keepdim=True)
-                total = torch.where(mask[..., None], hidden, 0.0).sum(1, keepdim=True)
-                hidden, mask = total / count.clamp(min=1)[..., None], count > 0
+                hidden, mask = mean_token(hidden, mask)
             here = mask.any(1, keepdim=True)
             opening = self._vectors(n, self.places["entity"], self.first_kind + m, self.places["start"])
             parts += [opening, hidden, self._vectors(n, self.places["end"])]

@@ -93,6 +93,11 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, references=24, steps=64, "
         "series=gated"
     ),
+    "ehr-mamba": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, depth=2, heads=4, cell=mamba2, steps=256, codes=512,"
+        " base_epochs=10"
+    ),
     "contextual-fusion": (
         "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
         "weight_decay=0.01, upon=, modality_dropout=0.1, guarded=, alpha=0.0"

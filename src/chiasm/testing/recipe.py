@@ -20,6 +20,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.compute.isolation import own_randomness
 from chiasm.compute.memo import forget
 from chiasm.protocols import HasPrior
+from chiasm.readers.reading import Events
 from chiasm.targets import KINDS as TARGETS
 from chiasm.testing.absent import batches_that_lack_a_modality
 from chiasm.testing.cohorts import Parts, restricted, synthetic_parts
@@ -127,15 +128,19 @@ def _fit(recipe: Any, cohort: Cohort, seed: int) -> Any:
     return model
 
 
+def _bytes(item: Any) -> bytes:
+    if isinstance(item, Events):
+        return b"".join(part.tobytes() for part in (item.hours, item.codes, item.values))
+    return bytes(np.asarray(item).tobytes())
+
+
 def _content(cohort: Cohort) -> str:
     digest = hashlib.sha256(repr((cohort.ids.tolist(), cohort.present.tolist(), cohort.order.tolist())).encode())
     if cohort.outcome is not None:
         digest.update(cohort.outcome.value.tobytes())
     for name in cohort.modalities:
         raw = cohort.raw(name)
-        digest.update(
-            raw.to_csv().encode() if isinstance(raw, pd.DataFrame) else b"".join(map(np.ndarray.tobytes, raw))
-        )
+        digest.update(raw.to_csv().encode() if isinstance(raw, pd.DataFrame) else b"".join(map(_bytes, raw)))
     return digest.hexdigest()
 
 

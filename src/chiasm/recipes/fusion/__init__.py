@@ -97,6 +97,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "ehr-mamba", "fusion.ehr_mamba:EhrMambaRecipe", "fusion",
+        "event records",
+        Citation(
+            "EHRMamba: Towards Generalizable and Scalable Foundation Models for Electronic Health Records",
+            "ML4H", 2024, "https://arxiv.org/abs/2405.14567",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "contextual-fusion", "fusion.contextual_fusion:ContextualFusionRecipe", "fusion",
         "two modalities or more, best of frozen encoders; none is guarded unless it is named",
         Citation(
