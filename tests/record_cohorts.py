@@ -13,13 +13,14 @@ CODES = ("LAB//lactate", "LAB//sodium", "DRUG//insulin", "ADMISSION")
 
 
 def record_parts(kind: str, n: int, seed: int) -> Parts:
-    """`events`, records of four codes, and `m1`, a table; a third of the patients lacks either."""
+    """`events`, records of four codes, and the tables `m1` and `m2`; every pattern of them occurs."""
     made, rng = synthetic_parts(kind, n, seed), np.random.default_rng(seed)
     ids = made.patients.index.sort_values()
     table = pd.DataFrame(rng.normal(size=(n, 2)), index=ids, columns=["a", "b"])
-    pattern = np.arange(n) // 4 % 3
-    values: dict[str, Any] = {"events": records(ids[pattern != 1], rng), "m1": table[pattern != 0]}
-    kinds = {"events": "events", "m1": "table"}
+    pattern = np.arange(n) // 4 % 7 + 1
+    values: dict[str, Any] = {"events": records(ids[(pattern & 1) > 0], rng), "m1": table[(pattern & 2) > 0]}
+    values["m2"] = table[(pattern & 4) > 0].rename(columns={"a": "c", "b": "d"})
+    kinds = {"events": "events", "m1": "table", "m2": "table"}
     return Parts(made.patients, values, kinds, made.target, encoders={"events": "events"})
 
 

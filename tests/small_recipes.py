@@ -17,6 +17,7 @@ from chiasm.cohort import Cohort
 from chiasm.recipes.registry import RECIPES
 from chiasm.testing.cohorts import Parts, synthetic_parts
 from molecule_cohorts import whole_parts
+from record_cohorts import record_parts
 
 SMALL = {
     "latents": 4, "latent_width": 8, "heads": 2, "epochs": 2, "fuse_epochs": 2, "base_epochs": 2, "tune_epochs": 1,
@@ -62,9 +63,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "portllm": [{"limit": 1.0}],
     "flora": [{"rounds": 2, "ranks": "4/2", "epochs": 1}],
 }
-# What those need to be fitted beside a target, in a cohort of molecules and text, or with a source: `cohort_for`. The
+# What those need to be fitted beside a target: a cohort of molecules and text, of records, or a source. The
 # public check meets them in tests of their own, as it does what changes an encoder's network (recipes/test_adapted.py).
-NEEDS = {"gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}}
+NEEDS = {"ehr-mamba": {"events"}, "gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}}
+QUICK = {"ehr-mamba": {"depth": 1, "base_epochs": 1}, "gin": {"layers": 2}, "molfm": {"layers": 2}}
 ELSEWHERE = set(NEEDS)
 ON_CAUSES = {"fine-gray"}  # recipes of competing risks alone, which the public check meets in a test of their own
 ON_TOKENS = [
@@ -93,7 +95,7 @@ def every_variant() -> list[Any]:
 
 def elsewhere() -> list[Any]:
     """One of each recipe that needs a cohort of its own, `cohort_for`."""
-    return [small(name, **({"layers": 2} if "drug" in NEEDS[name] else {})) for name in sorted(ELSEWHERE)]
+    return [small(name, **QUICK.get(name, {})) for name in sorted(ELSEWHERE)]
 
 
 def parts_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Parts:
@@ -101,6 +103,8 @@ def parts_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Parts:
     if "drug" in NEEDS.get(recipe.id, ()):
         pytest.importorskip("rdkit.Chem")
         return whole_parts(kind, n, seed)
+    if "events" in NEEDS.get(recipe.id, ()):
+        return record_parts(kind, n, seed)
     made = parts(kind, n, seed)
     return made.borrowing(parts(kind, n, seed + 1)) if recipe.id in ELSEWHERE else made
 

@@ -129,9 +129,9 @@ class EhrMambaRecipe(NetworkRecipe):
         return self.trained(training, data, design, network)
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
-        """Return the phase of the next event, which reads no label, and the training on the target."""
+        """Return the phase of the next event, which reads no label, where there are records, and that of the target."""
         target = Phase(self.training_options)
-        if not self.base_epochs:
+        if not self.base_epochs or not any(isinstance(own, EventTokens) for own in data.encoders.values()):
             return (target,)
         first = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
         objective = NextEvent(f"cell={self.cell}, heads={self.heads}, dropout={self.dropout}")
