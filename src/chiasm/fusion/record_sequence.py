@@ -149,7 +149,7 @@ class RecordSequence(nn.Module):
     def scanned(self, hidden: Tensor) -> Tensor:
         """Read a sequence from left to right in pieces, `(B, T, D)` to `(B, T, D)`."""
         state, parts = None, []
-        for piece in hidden.split(PIECE, dim=1):
+        for piece in torch.split(hidden, PIECE, dim=1):
             found, state = self.stack.scan(piece, state)
             parts.append(found)
         return torch.cat(parts, dim=1)
@@ -170,7 +170,7 @@ class RecordSequence(nn.Module):
         The time to the next event is log-normal: `log(1 + hours) ~ N(m, exp(s))`, its negative log-likelihood without
         the constant. A batch without two events of a patient has losses of 0.
         """
-        found = {}
+        found: dict[str, Tensor] = {}
         for m, name in enumerate(self.names):
             if name not in self.events:
                 continue
