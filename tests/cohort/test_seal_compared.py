@@ -88,3 +88,22 @@ def test_a_molecule_is_compared_as_it_is_written(tmp_path: Path) -> None:
     drugs["smiles"] = [text[::-1] for text in drugs["smiles"]]  # the same molecules
     drugs.to_csv(tmp_path / "drugs.csv", index=False)
     assert compared(manifest, seal) == (["a value of a sealed patient in modality 'drug' has changed"], [])
+
+
+@pytest.mark.parametrize("kind", ["text", "choice"])
+def test_a_sealed_text_or_option_that_has_changed_is_found(tmp_path: Path, kind: str) -> None:
+    manifest = write_cohort(tmp_path, more="")
+    patients = pd.read_csv(tmp_path / "patients.csv", dtype=str)
+    patients["said"] = ["left lung" if own == "yes" else "no finding" for own in patients["label"]]
+    patients["options"], column = '["left lung", "no finding", "mass"]', "said" if kind == "text" else "options"
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    options = "" if kind == "text" else '\noptions = "options"\nanswers = "text"'
+    target = f'kind = "{kind}"\ncolumn = "said"{options}'
+    manifest.write_text(manifest.read_text().replace(TARGETS["classification"], target))
+    seal_cohort(manifest, 0.25, seed=3)
+    seal = read_seal(seal_of(manifest))
+    assert compared(manifest, seal) == ([], [])
+    inside, was = patients["case"].isin(sealed_names(manifest)), "left" if kind == "text" else "mass"
+    patients.loc[inside, column] = patients.loc[inside, column].str.replace(was, "heart")
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    assert compared(manifest, seal)[0], "as many words, and other ones"

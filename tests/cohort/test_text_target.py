@@ -48,6 +48,11 @@ def test_lists_hold_several_references_and_a_cell_that_is_none_is_an_error() -> 
     assert "no JSON list of texts in 2 rows" in wrong.what
 
 
+def test_numbers_that_are_none_are_no_words_of_a_list() -> None:
+    cohort = cohort_of(["[NaN]", [float("nan"), "lung"], "[1e400]", '["a"]', '["b", 2.5]'], several=True)
+    assert references(cohort) == [(), (), (), ("a",), ("b", "2.5")]
+
+
 def test_a_text_of_a_book_is_refused_and_not_shown() -> None:
     cohort = cohort_of([SECRET * 2000, "a b", "c"])
     (wrong,) = [own for own in cohort.findings if own.severity == "error"]
@@ -137,6 +142,16 @@ def test_a_column_that_is_the_text_is_a_leak() -> None:
         target=FreeText("said"),
     )
     assert [own.what for own in copied_texts(leaky)] == ["1 column is the text that is to be predicted: 'copy'"]
+
+
+def test_an_empty_cell_is_not_the_text_none() -> None:
+    ids = [f"p{k}" for k in range(40)]
+    cohort = chiasm.cohort_from_frames(
+        pd.DataFrame({"said": ["none", "mass"] * 20}, index=ids),
+        {"t": pd.DataFrame({"mark": [None, "mass"] * 20, "z": range(40)}, index=ids)},
+        target=FreeText("said"),
+    )
+    assert copied_texts(cohort) == []
 
 
 def test_likeness_is_the_f1_of_what_is_scored_and_an_inner_product() -> None:

@@ -103,6 +103,15 @@ def test_wrong_labels_are_those_of_others() -> None:
     assert wrong.raw("m1").equals(cohort.raw("m1"))
 
 
+def test_texts_of_as_many_words_are_other_outcomes() -> None:
+    ids = [f"p{k}" for k in range(100)]
+    texts = pd.DataFrame({"said": [f"text {k}" for k in range(100)]}, ids)
+    cohort = chiasm.cohort_from_frames(
+        texts, {"m": pd.DataFrame({"a": np.arange(100.0)}, ids)}, chiasm.FreeText("said")
+    )
+    assert mislabelled(cohort, 0.2, 0)[1] == 20
+
+
 def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) -> None:
     found = chiasm.stress(made(), ["late-fusion", "single:m1"], protocol=PLAIN, jobs=1)
     table = found.table.set_index(["recipe", "fault", "modality", "level"])

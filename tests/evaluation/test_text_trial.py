@@ -41,6 +41,14 @@ def test_the_folder_opens_with_the_same_scores(run: tuple[Trial, Path]) -> None:
     assert again.all_outcomes.texts.references.tolist() == trial.all_outcomes.texts.references.tolist()
 
 
+def test_the_card_of_a_model_takes_the_trial_of_its_cohort(run: tuple[Trial, Path], tmp_path: Path) -> None:
+    cohort = synthetic_cohort("complementary", 150, target="text", seed=1, missing=0.1)
+    with only_ridges():
+        model = chiasm.fit(cohort, "late-fusion", seed=0)
+    card = chiasm.write_card(model, tmp_path / "card.md", trial=run[0]).read_text(encoding="utf-8")
+    assert "text score" in card and "nodule" not in card
+
+
 def test_no_text_stands_on_the_page_or_in_the_document(run: tuple[Trial, Path]) -> None:
     folder = run[1]
     for name in ("report.html", "trial.json", "reporting.md"):

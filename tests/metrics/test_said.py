@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chiasm.evaluation.said import _best as ceiling_of
 from chiasm.metrics import text
-from chiasm.metrics.said import losses, score_within
+from chiasm.metrics.said import losses, per_patient, score_within
 from chiasm.metrics.scored import Scored
 from chiasm.metrics.scores import score
 from chiasm.targets import Outcome
@@ -81,3 +82,16 @@ def test_what_is_no_text_is_refused() -> None:
     for frame in (pd.DataFrame({"text": [1.0] * 5}), pd.DataFrame({"said": SAID})):
         with pytest.raises(ValueError, match="text"):
             score("text", frame, outcome_of(EXPECTED))
+
+
+def test_of_several_references_one_that_names_no_entity_is_met_by_a_text_that_names_none() -> None:
+    outcome = outcome_of([("clear", "lung"), ("clear", "lung"), ("lung", "heart")], "entity_f1")
+    said = np.array(["nothing", "heart", "nothing"], dtype=object)
+    found = per_patient("entity_f1", Scored(np.zeros((3, 0)), outcome, said=said))
+    assert np.isnan(found[0]) and found[1:].tolist() == [0, 0]
+
+
+def test_the_ceiling_of_entities_is_over_whom_it_is_scored_on() -> None:
+    tested = outcome_of([("clear",), ("clear", "lung and heart"), ("liver and lung",)], "entity_f1").texts
+    assert tested is not None
+    assert ceiling_of(tested, ["clear", "lung"]).tolist() == pytest.approx([2 / 3, 1])

@@ -11,6 +11,8 @@ import pytest
 import chiasm
 from chiasm.cohort import Cohort
 from chiasm.fitting.forms import Form
+from chiasm.fitting.possible import ImpossiblePrediction, require_possible
+from chiasm.heads.choice import ChoiceHead
 from chiasm.recipes import registry
 from chiasm.recipes.hospitals.federation import network_of
 from chiasm.targets import Options
@@ -75,6 +77,14 @@ def test_sets_hold_numbers_of_options_that_a_patient_has_whatever_their_number_a
             assert row.choice in own and own == sorted(own) and 1 <= own[0] <= own[-1] <= size
         lone = told["set"].str.len() == 1
         assert 0 < lone.sum() < len(told), "some are sure and some are not"
+
+
+def test_a_logit_that_is_not_a_number_is_an_error_and_no_absent_option() -> None:
+    link = np.array([[0.0, 1.0, -np.inf], [np.nan, np.nan, -np.inf]])
+    frame = ChoiceHead().frame(link, None)  # type: ignore[arg-type]
+    require_possible(frame[:1], np.array([2]))
+    with pytest.raises(ImpossiblePrediction, match="row 3"):
+        require_possible(frame, np.array([2, 3]))
 
 
 def test_what_is_not_made_for_options_says_so() -> None:

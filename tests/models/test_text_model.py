@@ -13,6 +13,9 @@ import chiasm
 from chiasm.cohort import Cohort, Unsupported, synthetic_cohort
 from chiasm.compute.memo import forget
 from chiasm.fitting.model import FittedModel
+from chiasm.fitting.possible import ImpossiblePrediction
+from chiasm.fitting.text_space import TextSpace
+from chiasm.models.same_target import stored_columns
 from chiasm.targets.texts import typical
 from lighter_trials import only_ridges
 
@@ -76,6 +79,31 @@ def test_of_whom_nothing_is_read_it_says_the_typical_text(halves: Halves) -> Non
         prior = chiasm.fit(everyone, "presence", seed=0).predict(test)
     assert everyone.outcome is not None and everyone.outcome.texts is not None
     assert set(prior["text"]) == {typical(everyone.outcome.texts)}
+
+
+def test_a_score_that_is_not_finite_is_an_error_and_no_typical_text(halves: Halves, model: FittedModel) -> None:
+    test = halves[1]
+
+    class Diverged:
+        def link(self, cohort: Cohort) -> np.ndarray:
+            return np.where(np.arange(len(cohort))[:, None] == 3, np.nan, np.zeros((len(cohort), 4)))
+
+    broken = replace(model, predictor=Diverged())  # type: ignore[arg-type]
+    with pytest.raises(ImpossiblePrediction, match="1 patient what cannot be"):
+        broken.predict(test)
+
+
+def test_the_scorer_is_no_column_of_the_outcome(halves: Halves) -> None:
+    assert stored_columns(replace(halves[0].target, entities=("mass",)).stored()) == ["said"]  # type: ignore[union-attr, type-var]
+
+
+def test_models_of_texts_do_not_merge_for_what_they_are(model: FittedModel) -> None:
+    with pytest.raises(Unsupported, match="says texts, in a space learned of its own patients"):
+        chiasm.merge([model, model])
+
+
+def test_no_text_is_in_the_repr_of_the_space(halves: Halves) -> None:
+    assert "nodule" not in repr(TextSpace.fit(halves[0].outcome.texts))  # type: ignore[union-attr, arg-type]
 
 
 def test_what_is_made_of_numbers_refuses_it_in_a_sentence(tmp_path: Path, halves: Halves, model: FittedModel) -> None:

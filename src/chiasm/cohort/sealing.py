@@ -27,6 +27,7 @@ from chiasm.cohort.seal_file import found_seal, place_of_seal
 from chiasm.cohort.splits import holdout
 from chiasm.cohort.units import units_of
 from chiasm.errors import CohortError, Problem, count, error
+from chiasm.targets.outcome import words_of
 from chiasm.targets.target import USUAL_FOLDS
 
 FEWEST = 5  # sealed events, or members of each class: below it no metric is estimable
@@ -142,7 +143,8 @@ def content_of(manifest: Path, seal: Seal) -> tuple[str, str, dict[str, Content]
     names = [salted(seal.salt, name) for name in cohort.ids.tolist()]
     written = read_toml(manifest)[0] or {}
     cause = [] if outcome.cause is None else [outcome.cause.tolist()]
-    outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event), *cause])
+    more = [*cause, *words_of(outcome)]
+    outcomes = _sum(seal.salt, [names, list(target.names), outcome.value.tolist(), _listed(outcome.event), *more])
     labels = [None if own is None else own.tolist() for own in (cohort.group, cohort.site)]
     belonging = _sum(seal.salt, [names, *labels])
     modalities = {}

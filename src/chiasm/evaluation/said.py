@@ -11,7 +11,7 @@ import numpy as np
 from chiasm.evaluation.decisions import folds_of_first_repeat
 from chiasm.evaluation.trial import Trial
 from chiasm.targets import Outcome
-from chiasm.targets.texts import Texts, said_of
+from chiasm.targets.texts import ENTITIES, Texts, named_in, names_of, said_of
 from chiasm.targets.words import normalised
 
 FEWEST = 10
@@ -22,8 +22,9 @@ def said_document(trial: Trial, recipes: Sequence[str]) -> dict[str, Any] | None
     """Describe what is said in the first repeat, by counts alone; None for other kinds of target and too few patients.
 
     `ceiling` is the mean over tested patients of the best likeness of any text that a model of the training patients
-    may say, and `word_for_word` the share of patients whose own text is among these: no model that says again what a
-    training patient's text said does better. For each recipe: `different` texts, the share of patients who get the one
+    may say (of entities, over those whose text names one: of others a text that names none is not scored), and
+    `word_for_word` the share of patients whose own text is among these: no model that says again what a training
+    patient's text said does better. For each recipe: `different` texts, the share of patients who get the one
     that is said most often (`most`), and the quantiles .05, .5 and .95 of the number of `words`; `expected` are those
     of the references.
     """
@@ -34,7 +35,8 @@ def said_document(trial: Trial, recipes: Sequence[str]) -> dict[str, Any] | None
     tested = sum(len(fold.outcome.known) for fold in folds)
     if tested < FEWEST:
         return None
-    best, same = zip(*(_ceiling(fold.outcome, fold.train) for fold in folds), strict=True)
+    ceilings = [_ceiling(fold.outcome, fold.train) for fold in folds]
+    best, same = (np.concatenate(own) for own in zip(*ceilings, strict=True))
     rows = []
     for recipe in recipes:
         texts = np.concatenate(
@@ -53,8 +55,8 @@ def said_document(trial: Trial, recipes: Sequence[str]) -> dict[str, Any] | None
     value = np.concatenate([fold.outcome.value for fold in folds])
     return {
         "tested": tested,
-        "ceiling": float(np.concatenate(best).mean()),
-        "word_for_word": float(np.concatenate(same).mean()),
+        "ceiling": float(best.mean()) if len(best) else float("nan"),
+        "word_for_word": float(same.mean()) if len(same) else float("nan"),
         "expected": _spread(value[np.isfinite(value)].tolist()),
         "recipes": rows,
     }
@@ -76,8 +78,13 @@ def _best(texts: Texts, said: Sequence[str]) -> np.ndarray:
     every = sorted({text for several in texts.references.tolist() for text in several})
     place = {text: k for k, text in enumerate(every)}
     most = texts.likeness(every, said).max(axis=1) if every else np.zeros(0)
-    found = [max(most[place[text]] for text in several) for several in texts.references.tolist() if several]
-    return np.array(found, dtype=float)
+    named = [[text for text in several if _counts(text, texts)] for several in texts.references.tolist()]
+    return np.array([max(most[place[text]] for text in several) for several in named if several], dtype=float)
+
+
+def _counts(text: str, texts: Texts) -> bool:
+    """True unless the score is of entities and the text names none: who says none then is not scored."""
+    return texts.scorer != ENTITIES or bool(named_in(text, names_of(texts.entities)))
 
 
 def _spread(words: Sequence[float]) -> list[float]:

@@ -14,6 +14,7 @@ from chiasm.evaluation.protocol import Protocol
 from chiasm.evaluation.summary import options_of, plain, write_document
 from chiasm.evaluation.trial import Trial, TrialError, read_document
 from chiasm.fitting.sides import REFERENCE, side_of
+from chiasm.targets.outcome import words_of
 
 PLAN = "seal.json"
 KEYS = {"version", "date", "seal", "patients", "outcomes", "cohort", "recipes", "forms", "protocol", "seed"}
@@ -54,7 +55,7 @@ def cohort_digests(cohort: Cohort) -> dict[str, Any]:
     cause = [] if outcome.cause is None else [outcome.cause.tolist()]
     return {
         "patients": {"number": len(cohort), "digest": _sum(cohort.ids.tolist())},
-        "outcomes": _sum([repr(outcome.value.tolist()), event, *cause]),
+        "outcomes": _sum([repr(outcome.value.tolist()), event, *cause, *words_of(outcome)]),
         "cohort": cohort.fingerprint,
     }
 

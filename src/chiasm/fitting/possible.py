@@ -17,20 +17,21 @@ class ImpossiblePrediction(ValueError):
 
 
 def require_possible(frame: pd.DataFrame, rows: NDArray[np.int_]) -> None:
-    """Raise `ImpossiblePrediction` unless all numbers are finite and all probabilities lie between 0 and 1.
+    """Raise `ImpossiblePrediction` unless numbers are finite, probabilities between 0 and 1, and texts said.
 
     Args:
         frame: predictions, without the pattern.
         rows: row of each patient in the patients' table, counted as in a spreadsheet.
     """
-    frame = frame.select_dtypes(exclude=[object])  # a text is what a training patient's was
+    said, frame = frame.select_dtypes(include=[object]), frame.select_dtypes(exclude=[object])
     values = frame.to_numpy(np.float64)
     wrong = ~np.isfinite(values)
     for position, name in enumerate(frame.columns):
         if str(name).startswith(PROBABILITIES):
             wrong[:, position] |= ~((values[:, position] >= -ROUNDING) & (values[:, position] <= 1 + ROUNDING))
-    if wrong.any():
-        found = np.sort(rows[wrong.any(1)]).tolist()
+    silent = [not all(isinstance(text, str) for text in own) for own in said.to_numpy(object)]  # no score was finite
+    if wrong.any() or any(silent):
+        found = np.sort(rows[wrong.any(1) | np.array(silent, dtype=bool)]).tolist()
         raise ImpossiblePrediction(
             f"the model predicts for {count(len(found), 'patient')} what cannot be, a number that is not finite or a "
             f"probability outside 0 to 1 ({first_rows(found)}): its training diverged or its folder was changed, fit "

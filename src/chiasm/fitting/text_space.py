@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -50,7 +50,7 @@ class TextSpace:
     Ciliberto, Rosasco and Rudi 2016 (arXiv 1605.07588). We keep 32 axes at most.
     """
 
-    said: tuple[str, ...]
+    said: tuple[str, ...] = field(repr=False)
     root: Array
     mean: Array
     axes: Array

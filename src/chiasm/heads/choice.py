@@ -33,7 +33,7 @@ class ChoiceHead(HeadKind):
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         """Convert logits of the options `(n, K)`, -inf where a patient has fewer, to probabilities."""
         names = Choice.answers([str(place + 1) for place in range(link.shape[1])])
-        return chosen_frame(link, np.isfinite(link), names)
+        return chosen_frame(link, ~np.isneginf(link), names)  # NaN stays: it is no option that is absent
 
     def level(self, link: Array, outcome: Outcome) -> Array:
         """The shift of all links by which their loss is smallest, as far as held-out patients bear it out."""

@@ -20,9 +20,10 @@ class TextHead(ChannelHead):
     """
 
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
-        """Say for each row of scores `(n, J)` one of the J texts of the response."""
+        """Say for each row of scores `(n, J)` one of the J texts of the response; None where a score is not finite."""
         if link.shape[1] != len(response.texts):
             raise ValueError("a model of texts says one of those that it learned, and has a score for each")
+        possible = np.isfinite(link).all(axis=1)
         places = (link >= link.max(axis=1, keepdims=True) - TIED).argmax(axis=1)
-        texts = np.array(response.texts, dtype=object)[places]
+        texts = np.where(possible, np.array(response.texts, dtype=object)[places], None)
         return pd.DataFrame({FreeText.answers(())[0]: texts})

@@ -38,7 +38,11 @@ EACH: dict[str, Each] = {TOKEN_F1: _token_f1, EXACT: _exact, ROUGE: _rouge, ENTI
 
 
 def per_patient(scorer: str, s: Scored) -> Floats:
-    """(n,) score of what is said of each patient, the best over the references; NaN where there is none."""
+    """(n,) score of what is said of each patient, the best over the references; NaN where there is none.
+
+    Of entities it is NaN too where neither the text nor one of its references names any: this one is met, and counts no
+    entity.
+    """
     texts, said = _texts(s)
     score, seen = EACH[scorer], dict[tuple[str, str], float]()
     found = np.full(len(said), np.nan)
@@ -48,8 +52,7 @@ def per_patient(scorer: str, s: Scored) -> Floats:
             if (own, reference) not in seen:
                 seen[own, reference] = score(own, reference, texts)
             values.append(seen[own, reference])
-        told = [value for value in values if not np.isnan(value)]
-        found[row] = max(told) if told else np.nan
+        found[row] = np.max(values) if values else np.nan  # NaN stays
     return found
 
 

@@ -19,6 +19,8 @@ from chiasm.merging.methods import METHODS, Method, make_method, merge_models
 from chiasm.models.merged_scores import mean_response, same_parts
 from chiasm.specs import name_and_options, read_options
 
+OWN_SPACE = {"choice-model": ("chooses among options", "a choice"), "text-model": ("says texts", "texts")}
+"""Predictors that learn a space of their own: what one does, and of what it is a model."""
 # Parts that must be equal for the parameters of two networks to be comparable; encoders are compared by modality.
 ALIKE = {
     "modalities": "modalities, or kinds of them",
@@ -104,10 +106,11 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
     for tree, name in zip(trees, names, strict=True):
         found = tree.get("$kind") if isinstance(tree, dict) else None
         predictor = tree.get("predictor") if found == "model" else None
-        if isinstance(predictor, dict) and predictor.get("$kind") == "choice-model":
+        if isinstance(predictor, dict) and predictor.get("$kind") in OWN_SPACE:
+            does, noun = OWN_SPACE[predictor["$kind"]]
             raise Unsupported(
-                f"{name} chooses among options, in a space learned of its own patients: models of a choice share none "
-                "in which they could merge, so fit one on the patients of all"
+                f"{name} {does}, in a space learned of its own patients: models of {noun} share none in which they "
+                "could merge, so fit one on the patients of all"
             )
         if not isinstance(predictor, dict) or predictor.get("$kind") != "network":
             raise Unsupported(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,12 @@ class Outcome:
     def causes(self) -> int:
         """Largest place of a cause among them; 1 for an outcome of one event."""
         return 1 if self.cause is None else int(self.cause.max(initial=1))
+
+
+def words_of(outcome: Outcome) -> list[Any]:
+    """What an outcome holds in words, for a digest: each patient's options and reference texts; empty without any."""
+    held = [own for own in (outcome.options, outcome.texts) if own is not None]
+    return [(own.texts if isinstance(own, Options) else own.references).tolist() for own in held]
 
 
 def joined(outcomes: Sequence[Outcome]) -> Outcome:

@@ -82,5 +82,12 @@ def _listed(cell: object) -> list[str] | None:
         return []
     if not isinstance(cell, list | tuple):
         return None
-    plain = [own if isinstance(own, str) else str(own) for own in cell if isinstance(own, str | int | float)]
-    return plain if len(plain) == len(cell) and not any(isinstance(own, bool) for own in cell) else None
+    plain = [own if isinstance(own, str) else str(own) for own in cell if _is_text(own)]
+    return plain if len(plain) == len(cell) else None
+
+
+def _is_text(own: object) -> bool:
+    """True for a text or a number; NaN and infinity are none, and would be read as the words `nan` and `inf`."""
+    if isinstance(own, float):
+        return bool(np.isfinite(own))
+    return isinstance(own, str | int) and not isinstance(own, bool)

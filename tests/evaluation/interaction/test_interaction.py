@@ -238,3 +238,9 @@ def test_sentences_beside_the_verdict() -> None:
     hidden = row_of(states_by="clusters", synergy=0.9, synergy_low=0.8, together=0.9)
     assert len(hidden_from_single([row_of(together_high=0.05, told=False), hidden])) == 1
     assert hidden_from_single([row_of(together_high=0.85), hidden]) == []
+
+
+@pytest.mark.parametrize("kind", ["text", "choice"])
+def test_no_bits_are_told_of_the_number_of_words_or_of_the_place_of_an_option(kind: str) -> None:
+    with pytest.raises(chiasm.Unsupported, match="take a class as the target"):
+        chiasm.interaction(chiasm.synthetic_cohort("complementary", 60, target=kind), protocol=PLAIN, jobs=1)

@@ -59,8 +59,8 @@ def _columns(frame: pd.DataFrame, texts: list[list[str]]) -> list[str]:
     """Columns whose cell is the patient's text for nearly all, and differs between them."""
     found = []
     for column in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:
-        cells = [normalised(str(own)) for own in label_text(frame[column]).tolist()]
-        same = [cell in own for cell, own in zip(cells, texts, strict=True)]
+        cells = ["" if own is None else normalised(str(own)) for own in label_text(frame[column]).tolist()]
+        same = [cell != "" and cell in own for cell, own in zip(cells, texts, strict=True)]
         if len(set(cells)) > 1 and np.mean(same) >= SAME:
             found.append(str(column))
     return found

@@ -61,8 +61,13 @@ def outcome_states(target: Target, outcome: Outcome, horizon: float | None = Non
         horizon: time by which the event is asked for; None takes the middle one of the target.
 
     Raises:
-        Unsupported: a horizon for a target without times, or one past which nobody is followed.
+        Unsupported: a choice or a text; a horizon for a target without times, or one past which nobody is followed.
     """
+    if not target.has_level:
+        raise Unsupported(
+            "bits are told of an outcome in states that all patients share, which neither texts nor options of each "
+            "patient's own are: take a class as the target"
+        )
     if horizon is not None and not target.has_times:
         raise Unsupported("a horizon is a time, and the target has no times: leave it out")
     known = outcome.known

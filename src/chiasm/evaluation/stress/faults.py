@@ -143,7 +143,12 @@ def mislabelled(train: Cohort, level: float, seed: int) -> tuple[Cohort, int]:
 
 
 def _told(outcome: Outcome) -> NDArray[Any]:
-    """What is compared of outcomes: the values; of a choice the text of the right option, whose place says nothing."""
+    """What is compared of outcomes: the values; of a choice the text of the right option, whose place says nothing.
+
+    Of texts the references, without their order.
+    """
+    if outcome.texts is not None:
+        return np.array(["\0".join(sorted(own)) for own in outcome.texts.references.tolist()], dtype=object)
     if outcome.options is None:
         return outcome.value
     places = zip(outcome.options.texts.tolist(), outcome.value.tolist(), outcome.known.tolist(), strict=True)

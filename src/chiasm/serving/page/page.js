@@ -73,7 +73,8 @@ async function predict() {
     const request = { method: "POST", ...bodyOf(patient) };
     const found = await ask("predict", request, stop);
     if (turn !== known.turn) return;
-    known.options = Array.isArray(patient.options) ? patient.options : null;
+    const own = known.schema.properties.patients.items.properties.options;  // or a modality of this name
+    known.options = own?.["x-kind"] === "options" ? patient.options : null;
     show(found.patients[0], found.model);
     at("progress").textContent = "";
     at("answer").hidden = false;
