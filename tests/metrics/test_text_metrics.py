@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from torchmetrics.functional.text import bleu_score
@@ -88,3 +90,9 @@ def test_texts_come_in_pairs() -> None:
         text.exact_match("left", "left")
     with pytest.raises(ValueError, match="entities are a list of names"):
         text.entity_f1(["lung"], ["lung"], "lung")
+
+
+def test_a_long_text_of_capitals_is_normalised_in_time_that_grows_with_its_length() -> None:
+    begun = time.process_time()
+    assert text.normalised("x A " * 5000) == " ".join(["x a"] * 5000)
+    assert time.process_time() - begun < 2

@@ -17,6 +17,7 @@ from itertools import groupby
 DASHES = re.compile(r"[\u2010-\u2015\u2212]")
 ARTICLES = re.compile(r"(?<![^\s\"'(\[“‘«])(?:the|an|a(?! (?:and|or)\b))\s+(?=[\"'(\[“‘«]?\w)", re.IGNORECASE)
 CAPITAL = re.compile(r"[^\s.:!?\"'(\[“‘«]\W*\s$")  # before an A that stands within a sentence
+BEFORE = 64  # signs in which that is looked for
 OF_A_NUMBER = re.compile(r"(?<=\d)[^\w\s](?=\d)|(?<![\w.])\.(?=\d)|(?<![\w-])-(?=\.?\d)|[%‰]")
 APART = re.compile(r"(?<=\d)\s+(?=[%‰])")
 UNSPACED = re.compile(
@@ -37,7 +38,11 @@ def normalised(text: str, between: str = "") -> str:
     loud = folded.upper() == folded  # its capitals tell nothing
 
     def without(found: re.Match[str]) -> str:
-        named = found[0].startswith("A ") and not loud and CAPITAL.search(folded[: found.start()])
+        named = (
+            found[0].startswith("A ")
+            and not loud
+            and CAPITAL.search(folded, max(0, found.start() - BEFORE), found.start())
+        )
         return found[0] if named else " "
 
     folded = APART.sub("", ARTICLES.sub(without, folded).lower())
