@@ -20,6 +20,7 @@ from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, score
 from chiasm.metrics.survival import harrell_c
 from chiasm.targets import Outcome
+from chiasm.targets.texts import Texts
 
 SIMULATIONS, DRAWS = 1500, 400
 
@@ -115,6 +116,8 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
         return pd.DataFrame({"response_a": p, "response_b": rng.random(n)})
     if kind == "regression":
         return pd.DataFrame({"prediction": p})
+    if kind == "text":
+        return pd.DataFrame({"text": np.where(p > 0.5, "mass of left lung", "clear").astype(object)})
     if kind == "competing":
         ends = {f"incidence_{name}_{t}": p * share for t, share in ((0.2, 0.2), (0.4, 0.4)) for name in "ab"}
         return pd.DataFrame({"risk_a": p, "risk_b": p, **ends})
@@ -134,6 +137,10 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
         return Outcome(repeats.mean(axis=1), None, marked, repeats=repeats)
     if kind == "regression":
         return Outcome(rng.random(n), None, marked)
+    if kind == "text":
+        texts = np.empty(n, dtype=object)
+        texts[:] = [("mass of the left lung",) if k % 2 else ("clear lung",) for k in range(n)]
+        return Outcome(np.zeros(n), None, marked, texts=Texts(texts))
     if kind == "competing":  # of those without the main cause every second has another one
         cause = np.where(marked, 1, 2 * (np.arange(n) % 2))
         return Outcome(rng.random(n) + 0.1, cause > 0, np.ones(n, dtype=bool), cause)
@@ -153,6 +160,9 @@ def test_few_events_are_not_estimable(kind: str, positive: int, enough: bool) ->
         assert set(values) == {metric.id for metric in METRICS[kind]}
         for metric in METRICS[kind]:  # those at a horizon need events before it as well
             finite = np.isfinite(values[metric.id]).any()
+            if metric.id in ("bits_per_spike", "entity_f1"):  # of counts, and of named entities: here are neither
+                assert not finite
+                continue
             assert finite == enough if metric.table == "performance" else finite <= enough, metric.id
 
     folds = [

@@ -30,7 +30,10 @@ from chiasm.tokens import PackedTokens
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, train
 from chiasm.training.batches import MOST_STEPS
 
-BYTES_EACH = 160  # measured: of a letter, a number of the width and a layer, in a step of training
+BYTES_EACH = {"gru": 40, "mamba": 510, "mamba2": 220, "mlstm": 360, "xlstm": 360}
+"""Bytes that a step keeps for its gradient, for each letter, number of the width and layer: measured as the sizes of
+the tensors that torch saves, at widths of 32 and 64, 2 and 4 layers, 128 and 512 letters; a new cell counts as the
+dearest."""
 ROUNDS = 4  # how often sequences are dealt to packs
 
 
@@ -141,7 +144,8 @@ def require_memory(config: SequenceConfig, options: PretrainOptions, longest: in
     """
     free = available_bytes()
     joined_to = options.pack if METHODS[options.method].packs else 1
-    each = BYTES_EACH * longest * joined_to * config.width * config.depth * (2 if config.bidirectional else 1)
+    kept = BYTES_EACH.get(config.cell, max(BYTES_EACH.values())) * (2 if config.bidirectional else 1)
+    each = kept * longest * joined_to * config.width * config.depth
     if free is None or each * options.batch <= free:
         return
     fits = free // each
