@@ -12,6 +12,7 @@ from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, horizons_of, score, uno_tau
 from chiasm.metrics.survival import harrell_c, integrated_brier, uno_c
 from chiasm.targets import Outcome
+from chiasm.targets.texts import Texts
 
 
 def survival_data(n: int = 40) -> tuple[pd.DataFrame, Outcome, Outcome]:
@@ -69,12 +70,15 @@ def test_no_patient_at_all_is_nan(kind: str) -> None:
     columns = {
         "regression": ["prediction"], "survival": ["risk", "survival_1"],
         "competing": ["risk_a", "risk_b", "incidence_a_1", "incidence_b_1"], "response": ["response_a", "response_b"],
+        "text": ["text"],
     }.get(kind, ["p_a", "p_b"])  # fmt: skip
     several = kind in ("multilabel", "response")
     value, nobody = np.zeros((0, 2)) if several else np.zeros(0), np.zeros(0, dtype=bool)
     cause = np.zeros(0, dtype=int) if kind == "competing" else None
-    empty = Outcome(value, nobody if kind in ("survival", "competing") else None, nobody, cause)
-    found = score(kind, pd.DataFrame(columns=columns, dtype=float), empty, ("a", "b"), min_events=0)
+    texts = Texts(np.zeros(0, dtype=object)) if kind == "text" else None
+    empty = Outcome(value, nobody if kind in ("survival", "competing") else None, nobody, cause, texts=texts)
+    frame = pd.DataFrame(columns=columns, dtype=object if kind == "text" else float)
+    found = score(kind, frame, empty, ("a", "b"), min_events=0)
     assert all(np.isnan(value).all() for value in found.values())
 
 

@@ -73,7 +73,7 @@ def best_available(
     """
     target, frame = kind_of(kind), ranked[0][1].frame
     if not target.has_level:
-        chosen, waiting = frame.drop(columns="pattern").copy(), np.ones(len(index), dtype=bool)
+        chosen, waiting = frame.loc[:, frame.columns != "pattern"].copy(), np.ones(len(index), dtype=bool)
         for modality, one in ranked:
             rows = np.flatnonzero(waiting & present[modality])
             chosen.iloc[rows] = one.frame[chosen.columns].iloc[rows]
