@@ -106,6 +106,12 @@ def test_no_text_is_in_the_repr_of_the_space(halves: Halves) -> None:
     assert "nodule" not in repr(TextSpace.fit(halves[0].outcome.texts))  # type: ignore[union-attr, arg-type]
 
 
+def test_it_is_not_served_to_whoever_asks_over_http(tmp_path: Path, model: FittedModel) -> None:
+    model.save(tmp_path / "model")
+    with pytest.raises(Unsupported, match="word for word, which are not served over HTTP"):
+        chiasm.serving_app([tmp_path / "model"])
+
+
 def test_what_is_made_of_numbers_refuses_it_in_a_sentence(tmp_path: Path, halves: Halves, model: FittedModel) -> None:
     model.save(tmp_path / "model")
     asked = (
