@@ -45,6 +45,7 @@ def test_marks_of_another_key_are_others_and_their_order_tells_nothing() -> None
     [
         {"key": "0"}, {"key": "g" * 32}, {"bits": 0}, {"bits": 64}, {"marks": np.array([3, 2])},
         {"marks": np.array([-1])}, {"marks": np.array([9.0])}, {"marks": np.array([1 << 30])},
+        {"bits": 1, "marks": np.array([0, 1])},
     ],
 )  # fmt: skip
 def test_marks_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:

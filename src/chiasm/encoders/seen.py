@@ -41,6 +41,8 @@ class SeenItems:
         marks = np.asarray(self.marks)
         if not 1 <= self.bits <= MOST_BITS or marks.ndim != 1 or marks.dtype != np.int64:
             raise ValueError("marks of seen items are whole numbers of 1 to 63 bits")
+        if len(marks) >= 1 << self.bits:
+            raise ValueError("marks of seen items are fewer than there can be: these would find anything")
         if len(marks) and (marks.min() < 0 or marks.max() >= 1 << self.bits or (np.diff(marks) <= 0).any()):
             raise ValueError("marks of seen items ascend, and none is longer than it says")
         if len(self.key) != 32 or set(self.key) - set("0123456789abcdef"):
