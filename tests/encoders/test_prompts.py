@@ -98,6 +98,8 @@ REFUSED = {
     "<@TOKENIZER-TYPE=SCALARS_LITERALS@MAX-LEN=3>1,2": "whose length is known",
     "<@TOKENIZER-TYPE=SCALARS_LITERALS>1,two": "what is no number",
     "<@TOKENIZER-TYPE=SCALARS_LITERALS>1,inf": "not finite",
+    "<@TOKENIZER-TYPE=SCALARS_LITERALS>1,1e39": "not finite as float32",
+    "<@TOKENIZER-TYPE=EXTERNAL_EMBEDDINGS_FROM_DICT>ESM:key:999999999": "more than 65,536 places",
     "<@TOKENIZER-TYPE=SCALARS_FROM_DICT>age": "does not have",
     "<@TOKENIZER-TYPE=EXTERNAL_EMBEDDINGS_FROM_DICT>ESM": "encoder:key",
     "<@TOKENIZER-TYPE=EXTERNAL_EMBEDDINGS_FROM_DICT>ESM:key:0": "encoder:key",

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ LITERALS, FROM_DICT, EMBEDDINGS = "SCALARS_LITERALS", "SCALARS_FROM_DICT", "EXTE
 RIGHT, RANDOM = "RIGHT", "RAND"
 PAIRS = (("<SEQUENCE_NATURAL_START>", "<SEQUENCE_NATURAL_END>"),)
 LONGEST = 4_000_000  # characters of a prompt
+LARGEST = 3.4028234e38  # that float32 holds
+MOST_PLACES = 65_536  # of one span of embeddings
 TAG = re.compile(r"<@TOKENIZER-TYPE=([^<>]*)>")
 WHOLE = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -113,7 +114,7 @@ def scalars_of(span: Span, given: Mapping[str, Sequence[float]]) -> list[float]:
         given: the patient's numbers by their key, for `SCALARS_FROM_DICT`.
 
     Raises:
-        ReadError: not a number, not finite, or the key is not given.
+        ReadError: not a number, not finite as float32, or the key is not given.
     """
     if span.kind == FROM_DICT:
         if span.text not in given:
@@ -124,8 +125,8 @@ def scalars_of(span: Span, given: Mapping[str, Sequence[float]]) -> list[float]:
             values = [float(part) for part in span.text.split(",")]
         except ValueError:
             raise ReadError("a span of scalars holds what is no number", "write numbers with commas: 0.3,1.2") from None
-    if not all(map(math.isfinite, values)):
-        raise ReadError("a span of scalars holds a number that is not finite", "leave the span out")
+    if not all(abs(value) <= LARGEST for value in values):
+        raise ReadError("a span of scalars holds a number that is not finite as float32", "leave the span out")
     return values
 
 
@@ -133,12 +134,15 @@ def slot_of(span: Span) -> Slot:
     """Return what a span of embeddings asks for.
 
     Raises:
-        ReadError: it is not `encoder:key` or `encoder:key:length`.
+        ReadError: it is not `encoder:key` or `encoder:key:length`, or has more than 65,536 places.
     """
     parts = span.text.split(":")
     if len(parts) not in (2, 3) or not all(parts) or (len(parts) == 3 and not WHOLE.fullmatch(parts[2])):
         raise ReadError("a span of embeddings is not 'encoder:key' or 'encoder:key:length'", "write it so")
-    return Slot(parts[0], parts[1], int(parts[2]) if len(parts) == 3 else 1)
+    slot = Slot(parts[0], parts[1], int(parts[2]) if len(parts) == 3 else 1)
+    if slot.length > MOST_PLACES:
+        raise ReadError(f"a span of embeddings has more than {MOST_PLACES:,} places", "take fewer")
+    return slot
 
 
 def _span(tag: str, text: str, place: int) -> Span:
