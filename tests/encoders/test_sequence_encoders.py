@@ -155,6 +155,9 @@ def test_a_folder_says_what_the_network_is(tmp_path: Path) -> None:
     assert str(tmp_path) not in moved.identity and moved.identity != same.identity
     with pytest.raises(ValueError, match="another than"):
         _ = make_encoder(f"sequence:weights={tmp_path / 'moved'},cell=mamba", "protein").width
+    with pytest.raises(ValueError, match="network reads 'protein', and the modality is of kind 'dna'"):
+        _ = make_encoder(f"sequence:weights={tmp_path / 'moved'}", "dna").width
+    assert make_encoder(f"sequence:weights={tmp_path / 'moved'},alphabet=protein", "dna").width == 16
     with pytest.raises(ValueError, match="no alphabet of their own"):
         make_encoder("sequence", "text")
 

@@ -31,6 +31,7 @@ LEVELS = ("pooled", "token")
 MOST_WINDOWS = 64
 AT_ONCE = 16_384  # tokens of a batch, padding included
 DEFAULT_CELL = "mamba2"
+_KINDS = frozenset(OF_KIND.values())  # alphabets whose letters mean something else in another one
 
 
 @storable("encoder-sequence")
@@ -60,7 +61,7 @@ class SequenceEncoder:
         seed: of the untrained network.
 
     Raises:
-        ValueError: an option is out of range, or says other than the folder does.
+        ValueError: an option is out of range, or says other than the folder does, whose network reads another kind.
         ReadError: at `encode`, a sequence without a letter, or with one outside the alphabet.
         Unsupported: at first use: no such folder, or the package of the cell is missing.
     """
@@ -176,6 +177,11 @@ class SequenceEncoder:
             raise ValueError(
                 "the folder's network is another than the encoder's options say: name the folder alone, as in "
                 "sequence:weights=FOLDER"
+            )
+        if not self.alphabet and own.alphabet != OF_KIND.get(self.kind, own.alphabet) and own.alphabet in _KINDS:
+            raise ValueError(
+                f"the folder's network reads '{own.alphabet}', and the modality is of kind '{self.kind}': name another "
+                f"folder, or alphabet={own.alphabet} if the modality is written so"
             )
         return network, stamp
 
