@@ -86,6 +86,34 @@ def test_counts_fall_back_on_a_shorter_history() -> None:
     assert math.isnan(found[2]) and found[3] == pytest.approx(-math.log(unigram[1]))
 
 
+def test_counts_are_of_the_strands_and_directions_that_a_network_is_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("ACG"), 24, p=[0.8, 0.1, 0.1])) for _ in range(80)]
+    corpus, options = corpus_of(texts, ALONE, 0.1, 0), PretrainOptions(epochs=1, batch=8)
+    found = pretrained_on(corpus, network_config(f"{TINY},rc=ps", "dna", "causal"), options).judged
+    assert found.uniform == 4, "T is asked for, of the other strand"
+    chances = np.array([0.4, 0.4, 0.1, 0.1])
+    assert math.log(found.unigram) == pytest.approx(-(chances * np.log(chances)).sum(), abs=0.1)
+
+
+def test_what_is_judged_is_the_best_epoch_whatever_the_batch() -> None:
+    texts = chain(600, 24)
+    corpus = corpus_of(texts, [str(k) for k in range(600)], 0.5, 0)
+    assert corpus.held_out.sum() > 256
+    config = SequenceConfig(width=8, depth=1, bidirectional=True, rc="ps")
+    found = pretrained_on(corpus, config, PretrainOptions(epochs=2, batch=100, held_out=0.5))
+    best = found.curve[found.history.best_epoch - 1]["held_out"]
+    assert math.log(found.judged.perplexity) == pytest.approx(best, rel=1e-6)
+
+
+def test_of_a_large_alphabet_only_the_counts_that_can_be_kept_are_baselines() -> None:
+    letters = "".join(chr(0x4E00 + k) for k in range(400))
+    rng = np.random.default_rng(0)
+    corpus = corpus_of(["".join(rng.choice(list(letters), 60)) for _ in range(40)], ALONE[:40], 0.1, 0)
+    config = SequenceConfig(alphabet=f"letters:{letters}", width=4, depth=1, heads=1)
+    assert pretrained_on(corpus, config, PretrainOptions(epochs=1)).judged.orders.keys() == {"order-1"}
+
+
 def test_held_out_are_whole_groups_and_a_shared_item_judges_nothing() -> None:
     corpus = corpus_of(TEXTS, [str(k // 4) for k in range(80)], 0.2, 0)
     sides = corpus.held_out.reshape(20, 4)
@@ -144,6 +172,13 @@ def test_what_cannot_be_is_refused_in_a_sentence() -> None:
         trained([*TEXTS[:79], "AC!T"])
     with pytest.raises(ValueError, match="lower learning rate"):
         trained(TEXTS, learning_rate=1e9)
+    with pytest.raises(ValueError, match="held-out loss of epoch 1 is"):
+        trained(TEXTS, batch=80, learning_rate=1e38)
+    corpus, options = corpus_of([f"!{k}" for k in range(40)], ALONE[:40], 0.1, 0), PretrainOptions(epochs=1)
+    with pytest.raises(chiasm.Unsupported, match="no sequence trained on has a letter of the alphabet 'dna'"):
+        pretrained_on(corpus, network_config(TINY, "dna", "causal"), options, unknown=True)
+    with pytest.raises(ValueError, match="'causal' draws no share"):
+        PretrainOptions("causal", share=0.3)
     with pytest.raises(ValueError, match="did you mean 'masked'"):
         PretrainOptions("maskd")
     with pytest.raises(chiasm.Unsupported, match="both sides"):
@@ -196,6 +231,19 @@ def test_the_command_leaves_a_folder_that_tells_no_patient(tmp_path: Path, run: 
     assert not list(tmp_path.glob("*.checkpoint"))
     again = run(*words)
     assert again.code == 2 and "exists already" in again.err
+
+
+def test_steps_count_packs_and_a_place_that_holds_something_else_is_refused_first(tmp_path: Path) -> None:
+    path, asked = write_cohort(tmp_path / "cohort", TEXTS[:60]), {"network": TINY, "batch": 8}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    told: list[int] = []
+    with pytest.raises(chiasm.ArtifactError, match="'mine' exists and is not a model folder"):
+        chiasm.pretrain(path, tmp_path / "mine", epochs=1, progress=lambda done, _: told.append(done), **asked)  # type: ignore[arg-type]
+    assert not told
+    more: dict[str, Any] = {"method": "icl", "pack_by": "target", "pack": 2, "held_out": 0.3, **asked}
+    found = chiasm.pretrain(path, tmp_path / "enc", steps=20, **more)
+    assert found.facts["options"]["epochs"] == 2, "42 sequences are dealt to 80 packs of two"
 
 
 @pytest.mark.nightly

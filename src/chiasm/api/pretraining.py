@@ -20,7 +20,7 @@ from chiasm.errors import count, nearest
 from chiasm.pretraining.corpus import Corpus, corpus_of
 from chiasm.pretraining.folder import as_stored
 from chiasm.pretraining.options import PretrainOptions, network_config
-from chiasm.pretraining.stage import most_epochs, pretrained_on
+from chiasm.pretraining.stage import most_epochs, pretrained_on, rows_of_training
 from chiasm.pretraining.tasks import METHODS
 from chiasm.progress import followed
 from chiasm.report.written import write_page
@@ -106,9 +106,9 @@ def pretrain(
     """Pretrain a network on the sequences of a modality, without their outcomes, and write it as an encoder's folder.
 
     The patients held out, whole groups of them, are never trained on; they choose the epoch. A sequence that several
-    patients have is read once. No outcome is read, and none is needed. A model that is then tested on the same patients
-    has seen their sequences before: `check` says so, and `encoder = "pretrained"` of a manifest pretrains within each
-    fold instead.
+    patients have is read once. No outcome is needed, and none is read but by `pack_by="target"`. A model that is then
+    tested on the same patients has seen their sequences before: `check` says so, and `encoder = "pretrained"` of a
+    manifest pretrains within each fold instead.
 
     Args:
         cohort: a cohort, or the path of a manifest.
@@ -117,7 +117,7 @@ def pretrain(
         method: `causal`, each letter from those before it; `masked`, hidden letters from both sides; `fim`, a middle
             from both of its sides; `icl`, `causal` with sequences of one group joined.
         network: a cell with its options, as `gru:width=64,depth=2,rc=ph`; see `SequenceConfig`.
-        epochs: the most passes over the training sequences; steps: the most steps instead, in whole epochs.
+        epochs: the most passes over the training sequences; steps: so many instead, rounded up to whole epochs.
         patience: epochs without a lower held-out loss after which the training stops.
         batch: sequences a step; learning_rate: peak rate of AdamW.
         held_out: share of the patients that is held out.
@@ -147,11 +147,14 @@ def pretrain(
         method, epochs, patience, batch, learning_rate, held_out, -1.0 if share is None else share, pack, longest
     )
     config = network_config(network, kind, method)
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps: one at least is needed")
     if METHODS[method].packs != (pack_by is not None):
         raise ValueError(
             f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None
             else f"'{method}' joins no sequences, and pack_by is for icl"
         )  # fmt: skip
+    artifact.require_place(out)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
     if checkpoint.exists() and not resume:
         raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
@@ -161,11 +164,9 @@ def pretrain(
     values = [str(value) for value in encoded.cohort.raw(name)]
     units = np.arange(len(opened)).astype(str) if opened.group is None else alone_where_empty(opened.group)
     corpus = corpus_of(values, units[rows].tolist(), held_out, seed)
-    if steps is not None:
-        if steps < 1:
-            raise ValueError(f"{steps} steps: one at least is needed")
-        options = replace(options, epochs=most_epochs(steps, int((~corpus.held_out).sum()), batch))
     groups = () if labels is None else _groups(corpus, values, labels[rows].tolist())
+    if steps is not None:
+        options = replace(options, epochs=most_epochs(steps, rows_of_training(corpus, options, groups), batch))
     out.parent.mkdir(parents=True, exist_ok=True)
     with followed("epochs", progress) as told:
         found = pretrained_on(

@@ -1,7 +1,7 @@
 """The only place that reads or writes a model or a checkpoint."""
 
 from chiasm.artifact.description import CARD, DESCRIPTION, FILES, SIGNATURE, WEIGHTS
-from chiasm.artifact.files import holds_model, load_checkpoint, save, save_checkpoint, sign, write_text
+from chiasm.artifact.files import holds_model, load_checkpoint, require_place, save, save_checkpoint, sign, write_text
 from chiasm.artifact.keys import Given, is_locked, new_keys, private_key
 from chiasm.artifact.loading import LookedInto, identity, load, looked_into, outline
 from chiasm.artifact.register import ArtifactError, storable
@@ -31,6 +31,7 @@ __all__ = [
     "outline_of",
     "parts_within",
     "private_key",
+    "require_place",
     "save",
     "save_checkpoint",
     "sign",

@@ -67,8 +67,7 @@ def save(path: Path | str, root: object, card: str = "", facts: Mapping[str, Any
             finite; or it describes more columns than a folder may hold.
     """
     path = Path(path)
-    if path.is_symlink() or (path.exists() and not (path.is_dir() and _holds_a_model_only(path))):
-        raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
+    require_place(path)
     arrays: dict[str, np.ndarray] = {}
     tree = encode(root, "", arrays)
     staging = staging_of(path)
@@ -102,6 +101,12 @@ def save(path: Path | str, root: object, card: str = "", facts: Mapping[str, Any
             staging.rename(path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_place(path: Path) -> None:
+    """Refuse a place at which `save` could write no model, before a long training; raises ArtifactError as it does."""
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and _holds_a_model_only(path))):
+        raise ArtifactError(f"'{path.name}' exists and is not a model folder: choose another place for the model")
 
 
 def _holds_a_model_only(path: Path) -> bool:

@@ -34,7 +34,7 @@ def pretrain(
     network: Annotated[str, typer.Option(help="A cell with its options, as gru:width=64,depth=2,rc=ph.")] = "gru",
     epochs: Annotated[int, typer.Option(min=1, help="The most passes over the training sequences.")] = 20,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="The most steps, in whole epochs, instead of --epochs.")
+        int | None, typer.Option(min=1, help="So many steps, rounded up to whole epochs, instead of --epochs.")
     ] = None,
     patience: Annotated[int, typer.Option(min=0, help="Epochs without a lower held-out loss.")] = 3,
     batch: Annotated[int, typer.Option(min=1, help="Sequences a step.")] = 64,

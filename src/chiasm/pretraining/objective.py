@@ -93,14 +93,14 @@ class TellingLetters(Objective):
                 found = _inside(network)(ids, mask)
                 means.append(pooled(found, mask).double().cpu())
                 states.append(found[mask].double().cpu())
-        variance = float(torch.cat(states).var(0, correction=0).sum())
-        watched = collapse_of(torch.cat(means).numpy(), variance)
         held_out = total / max(count, 1)
         if not held_out < DIVERGED:
             raise ValueError(
                 f"the held-out loss of epoch {len(self.curve) + 1:,} is {held_out:.3g} nats a letter, far above a "
                 "guess: begin again with a lower learning rate"
             )
+        variance = float(torch.cat(states).var(0, correction=0).sum())
+        watched = collapse_of(torch.cat(means).numpy(), variance)
         self.curve.append([self.sum / max(self.count, 1), held_out, watched.rank, watched.spread, watched.neighbours])
         self.sum, self.count = 0.0, 0
         self.progress(len(self.curve))

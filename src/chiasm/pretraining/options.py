@@ -49,6 +49,8 @@ class PretrainOptions:
             raise ValueError(f"the share held out is {self.held_out:g}, and lies above 0 and at most at 0.5")
         if not (self.share == -1.0 or 0 < self.share <= 1):
             raise ValueError(f"share is {self.share:g}, and lies above 0 and at most at 1")
+        if self.share != -1.0 and not METHODS[self.method].share:
+            raise ValueError(f"'{self.method}' draws no share: leave share out, or ask for masked or fim")
         if self.pack < 2 or self.longest < 2 or self.epochs < 1:
             raise ValueError("pack and longest are 2 or more, and epochs 1 or more")
         self.training()

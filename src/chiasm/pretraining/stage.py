@@ -24,11 +24,12 @@ from chiasm.pretraining.corpus import Corpus
 from chiasm.pretraining.judging import Judged, judged
 from chiasm.pretraining.objective import COLUMNS, NAME, TellingLetters
 from chiasm.pretraining.options import PretrainOptions
-from chiasm.pretraining.tasks import METHODS, letters_of
+from chiasm.pretraining.tasks import METHODS, all_turns, letters_of
 from chiasm.readers.reading import ReadError
 from chiasm.tokens import PackedTokens
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, train
 from chiasm.training.batches import MOST_STEPS
+from chiasm.training.network import READING_BATCH
 
 BYTES_EACH = {"gru": 40, "mamba": 510, "mamba2": 220, "mlstm": 360, "xlstm": 360}
 """Bytes that a step keeps for its gradient, for each letter, number of the width and layer: measured as the sizes of
@@ -78,8 +79,8 @@ def pretrained_on(
         progress: called with (finished, all) epochs.
 
     Raises:
-        Unsupported: a letter outside the alphabet, a sequence longer than `options.longest`, a batch that memory does
-            not hold, or nothing to pack.
+        Unsupported: a letter outside the alphabet, or none within it, a sequence longer than `options.longest`, a batch
+            that memory does not hold, or nothing to pack.
         ValueError: the loss is not finite.
         ArtifactError: the checkpoint is of another pretraining.
     """
@@ -88,8 +89,10 @@ def pretrained_on(
     require_memory(config, options, max(map(len, numbers)))
     rows, held_out = packed(numbers, corpus, options, groups, seed) if groups else (numbers, corpus.held_out)
     letters = letters_of(network)
-    read = np.concatenate([own for own, apart in zip(numbers, corpus.held_out, strict=True) if not apart])
-    others = np.unique(read[(read >= letters.start) & (read < letters.stop)])
+    numbered = [own for own, apart in zip(numbers, corpus.held_out, strict=True) if apart]
+    trained = [own for own, apart in zip(numbers, corpus.held_out, strict=True) if not apart]
+    others = _letters_in(trained, letters, "trained on", config)
+    _letters_in(numbered, letters, "held out", config)
     parts = [own.astype(np.float32)[:, None] for own in rows]
     tokens = PackedTokens.scatter(parts, np.arange(len(parts)), len(parts), 1)
     nothing = TargetTensors(torch.zeros(len(parts)), torch.zeros(len(parts), dtype=torch.bool))
@@ -102,11 +105,10 @@ def pretrained_on(
     phase = Phase(options.training(), objective, name="pretrain")
     (history,) = train(whole, examples, [phase], seed=seed, checkpoint=checkpoint, device=device)
     with torch.inference_mode(), own_randomness(seed):
-        told = list(objective.held_out(whole, examples.held_out_batches(options.batch, "cpu")))
+        told = list(objective.held_out(whole, examples.held_out_batches(READING_BATCH, "cpu")))
     curve = tuple(dict(zip(COLUMNS, map(float, row), strict=True)) for row in objective.curve)
-    numbered = [own for own, apart in zip(numbers, corpus.held_out, strict=True) if apart]
-    trained = [own for own, apart in zip(numbers, corpus.held_out, strict=True) if not apart]
-    found = judged(told, trained, numbered, letters, options.method)
+    sides = (all_turns(network, own, METHODS[options.method].looks_back) for own in (trained, numbered))
+    found = judged(told, *sides, letters, options.method)
     foreign = sum(int((own == UNKNOWN).sum()) for own in trained)
     return Pretraining(network, history, curve, found, sum(map(len, trained)), foreign)
 
@@ -132,6 +134,18 @@ def tokenized(
         raise Unsupported(
             f"{count(len(long), 'sequence')} of {len(items):,} are longer than {options.longest:,} letters, the "
             f"longest {max(long):,}: raise `longest`, as far as memory goes, or cut them"
+        )
+    return found
+
+
+def _letters_in(sequences: Sequence[np.ndarray], letters: range, side: str, config: SequenceConfig) -> np.ndarray:
+    """Return the numbers of the letters that occur, ascending; refuse sequences that have none."""
+    found = np.unique(np.concatenate(sequences))
+    found = found[(found >= letters.start) & (found < letters.stop)]
+    if not len(found):
+        raise Unsupported(
+            f"no sequence {side} has a letter of the alphabet '{config.alphabet[:40]}', so there is nothing to tell: "
+            "name another by --network gru:alphabet=..."
         )
     return found
 
@@ -188,6 +202,14 @@ def packed(
             rows.append(joined(items, END).numpy())
             sides.append(apart)
     return rows, np.array(sides)
+
+
+def rows_of_training(corpus: Corpus, options: PretrainOptions, groups: Sequence[str] = ()) -> int:
+    """Return the number of sequences, or of packs of them where they have groups, that an epoch trains on."""
+    here = np.flatnonzero(~corpus.held_out).tolist()
+    if not groups:
+        return len(here)
+    return len(icl_packs([groups[k] for k in here], options.pack, np.random.default_rng(0), ROUNDS))
 
 
 def digest_of(config: SequenceConfig, rows: Sequence[np.ndarray]) -> str:

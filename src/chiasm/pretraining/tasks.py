@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from chiasm.encoders.sequence.alphabets import BEGIN, MASK, MIDDLE, PREFIX, SUFFIX
@@ -14,6 +16,7 @@ from chiasm.objectives.causal import Asked, begun, next_letters
 from chiasm.objectives.fim import Marks, draw_middle, fim_transform
 from chiasm.objectives.masked import corrupt
 
+Ints = NDArray[np.int64]
 MARKS = Marks(PREFIX, SUFFIX, MIDDLE)
 
 
@@ -91,14 +94,30 @@ def turned(
     alone learns both by reading each sequence one way or the other. What looks to both sides learns from both
     directions at once, and from both strands but with `rc=ph` (`SequenceNetwork.predictive`).
     """
-    config = network.config
-    strands = config.rc != "none" if looks_back else config.rc == "ph"
-    turns = (config.bidirectional and looks_back, reversed_within), (strands, network.reverse_complement)
-    for wanted, turn in turns:
+    directions, strands = _turns(network, looks_back)
+    for wanted, turn in ((directions, reversed_within), (strands, network.reverse_complement)):
         if wanted:
             drawn = torch.rand(len(ids), generator=generator).to(ids.device) < 0.5
             ids = torch.where(drawn[:, None], turn(ids, mask), ids)
     return ids
+
+
+def all_turns(network: SequenceNetwork, sequences: Sequence[Ints], looks_back: bool) -> list[Ints]:
+    """Return sequences `(n_i,)` in every way in which `turned` lets them be read, each of them as often."""
+    directions, strands = _turns(network, looks_back)
+    found = list(sequences)
+    if directions:
+        found += [own[::-1] for own in found]
+    if strands:
+        complements = network.complements.cpu().numpy()
+        found += [complements[own][::-1] for own in found]
+    return found
+
+
+def _turns(network: SequenceNetwork, looks_back: bool) -> tuple[bool, bool]:
+    """Return whether sequences are turned in their direction, and to their other strand."""
+    config = network.config
+    return config.bidirectional and looks_back, config.rc != "none" if looks_back else config.rc == "ph"
 
 
 def logits_of(network: SequenceNetwork, asked: Asked, looks_back: bool, letters: range) -> Tensor:
