@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.objectives.causal import begun, letter_losses, next_letters
-from chiasm.objectives.collapse import collapse_of
+from chiasm.objectives.collapse import Variance, collapse_of
 from chiasm.objectives.fim import Marks, draw_middle, fim_inverse, fim_transform
 from chiasm.objectives.icl_pack import icl_packs, item_numbers, joined
 from chiasm.objectives.masked import corrupt
@@ -117,6 +117,14 @@ def test_items_of_a_pack_are_numbered_each_with_the_separator_behind_it() -> Non
     pack = joined([torch.tensor([8, 9]), torch.tensor([10])], 4)
     assert pack.tolist() == [8, 9, 4, 10, 4]
     assert item_numbers(pack, 4).tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_variance_of_parts_is_that_of_all() -> None:
+    vectors = 1e6 + np.random.default_rng(0).normal(size=(50, 3))
+    own = Variance()
+    for start, stop in ((0, 1), (1, 20), (20, 50)):
+        own.add(vectors[start:stop])
+    assert own.count == 50 and own.value == pytest.approx(vectors.var(0).sum(), rel=1e-8)
 
 
 def test_a_collapse_is_seen_by_each_sign() -> None:

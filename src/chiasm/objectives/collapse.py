@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,32 @@ class Collapse:
     rank: float
     spread: float
     neighbours: float
+
+
+@dataclass
+class Variance:
+    """Mean squared distance of vectors from their common mean, of parts that are added and not kept.
+
+    Source: Chan, Golub and LeVeque, The American Statistician 1983, doi:10.1080/00031305.1983.10483115.
+
+    Args:
+        count: number of vectors so far; mean: `(D,)`; squares: sum of their squared distances from it.
+    """
+
+    count: int = 0
+    mean: Floats = field(default_factory=lambda: np.zeros(1))
+    squares: float = 0.0
+
+    def add(self, vectors: Floats) -> None:
+        """Add vectors `(k, D)`, one or more."""
+        own, both = vectors.mean(0), self.count + len(vectors)
+        apart = own - self.mean
+        self.squares += float(((vectors - own) ** 2).sum() + (apart**2).sum() * (self.count * len(vectors) / both))
+        self.mean, self.count = self.mean + apart * (len(vectors) / both), both
+
+    @property
+    def value(self) -> float:
+        return self.squares / max(self.count, 1)
 
 
 def collapse_of(vectors: Floats, variance: float) -> Collapse:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from chiasm.encoders.sequence.network import SequenceNetwork
 from chiasm.objectives.causal import Asked, letter_losses
-from chiasm.objectives.collapse import collapse_of
+from chiasm.objectives.collapse import Variance, collapse_of
 from chiasm.pretraining.tasks import METHODS, Draw, letters_of, logits_of, pooled, turned
 from chiasm.protocols import Fused
 from chiasm.training.examples import Batch
@@ -84,7 +84,7 @@ class TellingLetters(Objective):
             ValueError: the loss is far above a guess.
         """
         generator = torch.Generator().manual_seed(0)
-        total, count, means, states = 0.0, 0, list[Tensor](), list[Tensor]()
+        total, count, means, states = 0.0, 0, list[Tensor](), Variance()
         for part in _parts(batches, self.batch):
             losses = self._told(network, part, generator).losses
             total, count = total + float(losses.double().sum()), count + len(losses)
@@ -92,15 +92,14 @@ class TellingLetters(Objective):
                 ids, mask = _read(part)
                 found = _inside(network)(ids, mask)
                 means.append(pooled(found, mask).double().cpu())
-                states.append(found[mask].double().cpu())
+                states.add(found[mask].double().cpu().numpy())  # long sequences have too many to be kept
         held_out = total / max(count, 1)
         if not held_out < DIVERGED:
             raise ValueError(
                 f"the held-out loss of epoch {len(self.curve) + 1:,} is {held_out:.3g} nats a letter, far above a "
                 "guess: begin again with a lower learning rate"
             )
-        variance = float(torch.cat(states).var(0, correction=0).sum())
-        watched = collapse_of(torch.cat(means).numpy(), variance)
+        watched = collapse_of(torch.cat(means).numpy(), states.value)
         self.curve.append([self.sum / max(self.count, 1), held_out, watched.rank, watched.spread, watched.neighbours])
         self.sum, self.count = 0.0, 0
         self.progress(len(self.curve))
