@@ -118,6 +118,18 @@ def test_bad_prompts_are_refused_in_a_sentence_that_holds_none_of_their_text(pro
     assert "MKTV" not in str(caught.value) and "UNHEARD" not in str(caught.value)
 
 
+def test_what_cannot_be_meant_is_refused() -> None:
+    own, prompt = vocabulary_of_the_fixture(), "<@TOKENIZER-TYPE=SCALARS_FROM_DICT>weights"
+    for numbers in ({"weights": [None]}, {"weights": ["two"]}, {"weights": 3.0}):
+        with pytest.raises(ReadError, match="what is no number"):
+            own.encode(prompt, numbers=numbers)  # type: ignore[arg-type]
+    for wrong in ({"unknown": "kept"}, {"longest": -1}, {"longest": 0}):
+        with pytest.raises(ValueError, match="longest 1 or more"):
+            own.encode(prompt, numbers=GIVEN, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(IndexError):
+        own.decode([-1])
+
+
 def test_unknown_pieces_are_counted_where_they_are_kept() -> None:
     own = vocabulary_of_the_fixture().encode("<@TOKENIZER-TYPE=AA>MK1TV2<@TOKENIZER-TYPE=GENE>[TP53]x", unknown="keep")
     assert own.unknown == {"AA": 2, "GENE": 1}

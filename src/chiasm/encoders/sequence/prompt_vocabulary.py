@@ -151,7 +151,10 @@ class PromptVocabulary:
         Raises:
             ReadError: the prompt is not one (see `parse_prompt`), names a tokenizer that is not here, holds unknown
                 pieces, or asks for numbers that are not given. Errors hold no text of the prompt.
+            ValueError: `unknown` is another word, or `longest` below 1.
         """
+        if unknown not in ("refuse", "keep") or (longest is not None and longest < 1):
+            raise ValueError("unknown is 'refuse' or 'keep', and longest 1 or more")
         spans = parse_prompt(prompt) if isinstance(prompt, str) else tuple(prompt)
         ids: list[int] = []
         scalars: dict[int, float] = {}
@@ -189,6 +192,8 @@ class PromptVocabulary:
 
     def decode(self, ids: Sequence[int]) -> list[str]:
         """Return the token of each id; raises IndexError for one that nobody has."""
+        if any(k < 0 for k in ids):
+            raise IndexError("an id of a token is 0 or more")
         return [self.tokens[int(k)] for k in ids]
 
     def _ids(self, span: Span) -> tuple[list[int], int]:

@@ -116,15 +116,12 @@ def scalars_of(span: Span, given: Mapping[str, Sequence[float]]) -> list[float]:
     Raises:
         ReadError: not a number, not finite as float32, or the key is not given.
     """
-    if span.kind == FROM_DICT:
-        if span.text not in given:
-            raise ReadError("the prompt asks for numbers that the patient does not have", "leave the span out")
-        values = [float(value) for value in given[span.text]]
-    else:
-        try:
-            values = [float(part) for part in span.text.split(",")]
-        except ValueError:
-            raise ReadError("a span of scalars holds what is no number", "write numbers with commas: 0.3,1.2") from None
+    if span.kind == FROM_DICT and span.text not in given:
+        raise ReadError("the prompt asks for numbers that the patient does not have", "leave the span out")
+    try:
+        values = [float(one) for one in (given[span.text] if span.kind == FROM_DICT else span.text.split(","))]
+    except (TypeError, ValueError, OverflowError):
+        raise ReadError("a span of scalars holds what is no number", "write numbers with commas: 0.3,1.2") from None
     if not all(abs(value) <= LARGEST for value in values):
         raise ReadError("a span of scalars holds a number that is not finite as float32", "leave the span out")
     return values
