@@ -44,7 +44,7 @@ class EventTokens:
         codes, share: as in `EventEncoder`.
         vocabulary: codes, sorted.
         types: of codes, sorted.
-        edges: `(codes, B - 1)` between the parts; infinite for a code without values.
+        edges: `(codes, B - 1)` between the parts; infinite for a code of which fewer than two patients have values.
     """
 
     steps: int = 256
@@ -94,10 +94,9 @@ class EventTokens:
         order = np.argsort(events.code, kind="stable")
         starts = np.searchsorted(events.code[order], np.arange(len(vocabulary) + 1))
         for code, (start, stop) in enumerate(pairwise(starts)):
-            own = events.values[order[start:stop]]
-            own = own[~np.isnan(own)]
-            if len(own):
-                edges[code] = np.quantile(own, inner)
+            own = order[start:stop][~np.isnan(events.values[order[start:stop]])]
+            if len(np.unique(events.patient[own])) > 1:  # the fifths of one patient's values would be her own values
+                edges[code] = np.quantile(events.values[own], inner)
         types = tuple(sorted({_type(code) for code in vocabulary}))
         return replace(self, vocabulary=vocabulary, types=types, edges=edges)
 
