@@ -107,8 +107,8 @@ def pretrained_on(
     with torch.inference_mode(), own_randomness(seed):
         told = list(objective.held_out(whole, examples.held_out_batches(READING_BATCH, "cpu")))
     curve = tuple(dict(zip(COLUMNS, map(float, row), strict=True)) for row in objective.curve)
-    sides = (all_turns(network, own, METHODS[options.method].looks_back) for own in (trained, numbered))
-    found = judged(told, *sides, letters, options.method)
+    as_read, beside = (all_turns(network, own, METHODS[options.method].looks_back) for own in (trained, numbered))
+    found = judged(told, as_read, beside, letters, options.method)
     foreign = sum(int((own == UNKNOWN).sum()) for own in trained)
     return Pretraining(network, history, curve, found, sum(map(len, trained)), foreign)
 
