@@ -51,6 +51,11 @@ class Limits:
                 raise ValueError(
                     f"increments of {increment:g} do not fit into doses from {least:g} to {most:g}: choose smaller ones"
                 )
+            if 0 < rise < increment:
+                raise ValueError(
+                    f"a rise of {rise:g} a step is less than one increment of {increment:g}, so that no dose could "
+                    "ever rise: allow a larger rise, or choose smaller increments"
+                )
 
     def allowed(self, proposed: Tensor, before: Tensor | None, measured: Tensor) -> Tensor:
         """Return the dose that is given, `(B, A)`; the gradient is that of the proposal where no limit binds.
@@ -73,7 +78,7 @@ class Limits:
 
 
 def require_fitting(limits: Limits, doses: Sequence[Quantity], measures: Sequence[Quantity]) -> None:
-    """Ask that limits are of as many doses as a simulator gives, and stop on something that it measures.
+    """Ask that limits are of as many doses as a simulator gives, of ones that can be, and stop on what it measures.
 
     Raises:
         ValueError: they are not.
@@ -83,5 +88,11 @@ def require_fitting(limits: Limits, doses: Sequence[Quantity], measures: Sequenc
             f"limits are of {count(len(limits.least), 'dose')} and the simulator gives {len(doses)}: give one number "
             "for each"
         )
+    for own, least, most in zip(doses, limits.least, limits.most, strict=True):
+        if least < own.least or most > own.most:
+            raise ValueError(
+                f"doses from {least:g} to {most:g} of {own} hold some that cannot be given: it lies from {own.least:g} "
+                f"to {own.most:g}"
+            )
     if limits.stop_below is not None and not 0 <= limits.stop_of < len(measures):
         raise ValueError(f"a stop asks measurement {limits.stop_of} of {len(measures)}: they count from 0")

@@ -15,13 +15,13 @@ from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.fitting import twins_of_courses
 from chiasm.dynamics.twins.goals import Goal
 from chiasm.dynamics.twins.kinds import KINDS, Kind, drawn_patients
-from chiasm.dynamics.twins.limits import Limits
+from chiasm.dynamics.twins.limits import Limits, require_fitting
 from chiasm.dynamics.twins.simulator import Quantity, Twin, one_named
 from chiasm.dynamics.twins.training import Schedule
 from chiasm.errors import CohortError, nearest
 
 PATIENTS, STEPS, EPOCHS, WIDTH = 1000, 20_000, 5_000, 512
-TEST_SEED = 2_000_000
+TEST_SEED, SEEDS_APART = 2_000_000, 10_000  # of scenarios: a study's epochs are fewer, and none is one of its tests
 Through = Literal["gradient", "metamodel"]
 
 
@@ -137,7 +137,10 @@ def made_settings(content: Mapping[str, Any], name: str = "the settings", folder
     whole = dict(content)
     for section in ("goal", "dose", "training", "test"):
         given = content.get(section, {})
-        whole[section] = {**getattr(kind, section), **given} if isinstance(given, Mapping) else given
+        usual = dict(getattr(kind, section))
+        if section == "goal" and isinstance(given, Mapping) and given.get("kind", "ratio") != "ratio":
+            usual.pop("over", None)
+        whole[section] = {**usual, **given} if isinstance(given, Mapping) else given
     try:
         keys = StudyKeys.model_validate(whole)
     except ValidationError as fault:
@@ -149,10 +152,10 @@ def made_settings(content: Mapping[str, Any], name: str = "the settings", folder
     goal, limits = _goal(keys.goal, train.measures, name), _limits(keys.dose, train, name)
     own = keys.training
     schedule = Schedule(
-        own.steps, own.epochs, own.learning_rate, own.hidden, 1_000_000 + 10_000 * keys.seed, repeats=own.repeats,
+        own.steps, own.epochs, own.learning_rate, own.hidden, 1_000_000 + SEEDS_APART * keys.seed, repeats=own.repeats,
         seed=keys.seed,
     )  # fmt: skip
-    tests = tuple(TEST_SEED + 1_000 * keys.seed + number for number in range(keys.test.scenarios))
+    tests = tuple(TEST_SEED + SEEDS_APART * keys.seed + number for number in range(keys.test.scenarios))
     return Settings(keys, train, test, goal, limits, schedule, tests, fitted)
 
 
@@ -176,6 +179,8 @@ def _twins(kind: Kind, keys: StudyKeys, name: str) -> tuple[Twin, Twin]:
         if keys.parameters:
             raise ValueError(f"{name}: the patients of '{keys.twin}' are named and have parameters of their own: leave "
                              "[parameters] out")  # fmt: skip
+        if _spread_is_given(keys):
+            raise ValueError(f"{name}: the patients of '{keys.twin}' are named and not drawn: leave 'spread' out")
         if isinstance(train, int) or isinstance(test, int):
             raise ValueError(f"{name}: the patients of '{keys.twin}' are named, such as adult#001: list their names")
         first, second = kind.named(list(train)), kind.named(list(test))
@@ -202,11 +207,16 @@ def _twins(kind: Kind, keys: StudyKeys, name: str) -> tuple[Twin, Twin]:
     )
 
 
+def _spread_is_given(keys: StudyKeys) -> bool:
+    return "patients" in keys.model_fields_set and "spread" in keys.patients.model_fields_set
+
+
 def fitted_twins(keys: StudyKeys, file: Path, name: str) -> tuple[tuple[Twin, Twin], pd.DataFrame]:
     """Fit the patients of a table of courses, and draw who is trained on and who is tested."""
     if keys.twin != Compartment.NAME:
         raise ValueError(f"{name}: only the twin '{Compartment.NAME}' is fitted to courses: leave [fit] out")
-    if keys.parameters or keys.patients.train is not None or keys.patients.test is not None:
+    of_drawn = keys.patients.train is not None or keys.patients.test is not None or _spread_is_given(keys)
+    if keys.parameters or of_drawn:
         raise ValueError(f"{name}: patients are those of [fit]: leave [patients] and [parameters] out")
     assert keys.fit is not None
     try:
@@ -223,6 +233,9 @@ def _goal(keys: GoalKeys, measures: tuple[Quantity, ...], name: str) -> Goal:
     over = one_named(measures, keys.over, f"{name}: the measurement") if keys.over is not None else 0
     if keys.kind == "ratio" and keys.over is None:
         raise ValueError(f"{name}: a goal of kind 'ratio' needs 'over': name what '{keys.of}' is divided by")
+    if keys.kind != "ratio" and keys.over is not None:
+        raise ValueError(f"{name}: 'over' is of a goal of kind 'ratio', and this one is of kind '{keys.kind[:20]}': "
+                         "leave it out")  # fmt: skip
     if keys.kind == "risk" and measures[of].unit != "mg/dL":
         raise ValueError(
             f"{name}: a goal of kind 'risk' is of blood glucose in mg/dL, and '{keys.of}' is no such thing"
@@ -239,7 +252,9 @@ def _limits(keys: DoseKeys, twin: Twin, name: str) -> Limits:
     number = len(twin.doses)
     least, most, rise = (_each(own, number) for own in (keys.least, keys.most, keys.rise))
     try:
-        return Limits(least, most, rise, _each(keys.increment, number), keys.stop_below)
+        made = Limits(least, most, rise, _each(keys.increment, number), keys.stop_below)
+        require_fitting(made, twin.doses, twin.measures)
+        return made
     except ValueError as fault:
         raise ValueError(f"{name}, [dose]: {fault}") from None
 
