@@ -52,12 +52,16 @@ def costs_of(
     steps: int,
     seeds: Sequence[int],
 ) -> list[float]:
-    """Return the mean cost of each controller on the same patients and scenarios; infinite where it diverges."""
+    """Return the mean cost of each controller on the same patients and scenarios; infinite where it diverges.
+
+    Disturbances and errors are the same for each; what a simulator draws on the way, as agents do, is each one's own.
+    """
     n = len(simulator.patients)
     many = simulator.rows(list(range(n)) * len(controllers))
     try:
         with torch.no_grad():
-            found = [cost(rollout(many, Beside(controllers), limits, steps, seed)) for seed in seeds]
+            drawn = [(seed, simulator.scenario(steps, seed).repeated(len(controllers))) for seed in seeds]
+            found = [cost(rollout(many, Beside(controllers), limits, steps, seed, own)) for seed, own in drawn]
         return [float(own.mean()) for own in torch.stack(found).mean(0).chunk(len(controllers))]
     except Diverged:
         if len(controllers) == 1:

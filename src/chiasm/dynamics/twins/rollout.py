@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chiasm.dynamics.twins.controllers import Controller
 from chiasm.dynamics.twins.limits import Limits, require_fitting
-from chiasm.dynamics.twins.simulator import Diverged, Simulator
+from chiasm.dynamics.twins.simulator import Diverged, Scenario, Simulator
 
 FAR = 1e9  # of any measurement: the state of no patient
 
@@ -27,17 +27,27 @@ class Course:
     doses: Tensor
 
 
-def rollout(simulator: Simulator, controller: Controller, limits: Limits, steps: int, seed: int) -> Course:
+def rollout(
+    simulator: Simulator,
+    controller: Controller,
+    limits: Limits,
+    steps: int,
+    seed: int,
+    scenario: Scenario | None = None,
+) -> Course:
     """Let a controller give doses for so many steps; gradients pass where the simulator's do.
 
     The controller sees the instrument: what is measured plus the scenario's error, held within the instrument's range.
+
+    Args:
+        seed: of the scenario, where none is given.
 
     Raises:
         Diverged: a state is no number any more.
         ValueError: the limits do not fit the simulator.
     """
     require_fitting(limits, simulator.doses, simulator.measures)
-    scenario = simulator.scenario(steps, seed)
+    scenario = simulator.scenario(steps, seed) if scenario is None else scenario
     state, usual = simulator.start(scenario), simulator.usual
     lowest = torch.tensor([own.least for own in simulator.measures], dtype=torch.float64)
     highest = torch.tensor([own.most for own in simulator.measures], dtype=torch.float64)

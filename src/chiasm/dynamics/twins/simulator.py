@@ -45,6 +45,11 @@ class Scenario:
     disturbances: Tensor | None = None
     errors: Tensor | None = None
 
+    def repeated(self, times: int) -> Scenario:
+        """Return what happens to the same patients so many times over, one whole batch after another."""
+        drawn = (None if own is None else own.repeat(1, times, 1) for own in (self.disturbances, self.errors))
+        return Scenario(self.generator, *drawn)
+
 
 class Simulator(Protocol):
     """Protocol of a simulator of a batch of B patients.
