@@ -26,6 +26,8 @@ def control(
 
     if out is not None:
         require_new(out, force, "--out")
+        if out.exists():
+            controlling.require_control_folder(out)
     with screen.Progressing("epochs") as progress, told_how_to_go_on(None):
         found = controlling.control(settings, progress=progress)
     if out is not None:

@@ -61,7 +61,10 @@ def test_the_folder_holds_the_study(study: Path) -> None:
     assert chiasm.load_controller(study / "controller").twin == "compartment"
 
 
-def test_what_is_there_is_not_replaced_unasked(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_is_not_replaced_unasked(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chiasm.api.controlling.control", lambda *own, **named: pytest.fail("it was trained first"))
     file = study.parent / "twin ü.toml"
     assert main_of(["control", str(file), "--out", str(study)]) == 2
     assert "exists already" in capsys.readouterr().err
@@ -80,9 +83,15 @@ def test_what_is_there_is_not_replaced_unasked(study: Path, capsys: pytest.Captu
         ({"twin": "metabolic", "gaol": {}}, "there is no key 'gaol', did you mean goal?"),
         ({"twin": "metabolic", "dose": {"mots": 3}}, "there is no key 'mots' of [dose], did you mean most?"),
         ({"twin": "metabolic", "dose": {"least": 3, "most": 3}}, "the range of a dose from 3 to 3 is empty"),
+        ({"twin": "glucose", "dose": {"least": -5}}, "doses from -5 to 10 of insulin (U/h) hold some that cannot be"),
+        ({"twin": "metabolic", "dose": {"rise": 0.1, "increment": 0.5}}, "so that no dose could ever rise"),
+        ({"twin": "metabolic", "dose": {"least": [0, 0], "most": [1, 1], "rise": [0, 0], "increment": [0, 0]}},
+         "limits are of 2 doses and the simulator gives 1"),
         ({"twin": "metabolic", "dose": {"unit": "mg"}}, "[dose] is in 'mg', and the twin's inflow is in 'mM/h'"),
         ({"twin": "compartment", "goal": {"unit": "mmol/L"}}, "[goal] is in 'mmol/L', and the twin's concentration"),
         ({"twin": "metabolic", "goal": {"of": "D"}}, "the measurement 'D' is not there: it is one of S, A, B, C"),
+        ({"twin": "compartment", "goal": {"over": "concentration"}}, "'over' is of a goal of kind 'ratio'"),
+        ({"twin": "glucose", "patients": {"spread": 0.5}}, "are named and not drawn: leave 'spread' out"),
         ({"twin": "metabolic", "goal": {"low": 2, "high": 1}}, "the range from 2 to 1 is empty"),
         ({"twin": "metabolic", "goal": {"kind": "risk"}}, "is of blood glucose in mg/dL"),
         ({"twin": "metabolic", "patients": {"train": ["a"]}}, "are drawn and have no names: say how many"),
@@ -116,4 +125,13 @@ def test_train_and_test_share_neither_patient_nor_scenario(tmp_path: Path) -> No
     own = read_settings(tmp_path / "twin.toml")
     assert not {*own.train.patients} & {*own.test.patients} and len(own.test.patients) == 10
     epochs = range(own.schedule.first_seed, own.schedule.first_seed + own.schedule.epochs)
+    assert not {*own.tests} & {*epochs, *own.schedule.checks}
+
+
+@pytest.mark.parametrize("seed", [0, 111, 9_999])
+def test_no_epoch_of_any_seed_has_a_scenario_of_its_tests(seed: int) -> None:
+    own = made_settings(
+        {"twin": "compartment", "seed": seed, "training": {"epochs": 5_000}, "test": {"scenarios": 100}}
+    )
+    epochs = range(own.schedule.first_seed - 20, own.schedule.first_seed + own.schedule.epochs)
     assert not {*own.tests} & {*epochs, *own.schedule.checks}

@@ -194,3 +194,24 @@ def test_what_is_scored() -> None:
     assert float(cost(risk, flat, torch.ones(1))) < 1e-3
     assert interval_over_patients(np.arange(4.0))[0] == 1.5 and math.isnan(interval_over_patients(np.arange(4.0))[1])
     assert math.isnan(interval_over_patients(np.array([1.0, math.nan] * 5))[0])
+
+
+def test_candidates_of_a_baseline_are_held_to_the_same_disturbances() -> None:
+    twin = drawn_patients(KINDS["linear"], 3, Linear.MIDDLE, 0.1, 0)
+    limits = Limits((-2.0,), (2.0,), (0.0,), (0.0,))
+    tried = [Pid(-0.5, 0.0, -1.0, 0.0)] * 4
+    alike = costs_of(tried, twin, quadratic, limits, 12, (3, 4))
+    assert alike == pytest.approx([alike[0]] * 4) and alike[0] == pytest.approx(
+        costs_of(tried[:1], twin, quadratic, limits, 12, (3, 4))[0]
+    )
+
+
+def test_a_stored_controller_reads_no_dose_before_the_first() -> None:
+    weights = [np.asarray(own) + 0.1 for own in fresh_weights(1, 1, 4, 0)]
+    one = np.ones(1)
+    network = Network(weights, one * 0, one, one * 0, one * 9)
+    goal = Goal("target", target=1.0, low=0.0, high=2.0)
+    own = LimitedController(network, Limits((0.0,), (9.0,), (0.0,), (0.0,)), goal, "compartment", 60.0)
+    shown, usual = torch.full((2, 1), 3.0, dtype=torch.float64), torch.full((2, 1), 0.4, dtype=torch.float64)
+    doses = [own.propose(shown, usual * times, usual, own.memory(shown, usual))[0] for times in (1, 7)]
+    assert torch.equal(*doses)

@@ -150,3 +150,11 @@ def test_a_coarse_twin_is_close() -> None:
     for step in range(24):
         states = [own.step(state, own.usual, scenario, step) for own, state in zip((twin, coarse), states, strict=True)]
     torch.testing.assert_close(twin.measure(states[0]), coarse.measure(states[1]), rtol=0.02, atol=0.0)
+
+
+def test_equations_have_a_row_for_each_patient() -> None:
+    parts = {"law": lambda state, dose, own: -state, "columns": (0,), "quantities": (Quantity("x", ""),)}
+    given = (Quantity("dose", ""),)
+    for rows, first in ((3, 2), (2, 3)):
+        with pytest.raises(ValueError, match="as many rows as names"):
+            Equations(("a", "b"), torch.ones(rows, 1), first=torch.ones(first, 1), given=given, **parts)  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ class LimitedController:
 
     def propose(self, measured: Tensor, before: Tensor, usual: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return a dose within the limits, `(B, A)`, and a memory; a first step reads no `before`."""
-        proposed, kept = self.controller.propose(measured, before, usual, memory[:, :-1])
         begun = bool((memory[:, -1] > 0).any())
+        proposed, kept = self.controller.propose(measured, before if begun else usual, usual, memory[:, :-1])
         dose = self.limits.allowed(proposed, before if begun else None, measured)
         return dose, torch.cat([kept, torch.ones_like(memory[:, -1:])], 1)

@@ -76,7 +76,7 @@ class Equations(Twin):
     NAME: ClassVar[str] = "equations"
 
     def __post_init__(self) -> None:
-        if self.parameters.ndim != 2 or len(self.parameters) != len(self.patients) != len(self.first):
+        if self.parameters.ndim != 2 or {len(self.parameters), len(self.first)} != {len(self.patients)}:
             raise ValueError("parameters and first states have a row for each patient: give as many rows as names")
 
     @property
