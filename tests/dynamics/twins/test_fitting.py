@@ -62,6 +62,8 @@ def test_too_few_measurements_and_wrong_tables_are_told() -> None:
         fit_courses(few.drop(columns="dose"))
     with pytest.raises(ValueError, match="something that is no number"):
         fit_courses(few.assign(time="noon"))
+    with pytest.raises(ValueError, match="a row of no patient"):
+        fit_courses(few.assign(patient=np.nan))
     with pytest.raises(ValueError, match="a number below 0"):
         fit_courses(few.assign(time=-1.0))
 
@@ -77,3 +79,17 @@ def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text('twin = "metabolic"\n[fit]\ntable = "kurven ü.csv"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="only the twin 'compartment' is fitted"):
         read_settings(tmp_path / "other.toml")
+
+
+def test_absorption_and_elimination_that_change_places_leave_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chiasm.dynamics.twins.fitting.STARTS", (0.02,))  # the slower one is found as absorption
+    times = [0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 24.0]
+    truth = np.array([1.5, 0.05, 0.5])
+    seen = concentration(truth, np.array(times), np.array([0.0]), np.array([4.0]))
+    found = fit_courses(courses([{"subject": 1, "time": times, "conc": seen.tolist(), "dose": 4.0}]))  # type: ignore[dict-item]
+    np.testing.assert_allclose(found["estimate"], truth, rtol=1e-3)
+    exchanged = np.array([0.05, 1.5, 0.5 * 0.05 / 1.5])
+    with np.errstate(all="raise", under="ignore"):
+        again = concentration(exchanged, np.array(times), np.array([0.0]), np.array([4.0]))
+        concentration(np.array([0.01, 100.0, 1.0]), np.array([24.0]), np.array([0.0]), np.array([4.0]))
+    np.testing.assert_allclose(again, seen)

@@ -32,9 +32,9 @@ def concentration(parameters: np.ndarray, times: np.ndarray, given: np.ndarray, 
         doses: mg/kg.
     """
     absorb, eliminate, volume = parameters
-    apart = absorb - eliminate if abs(absorb - eliminate) > 1e-9 else 1e-9
+    apart, slower = max(abs(absorb - eliminate), 1e-9), min(absorb, eliminate)  # the difference of both is symmetric
     since = times[:, None] - given[None]
-    part = -np.expm1(-apart * np.clip(since, 0, None)) / apart * np.exp(-eliminate * np.clip(since, 0, None))
+    part = -np.expm1(-apart * np.clip(since, 0, None)) / apart * np.exp(-slower * np.clip(since, 0, None))
     found: np.ndarray = (np.where(since > 0, part, 0.0) * doses * absorb / volume).sum(1)
     return found
 
@@ -55,7 +55,7 @@ def fit_courses(table: pd.DataFrame) -> pd.DataFrame:
         `low`, `high`, `measurements`, and `why`, empty where all of it is estimable.
 
     Raises:
-        ValueError: a column lacks, a number is none, or a time or dose is below 0.
+        ValueError: a column lacks, a row is of no patient, a number is none, or a time or dose is below 0.
     """
     lacking = [own for own in ("patient", "time", "concentration", "dose") if own not in table]
     if lacking:
@@ -66,6 +66,8 @@ def fit_courses(table: pd.DataFrame) -> pd.DataFrame:
     except (TypeError, ValueError):
         raise ValueError("the table of courses holds something that is no number: time, concentration and dose are "
                          "numbers or empty") from None  # fmt: skip
+    if bool(table["patient"].isna().any()):
+        raise ValueError("the table of courses has a row of no patient: say in each row whose it is")
     if bool(numbers["time"].isna().any()) or bool((numbers < 0).any().any()) or bool(np.isinf(numbers).any().any()):
         raise ValueError("the table of courses lacks a time, or has a number below 0 or without end: correct it")
     rows: list[dict[str, Any]] = []
@@ -91,7 +93,7 @@ def _fitted(own: pd.DataFrame) -> list[dict[str, Any]]:
     tried = [least_squares(missed, np.log([start, 0.1, first])) for start in STARTS]
     best = min(tried, key=lambda found: float(found.cost)).x
     if best[0] < best[1]:  # the slower one is the elimination: the same curve with the volume in proportion
-        best = np.array([best[1], best[0], best[2] + best[0] - best[1]])
+        best = np.array([best[1], best[0], best[2] + best[1] - best[0]])
     least = float((missed(best) ** 2).sum())
     bound = max(least, 1e-12) * (1 + student.ppf(0.975, n - 3) ** 2 / (n - 3))
     rows = []
