@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from chiasm.cohort import Unsupported
-from chiasm.dynamics.states.fitted import Settings, fit_states
+from chiasm.dynamics.states.fitted import Settings, _smoothed, fit_states
 from chiasm.dynamics.states.networks import Bins, Networks, divergence, fresh, hardened, one_hot_from
 from chiasm.dynamics.states.recordings import Kernels, recordings_of
 
@@ -123,3 +123,15 @@ def test_networks_without_one_hot_parts_are_their_weights() -> None:
     weight = torch.ones(1, 2, 2, dtype=torch.float64)
     plain = Networks(torch.zeros(1, 2), weight, torch.zeros(1), "exp", torch.zeros(2, 2))
     assert plain.effective() is weight
+
+
+def test_thousands_of_spikes_a_bin_have_a_rate() -> None:
+    counts = np.random.default_rng(0).poisson(2000.0, size=(30, 1))
+    assert fresh(1, counts, 1, "softplus", np.random.default_rng(0)).bias.item() == pytest.approx(2000, rel=0.05)
+    own = fit_states(recordings_of([counts]), Settings(1, "gaussian", kernels=1), seed=0)
+    assert own.ahead(recordings_of([counts])).mean() == pytest.approx(counts.mean(), rel=0.01)
+
+
+def test_what_pads_a_recording_is_not_read_as_silence() -> None:
+    short, long = np.full((6, 2), 3.0), np.full((40, 2), 1.0)
+    np.testing.assert_array_equal(_smoothed(recordings_of([short, long])), np.concatenate([short, long]))

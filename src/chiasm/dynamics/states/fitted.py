@@ -245,10 +245,17 @@ def _first_states(recordings: Recordings, states: int, number: int, rng: np.rand
 
 def _clusters(recordings: Recordings, states: int, seed: int) -> NDArray[np.int64]:
     """`(M,)` clusters of the square roots of mean counts over a few bins, within each recording."""
-    from scipy.ndimage import uniform_filter1d  # type: ignore[import-untyped]
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 
-    rows = recordings.flat(np.sqrt(uniform_filter1d(recordings.counts, SMOOTH, axis=1)))
+    rows = np.sqrt(_smoothed(recordings))
     if len(np.unique(rows, axis=0)) < states:
         return np.arange(len(rows)) % states
     return np.asarray(KMeans(states, n_init=1, random_state=seed).fit_predict(rows), dtype=np.int64)
+
+
+def _smoothed(recordings: Recordings) -> Floats:
+    """`(M, N)` mean counts over a few bins, of each recording's own bins: what pads a shorter one is no silence."""
+    from scipy.ndimage import uniform_filter1d  # type: ignore[import-untyped]
+
+    whole = zip(recordings.counts, recordings.bins.tolist(), strict=True)
+    return np.concatenate([uniform_filter1d(own[:bins], SMOOTH, axis=0) for own, bins in whole])

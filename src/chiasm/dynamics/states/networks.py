@@ -82,7 +82,7 @@ def fresh(states: int, counts: Floats, kernels: int, link: str, rng: np.random.G
     """Return networks without a connection, each neuron at its mean rate, states apart by a little noise."""
     neurons = counts.shape[1]
     rate = (counts.sum(axis=0) + 0.5) / (len(counts) + 1)
-    bias = np.log(np.expm1(rate)) if link == SOFTPLUS else np.log(rate)
+    bias = rate + np.log(-np.expm1(-rate)) if link == SOFTPLUS else np.log(rate)  # e^rate may be too large
     noise = 0.1 * rng.normal(size=(states, neurons)) if states > 1 else np.zeros((1, neurons))
     return Networks(
         torch.from_numpy(bias + noise),
