@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.cohort.combination_folds import combination_folds
 from chiasm.cohort.identity import identity
 from command_line import Run
 
@@ -217,3 +218,12 @@ def test_a_group_in_several_combinations_is_refused_where_each_is_to_be_a_fold(s
     assert told.code == 2 and "1 group of patients stand in several combinations" in told.err
     said = run("split", scans, "--by", "combination", "--columns", "machine,organ", "--hold-out", "MR,liver")
     assert said.code == 0 and "16 of 80 patients are tested" in said.out
+
+
+def test_combinations_that_read_alike_are_not_one() -> None:
+    table = pd.DataFrame(
+        {"drug": ["x + y", "x", "x + y", "x", "q", "q"], "with": ["z", "y + z", "w", "w", "z", "y + z"]}
+    )
+    fold, proof, _ = combination_folds(table, ["drug", "with"], None, lambda tested: "")
+    assert len(set(fold.tolist())) == 6 == len(set(map(tuple, table.to_numpy().tolist())))
+    assert fold[:2].tolist() == ["'x + y' + z", "x + 'y + z'"] and not proof["whole"].any()

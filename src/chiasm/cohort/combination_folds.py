@@ -40,7 +40,9 @@ def combination_folds(
     """
     require_factors(table, factors)
     words = table[list(factors)].to_numpy(dtype=object)  # (n, F)
-    names, own = np.unique([BETWEEN.join(row) for row in words.tolist()], return_inverse=True)
+    combined = [tuple(row) for row in words.tolist()]
+    levels = {row: place for place, row in enumerate(sorted(set(combined), key=lambda row: (_named(row), row)))}
+    names, own = [_named(row) for row in levels], np.array([levels[row] for row in combined])
     if group is not None:
         held = pd.Series(own).groupby(pd.Series(group)).nunique()
         across = int((held[held.index != ""] > 1).sum())
@@ -51,7 +53,7 @@ def combination_folds(
             )
     fold = np.full(len(table), NEVER_TESTED, dtype=object)
     proof, untested, lonely = [], [], 0
-    for number, name in enumerate(names.tolist()):
+    for number, name in enumerate(names):
         tested = own == number
         own_rows = _proof(words, tested, factors, ~tested)
         lone = [f"{row['factor']} '{row['value']}'" for row in own_rows if not row["rows"]]
@@ -109,6 +111,11 @@ def held_out_fold(
     tested = fold == "test"
     proof = [{"fold": "test", **row} for row in _proof(words, tested, factors, fold == NEVER_TESTED)]
     return fold.astype(str), pd.DataFrame(proof)
+
+
+def _named(row: Sequence[str]) -> str:
+    """The name of a combination; a part that reads like a combination itself stands in quotation marks."""
+    return BETWEEN.join(f"'{part}'" if BETWEEN in part else part for part in row)
 
 
 def _proof(
