@@ -100,6 +100,9 @@ def test_what_was_asked_of_other_predictions_is_not_shown(kept: tuple[Path, Inte
             getattr(trial.plot, name)()
     with pytest.raises(chiasm.TrialError, match="another trial"):
         found.keep(own)
+    asked = chiasm.not_at_random(folder, deltas=[], imputations=2)
+    with pytest.raises(chiasm.TrialError, match="another trial"):  # of the same verdict, and as many patients
+        asked.keep(own)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ class NotAtRandom:
         imputations: how often each was drawn.
         sentence: all of it in words.
         asked: the deltas and the seed.
+        about: the trial that was asked about.
     """
 
     table: pd.DataFrame
@@ -87,6 +88,7 @@ class NotAtRandom:
     imputations: int
     sentence: str
     asked: dict[str, Any] = field(default_factory=dict)
+    about: Trial | None = None
 
     def __repr__(self) -> str:
         return f"NotAtRandom: {self.sentence}"
@@ -95,12 +97,13 @@ class NotAtRandom:
         """Keep it in the folder of its trial, as `not_at_random.json`, where the page finds it; return the file.
 
         Raises:
-            TrialError: the folder holds no finished trial, or one with another verdict or number of patients.
+            TrialError: the folder holds no finished trial, or another trial than the one that was asked about.
         """
         folder = Path(run)
         trial = load_trial(folder)
         size = len(trial.outcomes) * (len(trial.classes) if trial.target.has_labels else 1)
-        if trial.verdict is None or trial.verdict.outcome != self.reported or size < self.of:
+        other = self.about is not None and not trial.predictions.equals(self.about.predictions)
+        if other or trial.verdict is None or trial.verdict.outcome != self.reported or size < self.of:
             raise TrialError(f"'{folder.name}' holds another trial than the one that was asked about: name its folder")
         return keep(
             folder, NOT_AT_RANDOM, self.table, asked=self.asked, number=self.number, of=self.of,
@@ -162,7 +165,7 @@ def not_at_random(
     size = int(unseen.rows.sum()) * (len(trial.classes) if trial.target.has_labels else 1)
     said = _said(trial, table, tipping, unseen.number, size)
     settings = {"deltas": list(asked), "seed": seed}
-    return NotAtRandom(table, unseen.number, size, trial.verdict.outcome, tipping, imputations, said, settings)
+    return NotAtRandom(table, unseen.number, size, trial.verdict.outcome, tipping, imputations, said, settings, trial)
 
 
 def inner_of(trial: Trial) -> Inner:
