@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,11 @@ def test_states_of_new_recordings_need_no_target_and_do_not_depend_on_each_other
     pd.testing.assert_frame_equal(first, few.bins)
     assert np.isnan(few.low) and "no interval is given" in " ".join(few.notes)
     assert few.report(tmp_path / "few.html").exists()
+    alone = replace(cohort, group=np.full(len(cohort), ""))  # nobody has a group, and each is one of their own
+    own = chiasm.states(model, alone)
+    assert own.low < own.bits < own.high
+    ungrouped = chiasm.states(model, replace(cohort, group=None))
+    assert (own.low, own.high) == pytest.approx((ungrouped.low, ungrouped.high))
 
 
 def test_silence_is_read_and_told(made: tuple[Path, Path]) -> None:

@@ -13,6 +13,7 @@ from chiasm.api.models import load_model
 from chiasm.artifact import parts_within
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given
+from chiasm.cohort.units import components
 from chiasm.dynamics.states.described import foreseen, of_bins, of_connections, of_states
 from chiasm.dynamics.states.following import recorded
 from chiasm.encoding.preparing import PreparedCohort
@@ -109,7 +110,8 @@ def states(model: Model | Path | str, cohort: Given | PreparedCohort, *, seed: i
     ready = cohort if isinstance(cohort, PreparedCohort) else prepare(cohort, model=fitted)
     own = having(ready.cohort, part.modality)
     read = recorded(own, part.modality, part.neurons)
-    gains, groups = foreseen(part.states, read), own.group
+    gains = foreseen(part.states, read)
+    groups = None if own.group is None else components([own.group], len(own))  # who has no group is one of their own
     notes = ["the figures are held out only if none of these recordings was trained on"]
     bits, low, high = _with_interval(gains, groups, seed)
     number = len(gains) if groups is None else len(np.unique(groups))
