@@ -75,8 +75,9 @@ def test_what_has_nothing_unseen_is_refused(trial: Trial) -> None:
         not_at_random(every)
     with pytest.raises(ValueError, match="2 or more"):
         not_at_random(trial, imputations=1)
-    with pytest.raises(ValueError, match="each delta is a number"):
-        not_at_random(trial, deltas=[math.inf])
+    for delta in (math.inf, 1e4):  # the hazard times e to the 10,000 is no number
+        with pytest.raises(ValueError, match="each delta is a number"):
+            not_at_random(trial, deltas=[delta])
     number = synthetic_trial("regression", n=60, recipes=(*SINGLES, FUSED[0]), protocol=Protocol(2, 1, draws=100))
     with pytest.raises(chiasm.Unsupported, match="every tested patient has an outcome"):
         not_at_random(number)

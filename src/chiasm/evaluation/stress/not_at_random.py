@@ -44,6 +44,7 @@ from chiasm.targets import Outcome
 DELTAS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 IMPUTATIONS = 10
 DRAWS = 100
+FARTHEST = 100  # standard deviations: exp of more has no number
 Z = float(stats.norm.ppf(0.975))
 CONTRASTS = ("total", "coverage", "combining", "beyond_presence", "fixed")
 COLUMNS = (
@@ -129,11 +130,14 @@ def not_at_random(
 
     Raises:
         Unsupported: a trial without a verdict, a target without unseen outcomes among those tested, or nobody of them.
-        ValueError: fewer than two imputations, or a delta that is not finite.
+        ValueError: fewer than two imputations, or a delta that is no number or beyond 100.
     """
     asked = tuple(sorted({0.0, *map(float, deltas)}))
-    if imputations < 2 or not all(map(math.isfinite, asked)):
-        raise ValueError(f"imputations are 2 or more, and each delta is a number: {imputations}, {list(deltas)}")
+    if imputations < 2 or not all(abs(delta) <= FARTHEST for delta in asked):  # NaN is not
+        raise ValueError(
+            f"imputations are 2 or more, and each delta is a number of {FARTHEST} at most, above or below zero: "
+            f"{imputations}, {list(deltas)}"
+        )
     inner = inner_of(trial)
     judging = Judging(trial, inner)
     singles, combined = judging.picks(SINGLE), judging.picks(COMBINED)
