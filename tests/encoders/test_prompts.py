@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.encoders.sequence.prompt_vocabulary import (
@@ -63,6 +63,7 @@ READ = st.builds(Span, KINDS, TEXTS, LONGEST, st.none()) | st.builds(
 SPANS = st.lists(READ | st.builds(Span, st.sampled_from([LITERALS, FROM_DICT]), TEXTS), min_size=1, max_size=6)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that does other work too
 @given(SPANS)
 def test_any_spans_survive_being_written_and_read(spans: list[Span]) -> None:
     prompt = render_prompt(spans)
