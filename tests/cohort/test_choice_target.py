@@ -137,3 +137,15 @@ def test_a_manifest_says_what_is_wrong_with_its_keys(tmp_path: Path) -> None:
     ):
         (tmp_path / "cohort.toml").write_text(text.format(keys))
         assert words in "\n".join(map(str, chiasm.check_cohort(tmp_path / "cohort.toml"))), keys
+
+
+def test_an_empty_cell_is_not_the_option_none() -> None:
+    """Of 60 patients 58 have the answer 'none' and no cell; two others make it a column of two values."""
+    right = ["none"] * 58 + ["left", "left"]
+    patients = pd.DataFrame({"answer": right, "options": [json.dumps(["none", "left"])] * 60})
+    patients.index = pd.Index([f"p{row}" for row in range(60)])
+    cells = pd.DataFrame({"side": [None] * 58 + ["left", "left"], "age": np.arange(60.0)}, index=patients.index)
+    told = "1 column is the text of the right option: 'side'"
+    for table, found in ((cells, False), (cells.fillna({"side": "none"}), True)):
+        cohort = chiasm.cohort_from_frames(patients, {"table": table}, chiasm.Choice("answer", "options"))
+        assert (told in {own.what for own in chiasm.check_cohort(cohort)}) is found

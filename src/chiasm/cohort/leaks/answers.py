@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.items import Items
 from chiasm.cohort.kinds import TABLE, has_form
+from chiasm.cohort.leaks.answer_columns import answer_columns
 from chiasm.errors import Problem, count, warning
-from chiasm.targets.cells import label_text
 
 SHORTEST = 3  # signs of an option that is looked for in a text: "no" stands in every other one
 BEYOND = 4.0  # standard deviations above what chance would have
-SAME = 0.95  # share of the patients whose cell is the right option, from which a column is the answer
 FEWEST = 8
 SPACES = re.compile(r"\s+")
 
@@ -31,7 +29,7 @@ def answer_problems(cohort: Cohort) -> list[Problem]:
     options, outcome = cohort.options, cohort.outcome
     if options is None or outcome is None or not outcome.known.any():
         return []
-    found = []
+    found: list[Problem] = []
     for name in cohort.modalities:
         rows = cohort.rows_of(name)
         rows = rows[outcome.known[rows]]
@@ -40,13 +38,11 @@ def answer_problems(cohort: Cohort) -> list[Problem]:
         right, texts = outcome.value[rows].astype(int), options.texts[rows].tolist()
         path = cohort.sources[name].path
         if has_form(cohort.kinds[name], TABLE):
-            answers = [own[place] for own, place in zip(texts, right.tolist(), strict=True)]
-            if columns := _columns(cohort.raw(name, rows), answers):
-                listed = ", ".join(f"'{column}'" for column in columns)
-                verb = "is" if len(columns) == 1 else "are"
-                what = f"{count(len(columns), 'column')} {verb} the text of the right option: {listed}"
-                fix = "leave out what is known only after the answer"
-                found.append(warning(what, fix, path=path, modality=name, finding="leaking-column", leak=True))
+            answers = [(_plain(own[place]),) for own, place in zip(texts, right.tolist(), strict=True)]
+            found += answer_columns(
+                cohort.raw(name, rows), answers, _plain, told="the text of the right option", known="answer",
+                path=path, modality=name,
+            )  # fmt: skip
         elif isinstance(items := cohort.raw(name, rows), Items):
             inside = _inside(items, texts)
             if (told := _beyond_chance(inside, right)) is not None:
@@ -56,17 +52,6 @@ def answer_problems(cohort: Cohort) -> list[Problem]:
                 )
                 fix = "look whether the text was written after the answer; if it is what is asked about, accept this"
                 found.append(warning(what, fix, path=path, modality=name, finding="answer-in-text"))
-    return found
-
-
-def _columns(frame: pd.DataFrame, answers: list[str]) -> list[str]:
-    """Columns whose cell is the right option for nearly all patients, and differs between them."""
-    found = []
-    for column in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:
-        cells = [_plain(own) for own in label_text(frame[column]).tolist()]
-        same = [cell == _plain(own) for cell, own in zip(cells, answers, strict=True)]
-        if len(set(cells)) > 1 and np.mean(same) >= SAME:
-            found.append(str(column))
     return found
 
 

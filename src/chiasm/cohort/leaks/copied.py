@@ -8,12 +8,11 @@ import pandas as pd
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.items import Items
 from chiasm.cohort.kinds import TABLE, has_form
+from chiasm.cohort.leaks.answer_columns import answer_columns
 from chiasm.errors import Problem, count, warning
-from chiasm.targets.cells import label_text
 from chiasm.targets.words import normalised
 
 FEWEST = 8
-SAME = 0.95  # share of the patients whose cell is the text, from which a column is the answer
 BEYOND = 4.0  # standard deviations above what chance would have
 LEAST = 3  # patients, below whom a text that stands there is no finding
 MOST = 300  # texts that a note is held against, evenly taken, to know how often one stands there by chance
@@ -32,7 +31,7 @@ def copied_texts(cohort: Cohort) -> list[Problem]:
     outcome = cohort.outcome
     if outcome is None or outcome.texts is None or not outcome.known.any():
         return []
-    found = []
+    found: list[Problem] = []
     for name in cohort.modalities:
         rows = cohort.rows_of(name)
         rows = rows[outcome.known[rows]]
@@ -41,28 +40,15 @@ def copied_texts(cohort: Cohort) -> list[Problem]:
         texts = [[normalised(text) for text in own] for own in outcome.texts.references[rows].tolist()]
         path, raw = cohort.sources[name].path, cohort.raw(name, rows)
         if has_form(cohort.kinds[name], TABLE) and isinstance(raw, pd.DataFrame):
-            if columns := _columns(raw, texts):
-                listed, verb = ", ".join(f"'{column}'" for column in columns), "is" if len(columns) == 1 else "are"
-                what = f"{count(len(columns), 'column')} {verb} the text that is to be predicted: {listed}"
-                fix = "leave out what is known only after the text"
-                found.append(warning(what, fix, path=path, modality=name, finding="leaking-column", leak=True))
+            found += answer_columns(
+                raw, texts, normalised, told="the text that is to be predicted", known="text", path=path, modality=name
+            )
         elif isinstance(raw, Items) and (told := _copied(list(raw), texts)) is not None:
             what = (
                 f"the text that is to be predicted stands word for word in what {told[0]:,} of "
                 f"{count(len(rows), 'patient')} have, where chance would have it {told[1]:,.0f} times"
             )
             found.append(warning(what, FIX, path=path, modality=name, finding="answer-in-text", leak=True))
-    return found
-
-
-def _columns(frame: pd.DataFrame, texts: list[list[str]]) -> list[str]:
-    """Columns whose cell is the patient's text for nearly all, and differs between them."""
-    found = []
-    for column in frame.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]]:
-        cells = ["" if own is None else normalised(str(own)) for own in label_text(frame[column]).tolist()]
-        same = [cell != "" and cell in own for cell, own in zip(cells, texts, strict=True)]
-        if len(set(cells)) > 1 and np.mean(same) >= SAME:
-            found.append(str(column))
     return found
 
 
