@@ -24,6 +24,7 @@ _PUBLIC = {
     "LeakageError": "chiasm.cohort",
     "Multilabel": "chiasm.targets",
     "Problem": "chiasm.cohort",
+    "PromptVocabulary": "chiasm.encoders.sequence.prompt_vocabulary",
     "Protocol": "chiasm.evaluation",
     "Regression": "chiasm.targets",
     "Responses": "chiasm.targets",
@@ -83,7 +84,9 @@ _PUBLIC = {
     "not_at_random": "chiasm.api",
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api",
+    "parse_prompt": "chiasm.encoders.sequence.prompts",
     "pretrain": "chiasm.api",
+    "render_prompt": "chiasm.encoders.sequence.prompts",
     "screen_identifiers": "chiasm.api",
     "seal": "chiasm.api",
     "segbook_claims": "chiasm.api.bench_reports",
@@ -206,6 +209,8 @@ if TYPE_CHECKING:
     from chiasm.cohort.compositional import compositional_split
     from chiasm.cohort.identity import identity_groups
     from chiasm.cohort.identity_split import identity_split
+    from chiasm.encoders.sequence.prompt_vocabulary import PromptVocabulary
+    from chiasm.encoders.sequence.prompts import parse_prompt, render_prompt
     from chiasm.errors import FindingWarning
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.validation import Validation
