@@ -71,7 +71,7 @@ class HubPlace:
         Raises:
             HubError: no such thing, a redirect elsewhere, more bytes than `most`, or fewer a second than any network.
         """
-        from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
+        from huggingface_hub.utils import build_hf_headers, get_session
 
         with told_plainly(what):
             for _ in range(REDIRECTS + 1):

@@ -39,7 +39,7 @@ def sent(place: HubPlace, files: list[Path], card: str, *, public: bool) -> tupl
     """
     os.environ.update(QUIET)
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+    from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
     api = HfApi(endpoint=place.endpoint, library_name="chiasm")
