@@ -50,7 +50,7 @@ RECIPES = {
 }
 COHORTS = {
     "demo": ("multi-ridge", "late-fusion", "healnet", "lego-fuse"),
-    "tcga-blca": ("multi-ridge", "late-fusion"),
+    **{f"tcga-{tumour}": ("multi-ridge", "late-fusion") for tumour in ("blca", "brca", "gbmlgg", "luad", "ucec")},
 }
 TASKS = (
     *(f"{kind}:{recipe}" for kind, recipes in RECIPES.items() for recipe in recipes),
