@@ -160,6 +160,8 @@ def test_a_folder_says_what_the_network_is(tmp_path: Path) -> None:
     assert make_encoder(f"sequence:weights={tmp_path / 'moved'},alphabet=protein", "dna").width == 16
     with pytest.raises(ValueError, match="no alphabet of their own"):
         make_encoder("sequence", "text")
+    with pytest.raises(ValueError, match="leave out seed"):
+        make_encoder(f"{place},seed=3", "protein")
 
 
 @pytest.mark.parametrize("cell", ["mamba", "mamba2", "xlstm"])

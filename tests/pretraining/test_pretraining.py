@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from made_sequences import ENTROPY_RATE, chain, families, write_cohort
@@ -25,6 +26,7 @@ from chiasm.pretraining.corpus import corpus_of
 from chiasm.pretraining.options import PretrainOptions, network_config
 from chiasm.pretraining.stage import Pretraining, pretrained_on
 from chiasm.pretraining.tasks import METHODS, Draw, letters_of, logits_of
+from chiasm.report.pretraining_page import draw_pretraining
 from chiasm.testing import check_encoder
 from command_line import Run
 
@@ -242,8 +244,17 @@ def test_steps_count_packs_and_a_place_that_holds_something_else_is_refused_firs
         chiasm.pretrain(path, tmp_path / "mine", epochs=1, progress=lambda done, _: told.append(done), **asked)  # type: ignore[arg-type]
     assert not told
     more: dict[str, Any] = {"method": "icl", "pack_by": "target", "pack": 2, "held_out": 0.3, **asked}
-    found = chiasm.pretrain(path, tmp_path / "enc", steps=20, **more)
+    found = chiasm.pretrain(path, tmp_path / "enc", steps=20, resume=True, **more)
     assert found.facts["options"]["epochs"] == 2, "42 sequences are dealt to 80 packs of two"
+    assert "no checkpoint to resume" in found.notes[0]
+    with pytest.raises(ValueError, match="'causal' joins no sequences, and pack is for icl"):
+        chiasm.pretrain(path, tmp_path / "other", pack=2)
+
+
+def test_a_pretraining_of_one_epoch_has_one_tick() -> None:
+    row = {"epoch": 1, "train": 1.3, "held_out": 1.2, "rank": 2.0, "spread": 0.5, "neighbours": 0.4}
+    for axes in draw_pretraining(pd.DataFrame([row]), {"uniform": 4.0}, 1).axes:
+        assert axes.get_xticks().tolist() == [1]
 
 
 @pytest.mark.nightly

@@ -26,6 +26,7 @@ from chiasm.progress import followed
 from chiasm.report.written import write_page
 
 KINDS = ("dna", "protein", "molecule")
+ANEW = "there is no checkpoint to resume beside the folder: the pretraining began with its first epoch"
 BETTER = 0.01  # share by which a perplexity lies below another, from which it is called lower
 
 
@@ -93,7 +94,7 @@ def pretrain(
     held_out: float = 0.1,
     share: float | None = None,
     pack_by: str | None = None,
-    pack: int = 4,
+    pack: int | None = None,
     longest: int = 4096,
     unknown: bool = False,
     marks: bool = True,
@@ -122,11 +123,13 @@ def pretrain(
         batch: sequences a step; learning_rate: peak rate of AdamW.
         held_out: share of the patients that is held out.
         share: of the letters that `masked` hides (0.15), of the sequences whose middle `fim` moves (0.5).
-        pack_by: with `icl`: `group`, `site`, `target` (its classes) or a declared subgroup; pack: sequences a pack.
+        pack_by: with `icl`: `group`, `site`, `target` (its classes) or a declared subgroup; pack: sequences a
+            pack, 4 unless it is given.
         longest: letters of the longest sequence that is accepted.
         unknown: read letters outside the alphabet as one that is unknown; else they are refused.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
-        resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been.
+        resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
+            a checkpoint it begins with its first epoch, and a note says so.
         seed: of initial weights, draws and who is held out.
         device: where torch computes; jobs: processes that read.
         progress: called with (finished, all) epochs; None draws a bar in a terminal or notebook.
@@ -144,7 +147,15 @@ def pretrain(
     name = _modality(opened, modality)
     kind = opened.kinds[name]
     options = PretrainOptions(
-        method, epochs, patience, batch, learning_rate, held_out, -1.0 if share is None else share, pack, longest
+        method,
+        epochs,
+        patience,
+        batch,
+        learning_rate,
+        held_out,
+        -1.0 if share is None else share,
+        4 if pack is None else pack,
+        longest,
     )
     config = network_config(network, kind, method)
     if steps is not None and steps < 1:
@@ -154,8 +165,11 @@ def pretrain(
             f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None
             else f"'{method}' joins no sequences, and pack_by is for icl"
         )  # fmt: skip
+    if pack is not None and not METHODS[method].packs:
+        raise ValueError(f"'{method}' joins no sequences, and pack is for icl: leave it out")
     artifact.require_place(out)
     checkpoint = out.with_name(f"{out.name}.checkpoint")
+    anew = resume and not checkpoint.exists()
     if checkpoint.exists() and not resume:
         raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
     labels = _labels(opened, pack_by)
@@ -176,7 +190,8 @@ def pretrain(
     stored = as_stored(found, corpus, options, kind, marks=marks)
     artifact.save(out, stored)
     checkpoint.unlink(missing_ok=True)
-    return told_of(stored, out, name, encoded.problems)
+    result = told_of(stored, out, name, encoded.problems)
+    return replace(result, notes=(ANEW, *result.notes)) if anew else result
 
 
 def told_of(stored: StoredNetwork, folder: Path, modality: str, problems: tuple[Problem, ...] = ()) -> Pretrained:

@@ -46,7 +46,7 @@ def pretrain(
     pack_by: Annotated[
         str | None, typer.Option(metavar="WHAT", help="With icl: group, site, target or a declared subgroup.")
     ] = None,
-    pack: Annotated[int, typer.Option(min=2, help="With icl: sequences a pack.")] = 4,
+    pack: Annotated[int | None, typer.Option(min=2, help="With icl: sequences a pack (4).")] = None,
     longest: Annotated[int, typer.Option(min=2, help="Letters of the longest sequence that is accepted.")] = 4096,
     unknown: Annotated[bool, typer.Option("--unknown", help="Read letters outside the alphabet as unknown.")] = False,
     marks: Annotated[bool, typer.Option(help="Keep marks by which check finds patients pretrained on.")] = True,

@@ -58,7 +58,7 @@ def draw_pretraining(
         best: the epoch to which the network returned.
     """
     import numpy as np
-    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+    from matplotlib.ticker import FixedLocator, MaxNLocator, ScalarFormatter
 
     epochs = curve["epoch"]
     with style():
@@ -98,7 +98,7 @@ def draw_pretraining(
         for axes in (losses, signs):
             axes.grid(color=FAINT, linewidth=0.5)
             axes.set_axisbelow(True)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(FixedLocator([1]) if len(curve) == 1 else MaxNLocator(integer=True))
         held_out = np.exp(curve["held_out"].clip(upper=20))
         text = (
             f"Held-out perplexity over {len(curve)} epochs, from {number(float(held_out.iloc[0]))} to "

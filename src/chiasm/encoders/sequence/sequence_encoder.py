@@ -91,6 +91,8 @@ class SequenceEncoder:
             raise ValueError(f"level is pooled or token, windows 0 to {MOST_WINDOWS}, and most 2 or more")
         if self.directions not in (0, 1, 2):
             raise ValueError("directions is 1 (left to right) or 2 (both ways)")
+        if self.weights and self.seed:
+            raise ValueError("seed draws an untrained network, and weights= names one that is trained: leave out seed")
         if not self.weights:
             if not self.alphabet and self.kind not in OF_KIND:
                 raise ValueError(
