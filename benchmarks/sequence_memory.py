@@ -1,12 +1,11 @@
 """How memory and time of a sequence network grow with the length of a sequence, to 64,000 letters.
 
-    python benchmarks/sequence_memory.py > benchmarks/results/sequence_memory.txt
-    python benchmarks/sequence_memory.py --table
+    python benchmarks/sequence_memory.py [CELL ...] && python benchmarks/sequence_memory.py --table
 
-For each cell and length, in a process of its own: the most resident memory while one sequence of DNA is encoded, less
-that before, and the seconds. The network has width 64, two blocks, two directions and one strand. `a letter` is the
-memory divided by the length: it stays or falls where memory grows linearly. `--table` writes docs/sequences.md and the
-plot beside it.
+For each cell and length that has no line of the results yet, in a process of its own: the most resident memory while
+one sequence of DNA is encoded, less that before, and the seconds. The network has width 64, two blocks, two directions
+and one strand. `a letter` is the memory divided by the length: it stays or falls where memory grows linearly. `--table`
+writes docs/sequences.md and the plot beside it.
 """
 
 from __future__ import annotations
@@ -74,6 +73,7 @@ def write_part(results: Path) -> str:
 def main() -> None:
     """Measure every cell at every length, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cells", nargs="*", default=CELLS, metavar="CELL")
     parser.add_argument("--one", nargs=2)
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
@@ -83,13 +83,17 @@ def main() -> None:
     if asked.table:
         print(write_part(RESULTS))
         return
-    print("cell     letters       MB  bytes a letter  CPU seconds", flush=True)
-    for cell in CELLS:
-        for length in LENGTHS:
+    found = {(cell, length): (mb, seconds) for cell, length, mb, seconds in rows(RESULTS)} if RESULTS.exists() else {}
+    for cell in asked.cells:
+        for length in (length for length in LENGTHS if (cell, length) not in found):
             command = [sys.executable, __file__, "--one", cell, str(length)]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            mb = found["megabytes"]
-            print(f"{cell:7} {length:8,} {mb:8.1f} {mb * 2**20 / length:15,.0f} {found['seconds']:12.1f}", flush=True)
+            own = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            found[cell, length] = own["megabytes"], own["seconds"]
+            lines = ["cell     letters       MB  bytes a letter  CPU seconds"]
+            for (name, letters), (mb, seconds) in sorted(found.items(), key=lambda own: (CELLS.index(own[0][0]), own)):
+                lines.append(f"{name:7} {letters:8,} {mb:8.1f} {mb * 2**20 / letters:15,.0f} {seconds:12.1f}")
+            RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            print(cell, length, own, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import numpy as np
 import chiasm
 from pages import ROOT, part, rows_of, run
 from sequence_cohorts import NAMES, write
+from tested import scores_of, tested
 
 RECIPE = "single:sequence,models=linear"
 PLACES = "onehot:length=265,places=39-41+54"
@@ -78,10 +79,10 @@ def one(line: str, data: Path, work: Path) -> dict[str, Any]:
     encoded = chiasm.encode(cohort, {"sequence": spec}, jobs=1)
     made = time.perf_counter() - start
     protocol = chiasm.Protocol(folds=5, repeats=2 if name == "carcinogens" else 1)
-    trial = chiasm.evaluate(encoded.cohort, [RECIPE], protocol, seed=0)
-    own = next(row for row in trial.document["recipes"] if row["name"] == RECIPE)
-    row = {"cohort": line, "encoder": spec, "patients": len(cohort), "metric": own["metric"]}
-    row |= {"values": {key: own["metrics"][key] for key in (own["metric"], "spearman") if key in own["metrics"]}}
+    trial = tested(encoded.cohort, [RECIPE], protocol)
+    metrics = ("r2", "spearman") if trial.kind == "regression" else ("auroc",)
+    row = {"cohort": line, "encoder": spec, "patients": len(cohort), "metric": metrics[0]}
+    row |= {"values": scores_of(trial, RECIPE, metrics)}
     return row | {"encode_seconds": round(made, 1), "seconds": round(time.perf_counter() - start, 1)}
 
 
