@@ -21,6 +21,7 @@ from chiasm.evaluation.intervals import fold_values, trial_scores
 from chiasm.evaluation.protocol import plan, with_repeats
 from chiasm.evaluation.run import kept_together, usable
 from chiasm.evaluation.summary import Setting, bare_trial
+from chiasm.fitting.sides import sides_of
 from chiasm.recipes.registry import make_recipe
 
 
@@ -32,7 +33,7 @@ def tested(cohort: Cohort, recipes: Sequence[str], protocol: Protocol, seed: int
     splits = plan(cohort, protocol, seed)
     context = Context(together, tuple(made), seed, "cpu", None, work_clock)
     every = [fit for split in splits for fit in run_task(context, Task(split, tuple(range(len(made)))))]
-    setting = Setting(cohort, together, excluded, made, protocol, seed, splits, {})
+    setting = Setting(cohort, together, excluded, made, protocol, seed, splits, sides_of(made, cohort))
     return bare_trial(setting, {(fit.recipe, fit.split): fit for fit in every}, {})[0]
 
 
