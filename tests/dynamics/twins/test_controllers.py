@@ -16,13 +16,14 @@ from chiasm.api.controlling import load_controller
 from chiasm.artifact import save
 from chiasm.dynamics.twins.baselines import Beside, best_constant, best_pid, costs_of
 from chiasm.dynamics.twins.controllers import Constant, Controller, Feedback, Network, Pid, fresh_weights
+from chiasm.dynamics.twins.glucose import diabetes
 from chiasm.dynamics.twins.goals import Goal, cost
 from chiasm.dynamics.twins.kinds import KINDS, drawn_patients
 from chiasm.dynamics.twins.limited import LimitedController
 from chiasm.dynamics.twins.limits import Limits
 from chiasm.dynamics.twins.linear import Linear
 from chiasm.dynamics.twins.metamodel import fit_metamodel
-from chiasm.dynamics.twins.rollout import Course, rollout
+from chiasm.dynamics.twins.rollout import Course, rollout, rollouts
 from chiasm.dynamics.twins.scoring import interval_over_patients, runs, scored
 from chiasm.dynamics.twins.simulator import Diverged, Scenario
 from chiasm.dynamics.twins.training import Schedule, descend, train_network
@@ -89,6 +90,17 @@ def test_limits_hold_whatever_is_proposed(proposed: list[float], before: list[fl
     torch.testing.assert_close(steps, steps.round())
     stopped = ~(seen >= 80.0)
     assert bool((dose[stopped] == 0.5).all())
+
+
+def test_scenarios_and_controllers_side_by_side_are_each_alone() -> None:
+    twin, limits = diabetes(["adult#001", "child#002"]), Limits((0.0,), (9.0,), (0.0,), (0.05,))
+    controllers = [Constant((1.5,)), Pid(0.02, 0.001, 0.0, 120.0)]
+    found = rollouts(twin, Beside(controllers), limits, 6, [3, 4], times=2)
+    for controller, courses in zip(controllers, found, strict=True):
+        for seed, course in zip([3, 4], courses, strict=True):
+            alone = rollout(twin, controller, limits, 6, seed)
+            torch.testing.assert_close(course.measured, alone.measured)
+            torch.testing.assert_close(course.doses, alone.doses)
 
 
 def test_a_network_without_weights_gives_the_usual_dose_and_gradients_pass() -> None:

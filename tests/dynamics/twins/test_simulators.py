@@ -142,14 +142,15 @@ def test_doses_are_rounded_down_and_keep_their_gradient() -> None:
     assert value.grad is not None and value.grad.tolist() == [[1.0, 1.0]]
 
 
-def test_a_coarse_twin_is_close() -> None:
-    twin = diabetes(["adult#001"])
+def test_a_coarse_twin_is_close_for_every_patient() -> None:
+    """Through a breakfast; with two steps instead of three, some patients' insulin diverged and their glucose fell."""
+    twin = diabetes(["adult", "adolescent", "child"])
     assert isinstance(twin, Glucose)
-    coarse, scenario = dataclasses.replace(twin, coarse=True), twin.scenario(24, 1)
+    coarse, scenario = dataclasses.replace(twin, coarse=True), twin.scenario(108, 1)
     states = [own.start(scenario) for own in (twin, coarse)]
-    for step in range(24):
+    for step in range(60, 108):
         states = [own.step(state, own.usual, scenario, step) for own, state in zip((twin, coarse), states, strict=True)]
-    torch.testing.assert_close(twin.measure(states[0]), coarse.measure(states[1]), rtol=0.02, atol=0.0)
+    torch.testing.assert_close(twin.measure(states[0]), coarse.measure(states[1]), rtol=0.03, atol=0.0)
 
 
 def test_equations_have_a_row_for_each_patient() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,12 +70,33 @@ def rollout(
     return Course(torch.stack(all_measured), torch.stack(doses))
 
 
+def rollouts(
+    simulator: Simulator, controller: Controller, limits: Limits, steps: int, seeds: Sequence[int], times: int = 1
+) -> list[list[Course]]:
+    """Let a controller give doses in several scenarios at once, all rows as one batch; else as `rollout`.
+
+    Args:
+        seeds: of the scenarios; what a simulator draws on the way is drawn by the first.
+        times: how often all of it is simulated, for as many controllers side by side (`baselines.Beside`).
+
+    Returns:
+        For each time, the course of each scenario.
+    """
+    many = simulator.rows(list(range(len(simulator.patients))) * len(seeds) * times)
+    scenario = Scenario.beside([simulator.scenario(steps, seed) for seed in seeds]).repeated(times)
+    whole = rollout(many, controller, limits, steps, seeds[0], scenario)
+    parts = [own.chunk(len(seeds) * times, 1) for own in (whole.measured, whole.doses)]
+    each = [Course(measured, doses) for measured, doses in zip(*parts, strict=True)]
+    return [each[first : first + len(seeds)] for first in range(0, len(each), len(seeds))]
+
+
 def _require_sound(measured: Tensor, simulator: Simulator, step: int) -> None:
     sound = (measured.detach().abs() < FAR).all(1)  # NaN is not below it
     if not bool(sound.all()):
-        lost = int((~sound).sum())
+        lost = len({simulator.patients[row] for row in torch.nonzero(~sound)[:, 0].tolist()})
+        every = len(set(simulator.patients))
         after = f" ({(step + 1) * simulator.minutes / 60:.3g} hours)" if simulator.minutes else ""
         raise Diverged(
-            f"the simulator '{simulator.name}' diverged for {lost} of {len(sound)} patients in step {step + 1}{after}: "
+            f"the simulator '{simulator.name}' diverged for {lost} of {every} patients in step {step + 1}{after}: "
             "lower the highest dose, or look at the patients' parameters"
         )

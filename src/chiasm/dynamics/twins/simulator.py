@@ -50,6 +50,17 @@ class Scenario:
         drawn = (None if own is None else own.repeat(1, times, 1) for own in (self.disturbances, self.errors))
         return Scenario(self.generator, *drawn)
 
+    @staticmethod
+    def beside(scenarios: Sequence[Scenario]) -> Scenario:
+        """Return several scenarios as one of as many batches, one after another; what is drawn on the way is shared."""
+        parts = [(own.disturbances, own.errors) for own in scenarios]
+        disturbed, erred = (tuple(own for own in kind if own is not None) for kind in zip(*parts, strict=True))
+        return Scenario(
+            scenarios[0].generator,
+            torch.cat(disturbed, 1) if disturbed else None,
+            torch.cat(erred, 1) if erred else None,
+        )
+
 
 class Simulator(Protocol):
     """Protocol of a simulator of a batch of B patients.

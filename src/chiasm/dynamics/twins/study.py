@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from chiasm.dynamics.twins import DISCLAIMER
-from chiasm.dynamics.twins.baselines import best_constant, best_pid
+from chiasm.dynamics.twins.baselines import Beside, best_constant, best_pid
 from chiasm.dynamics.twins.controllers import Constant, Controller, Network, Pid
 from chiasm.dynamics.twins.glucose import Glucose
 from chiasm.dynamics.twins.goals import cost
-from chiasm.dynamics.twins.rollout import Course, rollout
+from chiasm.dynamics.twins.rollout import Course, rollouts
 from chiasm.dynamics.twins.scoring import bands, differences, scored, summary
 from chiasm.dynamics.twins.settings import Settings
 from chiasm.dynamics.twins.simulator import Diverged, Simulator, Twin
@@ -112,13 +112,9 @@ def tried(settings: Settings, controllers: dict[str, Controller], network: Netwo
     most = torch.tensor(settings.limits.most, dtype=torch.float64)
     frames: dict[str, pd.DataFrame] = {}
     shown, diverged = {}, {}
-    steps = settings.keys.test.steps
-    for name, own in controllers.items():
-        try:
-            with torch.no_grad():
-                courses = [rollout(settings.test, own, settings.limits, steps, seed) for seed in settings.tests]
-        except Diverged as fault:
-            diverged[name] = str(fault)
+    for name, courses in _courses(settings, controllers).items():
+        if isinstance(courses, Diverged):
+            diverged[name] = str(courses)
             continue
         tables = [scored(settings.goal, course, most, settings.test.minutes) for course in courses]
         frames[name] = sum(tables[1:], tables[0]) / len(tables)
@@ -132,6 +128,23 @@ def tried(settings: Settings, controllers: dict[str, Controller], network: Netwo
     table, against = summary(frames, seed), differences(frames, NETWORK, seed)
     said = sentences_of(settings, table, against, diverged)
     return Study(settings, network, trained, controllers, table, against, by_patient, shown, diverged, said)
+
+
+def _courses(settings: Settings, controllers: dict[str, Controller]) -> dict[str, list[Course] | Diverged]:
+    """All controllers in all test scenarios at once; where a patient diverges, one controller after another."""
+    twin, limits, steps, seeds = settings.test, settings.limits, settings.keys.test.steps, settings.tests
+    found: dict[str, list[Course] | Diverged] = {}
+    with torch.no_grad():
+        try:
+            every = Beside(list(controllers.values()))
+            return dict(zip(controllers, rollouts(twin, every, limits, steps, seeds, len(controllers)), strict=True))
+        except Diverged:
+            for name, controller in controllers.items():
+                try:
+                    found[name] = rollouts(twin, controller, limits, steps, seeds)[0]
+                except Diverged as fault:
+                    found[name] = fault
+    return found
 
 
 def coarser(twin: Twin) -> Twin:

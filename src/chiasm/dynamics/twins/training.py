@@ -11,7 +11,7 @@ from torch import Tensor
 
 from chiasm.dynamics.twins.controllers import Constant, Controller, Network, Proposer, fresh_weights, with_ratio
 from chiasm.dynamics.twins.limits import Limits
-from chiasm.dynamics.twins.rollout import Course, rollout
+from chiasm.dynamics.twins.rollout import Course, rollout, rollouts
 from chiasm.dynamics.twins.simulator import Diverged, Simulator
 from chiasm.errors import Unsupported
 
@@ -134,7 +134,8 @@ def descend(
 
 def _checked(controller: Controller, simulator: Simulator, cost: Cost, limits: Limits, schedule: Schedule) -> float:
     with torch.no_grad():
-        costs = [cost(rollout(simulator, controller, limits, schedule.steps, own)).mean() for own in schedule.checks]
+        courses = rollouts(simulator, controller, limits, schedule.steps, schedule.checks)[0]
+        costs = [cost(course).mean() for course in courses]
     return float(torch.stack(costs).mean())
 
 
