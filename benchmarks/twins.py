@@ -2,34 +2,72 @@
 
 Each twin of `chiasm control` with its own defaults: controllers are chosen on some patients and scenarios, and tried on
 others. `glucose` trains on adults and adolescents 1 to 5 of simglucose and is tried on 6 to 10 of each, over two days
-in three scenarios. Prints the table and the sentences of each twin, one twin after another.
+in three scenarios. A twin that has a line of the results is not run again; `--table` writes docs/twins.md's part.
 
-    python benchmarks/twins.py glucose predator-prey metabolic > benchmarks/results/twins.txt
+    python benchmarks/twins.py [glucose ...]
+    python benchmarks/twins.py --table
 """
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import chiasm
+from chiasm.shown import interval
+from pages import ROOT, not_run, part, rows_of, run
 
-COLUMNS = ("cost", "in_range", "below", "very_low", "episodes", "dose")
+TWINS = ("linear", "compartment", "metabolic", "predator-prey", "glucose")
+KEPT = ("disclaimer", "patients", "trained", "controllers", "table", "against", "diverged", "sentences")
+MEASURES = (
+    ("cost", 1, 3), ("in_range", 100, 1), ("below", 100, 1), ("very_low", 100, 1), ("episodes", 1, 2), ("dose", 1, 3),
+)  # fmt: skip
+PAGE = ROOT / "docs" / "twins.md"
 
 
-def main() -> None:
-    for twin in sys.argv[1:] or ("glucose", "predator-prey", "metabolic"):
-        start = time.process_time()
-        found = chiasm.control({"twin": twin})
-        print(f"{twin}: {time.process_time() - start:.0f} s of one core")
-        for row in found.table.to_dict("records"):
-            told = (f"{own} {row[own]:.3f} ({row[f'{own}_low']:.3f} to {row[f'{own}_high']:.3f})" for own in COLUMNS)
-            print(f"  {row['controller']:14s} {'  '.join(told)}")
-        for sentence in found.sentences:
-            print(f"  {sentence}")
-        checks = (f"{epoch}: {cost:.3f}" for epoch, cost in found.study.trained.checked)
-        print(f"  checks: {', '.join(checks)}", flush=True)
+def measured(twin: str, data: Path, work: Path) -> dict[str, Any]:
+    """One line of the results: what was found of a twin with its own defaults."""
+    start = time.process_time()
+    found = chiasm.control({"twin": twin})
+    own = found.study.settings
+    hours = own.keys.test.steps * own.test.minutes / 60
+    facts = {"hours": hours, "steps": own.keys.test.steps, "scenarios": own.keys.test.scenarios}
+    seconds = round(time.process_time() - start)
+    return {"cohort": twin, "seconds": seconds, **facts, **{name: found.document[name] for name in KEPT}}
+
+
+def text_of(rows: dict[str, dict[str, Any]]) -> str:
+    """Tables and sentences of all twins that have run."""
+    lines: list[str] = []
+    for twin in (twin for twin in TWINS if twin in rows):
+        own = rows[twin]
+        each = "a day" if own["hours"] else "in 100 steps"
+        over = f"{own['hours'] / 24:.3g} days" if own["hours"] else f"{own['steps']:,} steps"
+        lines += [
+            f"**`{twin}`**, {own['patients']['test']} patients, {own['scenarios']} scenarios each, {over}; trained and "
+            f"chosen on {own['patients']['train']} others in {own['seconds']:,} s of one core.", "",
+            f"| controller | cost | time in range, % | below, % | very low, % | low episodes {each} | mean dose |",
+            "|---|---|---|---|---|---|---|",
+            *(f"| {row['controller']} | {' | '.join(_texts(row))} |" for row in own["table"]), "",
+            *(f"- {sentence}" for sentence in own["sentences"]), "",
+        ]  # fmt: skip
+    lines += not_run(TWINS, rows)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _texts(row: dict[str, Any]) -> Iterable[str]:
+    for name, times, digits in MEASURES:
+        middle, *ends = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+        shown = [float("nan") if own is None else times * own for own in (middle, *ends)]
+        yield "-" if middle is None else interval(shown[0], shown[1], shown[2], digits=digits)
+
+
+def write_part(results: Path, page: Path) -> str:
+    """Write the tables to docs/twins.md, and return them."""
+    return part(PAGE, "twins", text_of(rows_of(results)))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, "twins", TWINS, measured, write_part)
