@@ -45,7 +45,7 @@ def test_saving_into_an_empty_folder_and_over_a_model(fitted: Model, cohort: Coh
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
-STEPS = ["save_file", "sha256", "digest", "_fsync", "_exchange", "shutil.rmtree"]
+STEPS = ["save_file", "sha256", "digest", "_fsync", "exchange", "shutil.rmtree"]
 
 
 def interrupt(step: str, monkeypatch: pytest.MonkeyPatch, happen: Any) -> None:
@@ -120,7 +120,7 @@ def test_without_a_swap_two_renames_do_and_the_first_is_undone(
             raise OSError("the disk went away")
         return original(self, target)
 
-    monkeypatch.setattr(artifact.files.sys, "platform", "other")
+    monkeypatch.setattr(artifact.whole.sys, "platform", "other")
     monkeypatch.setattr(Path, "rename", rename)
     if fails:
         with pytest.raises(OSError, match="the disk went away"):

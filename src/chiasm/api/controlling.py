@@ -75,14 +75,19 @@ class Controlled:
         """Write the page as one .html and return where."""
         return write_page(path, lambda: render_twin(self.study))
 
-    def save(self, folder: Path | str) -> Path:
+    def save(self, folder: Path | str, replace: bool = False) -> Path:
         """Write page, JSON, figures by patient and the controller's folder; the folder appears whole or not at all.
 
+        Args:
+            replace: an earlier study of this name goes once the new one stands in its place.
+
         Raises:
-            FileExistsError: something of this name is there.
+            FileExistsError: something of this name is there that may not be replaced, or is no folder of a study.
         """
         out = Path(folder)
-        with whole_folder(out) as staging:
+        if replace and out.exists():
+            require_control_folder(out)
+        with whole_folder(out, replace) as staging:
             self.report(staging / PAGE)
             write_text(staging / DOCUMENT, json.dumps(self.document, indent=1, allow_nan=False) + "\n")
             self.by_patient.set_index(["controller", "patient"]).to_csv(staging / BY_PATIENT)

@@ -11,12 +11,10 @@ The hashes find damage. They are no signature: whoever can write the folder can 
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,8 +42,8 @@ from chiasm.artifact.signature import Signature, read_signature, signed
 from chiasm.artifact.strict_json import JsonError, parts_of, read_json
 from chiasm.artifact.tensors import read_arrays, read_header
 from chiasm.artifact.trees import encode, rebuild
+from chiasm.artifact.whole import exchange, full_disk_named, remove_left_over, staging_of, whole_file
 from chiasm.artifact.whole import fsync as _fsync
-from chiasm.artifact.whole import full_disk_named, remove_left_over, staging_of, whole_file
 from chiasm.limits import (
     CARD_BYTES,
     JSON_PARTS,
@@ -96,7 +94,7 @@ def save(path: Path | str, root: object, card: str = "", facts: Mapping[str, Any
             file.chmod(0o600)
             _fsync(file)
         if path.exists():
-            _exchange(staging, path)
+            exchange(staging, path)
         else:
             staging.rename(path)
     finally:
@@ -112,22 +110,6 @@ def require_place(path: Path) -> None:
 def _holds_a_model_only(path: Path) -> bool:
     found = {file.name for file in path.iterdir()}
     return not found or (DESCRIPTION in found and found <= {*FILES})
-
-
-def _exchange(new: Path, old: Path) -> None:
-    """Swap two folders: in one step where Linux can, else by two renames, undone if the second one fails."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
-    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), swap) == 0:
-        return
-    aside = old.with_name(f"{new.name}.old")
-    old.rename(aside)
-    try:
-        new.rename(old)
-    except BaseException:
-        aside.rename(old)
-        raise
-    aside.rename(new)
 
 
 def sign(path: Path | str, key: Any) -> Signature:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
@@ -45,14 +46,17 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`, mode 700, that takes this name once the block has ended well.
 
+    Args:
+        replace: a folder that is there goes once the new one stands in its place; it stays where the block fails.
+
     Raises:
-        FileExistsError: something of this name is there, and is no empty folder.
+        FileExistsError: something of this name is there, and is no empty folder, or none that may be replaced.
         OSError: it cannot be written; `errno.ENOSPC` where the disk is full.
     """
-    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and (replace or not any(path.iterdir())))):
         raise FileExistsError(errno.EEXIST, "exists already: choose another --out", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(path)
@@ -65,9 +69,28 @@ def whole_folder(path: Path) -> Iterator[Path]:
             for file in staging.rglob("*"):
                 if file.is_file():
                     fsync(file)
-            staging.rename(path)
+            if replace and path.exists():
+                exchange(staging, path)
+            else:
+                staging.rename(path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def exchange(new: Path, old: Path) -> None:
+    """Swap two folders: in one step where Linux can, else by two renames, undone if the second one fails."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), swap) == 0:
+        return
+    aside = old.with_name(f"{new.name}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
 
 
 @contextlib.contextmanager

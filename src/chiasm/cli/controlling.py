@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,10 +30,7 @@ def control(
     with screen.Progressing("epochs") as progress, told_how_to_go_on(None):
         found = controlling.control(settings, progress=progress)
     if out is not None:
-        if out.exists():
-            controlling.require_control_folder(out)
-            shutil.rmtree(out)
-        found.save(out)
+        found.save(out, replace=force)
     if json:
         screen.show_json(found.document)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.api import controlling
 from chiasm.cli import main
 from chiasm.dynamics.twins import DISCLAIMER
 from chiasm.dynamics.twins.settings import made_settings, read_settings
@@ -28,11 +30,17 @@ steps = 8
 """
 
 
+MADE: list[controlling.Controlled] = []  # what the study below was made of
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("twin")
     (folder / "twin ü.toml").write_text(SMALL, encoding="utf-8")
-    main_of(["control", str(folder / "twin ü.toml"), "--out", str(folder / "study")])
+    own = controlling.control
+    with pytest.MonkeyPatch.context() as watched:
+        watched.setattr(controlling, "control", lambda *given, **named: MADE.append(own(*given, **named)) or MADE[-1])
+        main_of(["control", str(folder / "twin ü.toml"), "--out", str(folder / "study")])
     return folder / "study"
 
 
@@ -73,6 +81,24 @@ def test_what_is_there_is_not_replaced_unasked(
     (other / "thesis.txt").write_text("years")
     assert main_of(["control", str(file), "--out", str(other), "--force"]) == 2
     assert "is no folder of a control study" in capsys.readouterr().err and (other / "thesis.txt").read_text()
+
+
+def test_an_earlier_study_stays_until_the_new_one_stands(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = tmp_path / "study"
+    shutil.copytree(study, earlier)
+    monkeypatch.setattr("chiasm.api.controlling.control", lambda *own, **named: MADE[0])
+    before = (earlier / "twin.json").read_bytes()
+    words = ["control", str(study.parent / "twin ü.toml"), "--out", str(earlier), "--force"]
+    with monkeypatch.context() as broken:
+        broken.setattr("chiasm.api.controlling.render_twin", lambda study: (_ for _ in ()).throw(OSError(28, "full")))
+        assert main_of(words) == 2
+    assert (earlier / "twin.json").read_bytes() == before
+    (earlier / "twin.json").write_text("{}")
+    assert main_of(words) == 0
+    assert (earlier / "twin.json").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["study"]
 
 
 @pytest.mark.parametrize(
