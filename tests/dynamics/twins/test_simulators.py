@@ -12,7 +12,7 @@ import torch
 from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.glucose import STATES, Glucose, diabetes
 from chiasm.dynamics.twins.metabolic import Metabolic
-from chiasm.dynamics.twins.ode import Equations
+from chiasm.dynamics.twins.ode import ADAPTIVE, Equations
 from chiasm.dynamics.twins.predator_prey import many
 from chiasm.dynamics.twins.simulator import Quantity, Scenario, spread_patients
 from chiasm.dynamics.twins.straight_through import rounded_down
@@ -128,10 +128,13 @@ def test_a_compartment_is_its_equation_solved_by_torchdiffeq() -> None:
     scenario = solved.scenario(1, 0)
     found = solved.step(solved.start(scenario), torch.zeros(2, 1), scenario, 0)
     torch.testing.assert_close(twin.after(first, 1.0), found, rtol=1e-5, atol=1e-6)
+    for method in ADAPTIVE[1:]:
+        own = dataclasses.replace(solved, method=method, tolerance=1e-5)
+        torch.testing.assert_close(own.step(first, torch.zeros(2, 1), scenario, 0), found, rtol=1e-2, atol=1e-3)
     fixed = dataclasses.replace(solved, method="rk4", substeps=16)
     torch.testing.assert_close(fixed.step(first, torch.zeros(2, 1), scenario, 0), found, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="torchdiffeq has no method 'euler9'"):
-        dataclasses.replace(solved, method="euler9").step(first, torch.zeros(2, 1), scenario, 0)
+    with pytest.raises(ValueError, match="no method 'euler' chooses its own steps"):
+        dataclasses.replace(solved, method="euler").step(first, torch.zeros(2, 1), scenario, 0)
 
 
 def test_doses_are_rounded_down_and_keep_their_gradient() -> None:

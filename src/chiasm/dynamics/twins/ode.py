@@ -14,6 +14,9 @@ from chiasm.errors import Unsupported
 
 Slope = Callable[[Tensor], Tensor]
 Field = Callable[[Tensor, Tensor, Tensor], Tensor]
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
+"""Solvers of torchdiffeq that choose their own steps; its others would take a whole step of the twin at once."""
+FIXED = "rk4"
 
 
 def runge_kutta(slope: Slope, state: Tensor, length: float, steps: int = 1) -> Tensor:
@@ -33,15 +36,14 @@ def adaptive(slope: Slope, state: Tensor, length: float, method: str, tolerance:
 
     Raises:
         Unsupported: torchdiffeq is not installed.
-        ValueError: torchdiffeq has no such method.
+        ValueError: no method of this name chooses its own steps.
     """
+    if method not in ADAPTIVE:
+        raise ValueError(f"no method '{method}' chooses its own steps: choose one of {', '.join((*ADAPTIVE, FIXED))}")
     try:
         from torchdiffeq import odeint  # type: ignore[import-untyped]
-        from torchdiffeq._impl.odeint import SOLVERS  # type: ignore[import-untyped]
     except ImportError:
         raise Unsupported("equations with a step of their own need torchdiffeq: pip install 'chiasm[twins]'") from None
-    if method not in SOLVERS:
-        raise ValueError(f"torchdiffeq has no method '{method}': choose one of {', '.join(sorted(SOLVERS))}")
     times = torch.tensor([0.0, length], dtype=state.dtype)
     reached: Tensor = odeint(lambda _, own: slope(own), state, times, method=method, rtol=tolerance, atol=tolerance)[-1]
     return reached
@@ -58,7 +60,7 @@ class Equations(Twin):
         quantities: what these are.
         given: what is given.
         length: of a step, in the unit of the law's time.
-        method: a solver of torchdiffeq, or "rk4" for `substeps` fixed steps.
+        method: one of `ADAPTIVE`, by torchdiffeq, or "rk4" for `substeps` fixed steps.
         substeps: of "rk4".
         tolerance: relative and absolute, of the others.
     """
@@ -100,7 +102,7 @@ class Equations(Twin):
         def slope(own: Tensor) -> Tensor:
             return self.law(own, dose, self.parameters)
 
-        if self.method == "rk4":
+        if self.method == FIXED:
             return runge_kutta(slope, state, self.length, self.substeps)
         return adaptive(slope, state, self.length, self.method, self.tolerance)
 
