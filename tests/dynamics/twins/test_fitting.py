@@ -76,6 +76,13 @@ def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:
     (tmp_path / "none.toml").write_text('twin = "compartment"\n[fit]\ntable = "none.csv"\n')
     with pytest.raises(ValueError, match=r"there is no file 'none\.csv'"):
         read_settings(tmp_path / "none.toml")
+    for place in ("../kurven ü.csv", str(tmp_path / "kurven ü.csv")):
+        (tmp_path / "far").mkdir(exist_ok=True)
+        (tmp_path / "far" / "twin.toml").write_text(
+            f'twin = "compartment"\n[fit]\ntable = {json.dumps(place)}\n', encoding="utf-8"
+        )
+        with pytest.raises(ValueError, match=r"the path leaves the folder of twin\.toml: put the \.csv beside"):
+            read_settings(tmp_path / "far" / "twin.toml")
     (tmp_path / "other.toml").write_text('twin = "metabolic"\n[fit]\ntable = "kurven ü.csv"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="only the twin 'compartment' is fitted"):
         read_settings(tmp_path / "other.toml")

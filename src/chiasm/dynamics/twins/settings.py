@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chiasm.cohort.places import inside
 from chiasm.cohort.schema import read_toml
 from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.fitting import twins_of_courses
@@ -126,8 +127,12 @@ def read_settings(path: Path) -> Settings:
     return made_settings(content, path.name, path.parent)
 
 
-def made_settings(content: Mapping[str, Any], name: str = "the settings", folder: Path = Path()) -> Settings:
-    """Make a study of what a file says; see `read_settings`."""
+def made_settings(content: Mapping[str, Any], name: str = "the settings", folder: Path | None = None) -> Settings:
+    """Make a study of what a file says; see `read_settings`.
+
+    Args:
+        folder: of the file, which holds what the file names; None: no file says it, and a table may lie anywhere.
+    """
     twin = content.get("twin")
     if not isinstance(twin, str) or twin not in KINDS:
         near = nearest(twin, KINDS) if isinstance(twin, str) else ""
@@ -146,7 +151,7 @@ def made_settings(content: Mapping[str, Any], name: str = "the settings", folder
     except ValidationError as fault:
         raise ValueError(_told(fault, name)) from None
     if keys.fit is not None:
-        (train, test), fitted = fitted_twins(keys, folder / keys.fit.table, name)
+        (train, test), fitted = fitted_twins(keys, folder, name)
     else:
         (train, test), fitted = _twins(kind, keys, name), None
     goal, limits = _goal(keys.goal, train.measures, name), _limits(keys.dose, train, name)
@@ -211,7 +216,7 @@ def _spread_is_given(keys: StudyKeys) -> bool:
     return "patients" in keys.model_fields_set and "spread" in keys.patients.model_fields_set
 
 
-def fitted_twins(keys: StudyKeys, file: Path, name: str) -> tuple[tuple[Twin, Twin], pd.DataFrame]:
+def fitted_twins(keys: StudyKeys, folder: Path | None, name: str) -> tuple[tuple[Twin, Twin], pd.DataFrame]:
     """Fit the patients of a table of courses, and draw who is trained on and who is tested."""
     if keys.twin != Compartment.NAME:
         raise ValueError(f"{name}: only the twin '{Compartment.NAME}' is fitted to courses: leave [fit] out")
@@ -219,10 +224,17 @@ def fitted_twins(keys: StudyKeys, file: Path, name: str) -> tuple[tuple[Twin, Tw
     if keys.parameters or of_drawn:
         raise ValueError(f"{name}: patients are those of [fit]: leave [patients] and [parameters] out")
     assert keys.fit is not None
+    file = Path(keys.fit.table)
+    if folder is not None:
+        try:
+            file = inside(folder.resolve(), keys.fit.table)
+        except CohortError as fault:
+            what = fault.problems[0].what.replace("of the cohort", f"of {name}")
+            raise ValueError(f"{name}: the key 'table' of [fit]: {what}: put the .csv beside {name}") from None
+    if not file.is_file():
+        raise ValueError(f"{name}: there is no file '{file.name}': [fit] names a .csv beside it")
     try:
         table = pd.read_csv(file)
-    except FileNotFoundError:
-        raise ValueError(f"{name}: there is no file '{file.name}': [fit] names a .csv beside it") from None
     except (OSError, ValueError):  # no text, no table
         raise ValueError(f"{name}: '{file.name}' cannot be read as a table: [fit] names a .csv") from None
     return twins_of_courses(table, keys.fit.train, keys.seed)
