@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from chiasm.cohort import Unsupported
-from chiasm.dynamics.states.fitted import Settings, _smoothed, fit_states
+from chiasm.dynamics.states.fitted import Settings, _one_start, _smoothed, fit_states, settings_kernels
 from chiasm.dynamics.states.networks import Bins, Networks, divergence, fresh, hardened, one_hot_from
 from chiasm.dynamics.states.recordings import Kernels, recordings_of
 
@@ -135,3 +135,17 @@ def test_thousands_of_spikes_a_bin_have_a_rate() -> None:
 def test_what_pads_a_recording_is_not_read_as_silence() -> None:
     short, long = np.full((6, 2), 3.0), np.full((40, 2), 1.0)
     np.testing.assert_array_equal(_smoothed(recordings_of([short, long])), np.concatenate([short, long]))
+
+
+def test_starts_are_ranked_by_what_the_fit_improves() -> None:
+    """Rounds raise a start's score, all penalties in it; with the weights' squares for them, ten rounds lower it."""
+    rng = np.random.default_rng(2)
+    states = np.repeat(rng.integers(2, size=12), 20)
+    counts = rng.poisson(np.array([[1.5, 0.2, 0.5], [0.2, 1.5, 0.5]])[states]).astype(float)
+    own = recordings_of(np.split(counts, 4))
+    scores = []
+    for rounds in (3, 6, 10):
+        settings = Settings(2, "gaussian", kernels=1, rounds=rounds)
+        past = own.flat(settings_kernels(settings)(own.counts))
+        scores.append(_one_start(own, past, settings, 0, 1)[0])
+    assert scores == sorted(scores)

@@ -23,12 +23,16 @@ from chiasm.dynamics.states.chain import (
 from chiasm.dynamics.states.emission import SOFTPLUS, Emission
 from chiasm.dynamics.states.networks import (
     Bins,
+    Networks,
     OneHotStep,
     fresh,
+    gaussian_penalty,
     hardened,
+    hardened_penalty,
     improve_gaussian,
     improve_hardened,
     one_hot_from,
+    spread_penalty,
 )
 from chiasm.dynamics.states.recordings import Kernels, Recordings
 from chiasm.errors import count
@@ -134,7 +138,7 @@ class Fitted:
 def fit_states(
     recordings: Recordings, settings: Settings, *, seed: int, told: Callable[[int], None] | None = None
 ) -> Fitted:
-    """Fit hidden states from several starts, and keep the start whose log likelihood, less its penalty, is largest.
+    """Fit hidden states from several starts, and keep the one whose log likelihood, less all penalties, is largest.
 
     Rounds of an E-step (forward-backward) and an M-step (chain in closed form, networks by gradient) begin with
     Gaussian networks; one-hot networks begin where these end.
@@ -225,8 +229,25 @@ def _one_start(
             weight, chain = recordings.flat(found.states), reestimated(found, chain, settings.stay, WEIGHT)
         signs = torch.softmax(networks.adjacency, -1).numpy() if networks.adjacency is not None else signs
     fitted = Fitted(chain, networks.emission(), kernels, signs, tuple(path), ())
-    penalty = float((fitted.emission.weight**2).sum()) / 2 if not free else 0.0
-    return path[-1] * len(counts) - penalty, fitted
+    return penalised(fitted, networks, recordings, settings), fitted
+
+
+def penalised(fitted: Fitted, networks: Networks, recordings: Recordings, settings: Settings) -> float:
+    """Return the log likelihood less all that the fit minimises beside it, by which starts are ranked.
+
+    That is the penalty of the networks and of their spread, and the sticky prior of the chain.
+    """
+    if settings.states == 1:
+        return 0.0  # there is one start
+    held = Chain.sticky(settings.states, settings.stay)
+    stuck = WEIGHT * held.moves * np.log(fitted.chain.moves), held.start * np.log(fitted.chain.start)
+    penalty = 0.0
+    if settings.connectivity == ONE_HOT:
+        penalty = float(hardened_penalty(networks))
+    elif settings.connectivity == GAUSSIAN:
+        penalty = float(gaussian_penalty(networks, free=False)) + spread_penalty(networks)
+    evidence = fitted.posterior(recordings).evidence.sum()
+    return float(evidence + sum(own.sum() for own in stuck)) - penalty
 
 
 def _first_states(recordings: Recordings, states: int, number: int, rng: np.random.Generator) -> Floats:

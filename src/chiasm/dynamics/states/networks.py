@@ -115,6 +115,15 @@ def gaussian_penalty(networks: Networks, free: bool) -> Tensor:
     return apart + (networks.shared**2).sum() / (2 * WIDE**2)
 
 
+def spread_penalty(networks: Networks) -> float:
+    """`n (log sigma^2 + (1 / 9) / 2 sigma^2)`: what `improve_gaussian` minimises in the spread beside the weights' own.
+
+    Without it, a start whose states came to lie close together would be held to be likelier for its small spread.
+    """
+    number = networks.weight.numel()
+    return number * (math.log(networks.spread**2) + SPREAD**2 / (2 * networks.spread**2))
+
+
 def divergence(adjacency: Tensor, prior: Tensor) -> Tensor:
     """`sum_kij KL(q_kij || p_ij) = sum q log q - q log p`, of logits `(K, N, N, 3)` and `(N, N, 3)`, without i = j.
 
@@ -227,14 +236,18 @@ def hardened(networks: Networks) -> Networks:
     )
 
 
+def hardened_penalty(networks: Networks) -> Tensor:
+    """`sum w^2 / 2` of networks whose signs are held."""
+    return (networks.effective() ** 2).sum() / (2 * WIDE**2)
+
+
 def improve_hardened(networks: Networks, bins: Bins, *, steps: int) -> float:
     """Improve bias, strengths and the diagonal by L-BFGS with the signs held; strengths are held to zero as weights."""
     assert networks.strength is not None
     strength = networks.strength
 
     def loss() -> Tensor:
-        weight = networks.effective()
-        return expected_loss(networks, bins, weight) + (weight**2).sum() / (2 * WIDE**2)
+        return expected_loss(networks, bins, networks.effective()) + hardened_penalty(networks)
 
     return _minimise([networks.bias, networks.weight, networks.mix, strength], loss, steps)
 
