@@ -176,10 +176,9 @@ class RecordSequence(nn.Module):
                 continue
             own = in_order(tokens[name].where_present(present[:, m]))
             states = self.scanned(self.entrances[str(m)](own.values, since_first(own)))[:, :-1]
-            said = self.concepts[str(m)](states)
             both = own.mask[:, 1:] & own.mask[:, :-1]
-            coming = own.values[:, 1:][both]
-            logits, mean, spread = said[both][:, :-2], said[both][:, -2], said[both][:, -1].clamp(-6, 6)
+            said, coming = self.concepts[str(m)](states[both]), own.values[:, 1:][both]
+            logits, mean, spread = said[:, :-2], said[:, -2], said[:, -1].clamp(-6, 6)
             if len(coming):
                 concept = functional.cross_entropy(logits, coming[:, CONCEPT].long())
                 wait = coming[:, AFTER].clamp(min=0).log1p()
