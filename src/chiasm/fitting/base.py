@@ -40,6 +40,8 @@ class Training:
         seed, checkpoint, device: as in `BaseRecipe.fit`.
         offset: `(n, K)` link of each patient to which a network's own is added; None: zero.
         space: space of the options, or of the texts, in which a choice or a text is learned; None for other kinds.
+        everyone: the n patients and those with a modality whose outcome is not known, without a target, for what is
+            learned without an outcome; None where every outcome is known.
     """
 
     cohort: Cohort
@@ -50,6 +52,7 @@ class Training:
     device: str
     offset: np.ndarray | None = None
     space: OptionSpace | TextSpace | None = None
+    everyone: Cohort | None = None
 
     @property
     def classes(self) -> int | None:
@@ -207,16 +210,19 @@ def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -
         raise Unsupported(
             f"{count} patients have a known outcome and a modality: at least {LEAST_PATIENTS} are needed to fit"
         )
+    whole, aside = cohort, ~cohort.outcome.known & cohort.present.any(1)
     if count < len(cohort):
         cohort = cohort.subset(usable)
     plenty = [name for name in cohort.modalities if len(cohort.rows_of(name)) >= LEAST_PATIENTS]
     if not plenty:
         raise Unsupported(f"no modality has {LEAST_PATIENTS} patients in this training set: there is too little to fit")
     if len(plenty) < len(cohort.modalities):
-        return trainable(cohort.with_modalities(plenty), seed, checkpoint, device)
+        return trainable(whole.with_modalities(plenty), seed, checkpoint, device)
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a subset keeps them
-    return in_own_space(Training(cohort, target.with_horizons(outcome), outcome, seed, checkpoint, device))
+    everyone = whole.subset(usable | aside).with_target(None, None) if aside.any() else None
+    horizons = target.with_horizons(outcome)
+    return in_own_space(Training(cohort, horizons, outcome, seed, checkpoint, device, everyone=everyone))
 
 
 def require(cohort: Cohort, modalities: int) -> None:

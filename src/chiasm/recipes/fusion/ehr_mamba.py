@@ -5,15 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
+import torch
+
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported
-from chiasm.encoders import encoder_of, fit_encoders
+from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.compute.memo import remember
+from chiasm.encoders import encoder_of, fit_encoders, pack
 from chiasm.encoders.record.event_tokens import EventTokens
 from chiasm.encoders.record.events import EventEncoder
 from chiasm.encoders.sequence.stacks import CELLS, make_stack
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.network_recipe import NetworkRecipe
-from chiasm.fitting.neural import Prepared, Shapes, check_size, check_sizes, new_network, prepare
+from chiasm.fitting.neural import (
+    VALIDATION,
+    NetworkPredictor,
+    Prepared,
+    Shapes,
+    check_size,
+    check_sizes,
+    new_network,
+    prepare,
+)
 from chiasm.fitting.row import Row
 from chiasm.fusion.record_sequence import RecordSequence, Vocabulary
 from chiasm.fusion.transformer import check_heads
@@ -22,10 +34,11 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Encoder, Predictor
 from chiasm.recipes.fusion import ROWS
 from chiasm.targets import Target
-from chiasm.training import Phase
+from chiasm.training import Examples, Network, Phase, TargetTensors, train
 from chiasm.training.next_event import NextEvent
 
 MOST = 4_000_000  # concepts
+UNLABELLED = "patients read without an outcome"
 
 
 @storable("ehr-mamba")
@@ -70,12 +83,14 @@ class EhrMambaDesign:
 class EhrMambaRecipe(NetworkRecipe):
     """A causal stack on a patient's events, first trained to say what comes next, then on the target.
 
+    What comes next is asked of all training patients, those too whose outcome is not known.
+
     Args:
         latent_width, depth, heads: D, layers, and heads where the cell has them.
         cell: of the stack; mamba2, mamba, mlstm, xlstm or gru.
         steps: events of a patient at most, the last ones.
         codes: the largest vocabulary.
-        base_epochs: epochs of the first phase, which reads no label; 0: none.
+        base_epochs: epochs of the first phase, which reads no label; 0: none, and no patient without an outcome.
         dropout, epochs, patience, batch, learning_rate, weight_decay, modality_dropout: as in `NetworkRecipe`.
     """
 
@@ -120,22 +135,55 @@ class EhrMambaRecipe(NetworkRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit encoders of single events, create the network for their vocabularies, train and calibrate it."""
-        cohort = training.cohort
-        data = prepare(training, fit_encoders(cohort, self.records(cohort)))
+        whole, records = self.whole(training), self.records(training.cohort)
+        others = [name for name in training.cohort.modalities if name not in records]
+        encoders = fit_encoders(whole.with_modalities(list(records)), records) if records else {}
+        encoders |= fit_encoders(training.cohort.with_modalities(others)) if others else {}
+        data = prepare(training, {name: encoders[name] for name in training.cohort.modalities})
         design = self.design_for(training.target, dict(data.encoders))
         network = new_network(training, data, design, self.dropout)
+        if records and self.base_epochs:
+            self.read_on(whole, training, data, network)
         if training.offset is not None:
             cast(RecordSequence, network.fusion).start_at_zero()
-        return self.trained(training, data, design, network)
+        predictor, response = self.trained(training, data, design, network)
+        notes = {UNLABELLED: float(len(whole) - len(training.cohort))} if len(whole) > len(training.cohort) else {}
+        return replace(cast(NetworkPredictor, predictor), notes=notes), response
 
-    def phases(self, data: Prepared) -> tuple[Phase, ...]:
-        """Return the phase of the next event, which reads no label, where there are records, and that of the target."""
-        target = Phase(self.training_options)
-        if not self.base_epochs or not any(isinstance(own, EventTokens) for own in data.encoders.values()):
-            return (target,)
-        first = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
+    def whole(self, training: Training) -> Cohort:
+        """Return who is read without a label: all training patients, those of unknown outcome too; the others else."""
+        if not self.base_epochs or training.everyone is None:
+            return training.cohort.with_target(None, None)
+        everyone = training.everyone.with_modalities(training.cohort.modalities)
+        return everyone.subset(everyone.present.any(1))
+
+    def read_on(self, whole: Cohort, training: Training, data: Prepared, network: Network) -> None:
+        """Train what reads records on the next event of everyone; a fifth is held out, by whom it is stopped.
+
+        One process trains it once for the same patients, whatever is known of their outcomes.
+        """
+        records = {name: own for name, own in data.encoders.items() if isinstance(own, EventTokens)}
+        has = whole.with_modalities(list(records)).present.any(1)
+        whole = whole.subset(has)
+
+        def state() -> dict[str, torch.Tensor]:
+            nothing = TargetTensors(torch.zeros(len(whole)), torch.zeros(len(whole), dtype=torch.bool))
+            held_out = holdout(whole, VALIDATION, seed=training.seed)
+            examples = Examples(pack(whole, records), whole.present, nothing, held_out & ~held_out.all())
+            file = training.file(f"{self.id} next event")
+            train(network, examples, [self.first], seed=training.seed, checkpoint=file, device=training.device)
+            return {name: own.clone() for name, own in network.state_dict().items() if _of_records(name)}
+
+        key = (self.id, repr(self.first.options), repr(self.design_for(training.target, dict(data.encoders))),
+               self.dropout, self.steps, training.seed, training.device)  # fmt: skip
+        network.load_state_dict(remember(whole.fingerprint, key, state), strict=False)
+
+    @property
+    def first(self) -> Phase:
+        """The phase of the next event, which reads no label."""
+        options = replace(self.training_options, epochs=self.base_epochs, modality_dropout=0.0)
         objective = NextEvent(f"cell={self.cell}, heads={self.heads}, dropout={self.dropout}")
-        return Phase(first, objective, trainable=_of_records, name="next event"), target
+        return Phase(options, objective, trainable=_of_records, name="next event")
 
 
 def _of_records(name: str) -> bool:
