@@ -11,6 +11,17 @@ import pandas as pd
 import chiasm
 
 STATIC = {"Age": "age", "Gender": "gender", "Height": "height", "Weight": "weight"}
+PHYSIONET = """name = "{name}"
+[patients]
+table = "stays.csv"
+id = "stay"
+[target]
+kind = "classification"
+column = "died"
+{more}[modalities.events]
+kind = "events"
+table = "events.parquet"
+"""
 
 
 def physionet2012(data: Path, place: Path) -> None:
@@ -18,16 +29,40 @@ def physionet2012(data: Path, place: Path) -> None:
 
     The challenge writes -1 for an unknown height, weight or gender. The weight is also an event whenever it is taken.
     """
-    source = data / "wings" / "physionet2012"
-    events = pd.read_parquet(source / "set-a.parquet")
-    events["parameter"] = events["parameter"].astype(str)
+    events = physionet_stays(data, place, {"RecordID", *STATIC} - {"Weight"})
     at_start = events[(events["minute"] == 0) & events["parameter"].isin(STATIC)]
     table = at_start.pivot_table(index="record", columns="parameter", values="value", aggfunc="first")
     table = table.where(table >= 0).rename(columns=STATIC)
-    died = pd.read_csv(source / "Outcomes-a.txt", index_col="RecordID")["In-hospital_death"]
-    table.insert(0, "died", died.reindex(table.index))
+    table.insert(0, "died", died(data).reindex(table.index))
     table.rename_axis("stay").reset_index().to_csv(place / "stays.csv", index=False)
-    left = events[~events["parameter"].isin({"RecordID", *STATIC} - {"Weight"}) & (events["value"] >= 0)]
+    columns = ", ".join(f'"{name}"' for name in STATIC.values())
+    (place / "cohort.toml").write_text(
+        PHYSIONET.format(name="physionet2012", more=f"""[modalities.clinical]
+kind = "table"
+columns = [{columns}]
+"""),
+        encoding="utf-8",
+    )  # fmt: skip
+
+
+def physionet2012_events(data: Path, place: Path) -> None:
+    """The same stays as events alone: age, gender, height and unit are events of the first minute, as in the source."""
+    events = physionet_stays(data, place, {"RecordID"})
+    table = died(data).reindex(events["record"].drop_duplicates().sort_values()).rename("died")
+    table.rename_axis("stay").reset_index().to_csv(place / "stays.csv", index=False)
+    (place / "cohort.toml").write_text(PHYSIONET.format(name="physionet2012-events", more=""), encoding="utf-8")
+
+
+def died(data: Path) -> pd.Series:
+    """Death in hospital of each stay, 0 or 1."""
+    return pd.read_csv(data / "wings" / "physionet2012" / "Outcomes-a.txt", index_col="RecordID")["In-hospital_death"]
+
+
+def physionet_stays(data: Path, place: Path, left_out: set[str]) -> pd.DataFrame:
+    """Write the events of the stays, without some parameters and unknown values; return all as they are."""
+    events = pd.read_parquet(data / "wings" / "physionet2012" / "set-a.parquet")
+    events["parameter"] = events["parameter"].astype(str)
+    left = events[~events["parameter"].isin(left_out) & (events["value"] >= 0)]
     pd.DataFrame(
         {
             "stay": left["record"].astype(str),
@@ -36,24 +71,7 @@ def physionet2012(data: Path, place: Path) -> None:
             "value": left["value"].astype(np.float32),
         }
     ).to_parquet(place / "events.parquet", index=False)
-    columns = ", ".join(f'"{name}"' for name in STATIC.values())
-    (place / "cohort.toml").write_text(
-        f"""name = "physionet2012"
-[patients]
-table = "stays.csv"
-id = "stay"
-[target]
-kind = "classification"
-column = "died"
-[modalities.clinical]
-kind = "table"
-columns = [{columns}]
-[modalities.events]
-kind = "events"
-table = "events.parquet"
-""",
-        encoding="utf-8",
-    )
+    return events
 
 
 def single_cell_multiomics(data: Path, place: Path) -> None:
@@ -89,6 +107,7 @@ table = "atac.parquet"
 
 WRITTEN: dict[str, Callable[[Path, Path], None]] = {
     "physionet2012": physionet2012,
+    "physionet2012-events": physionet2012_events,
     "single-cell-multiomics": single_cell_multiomics,
 }
 
