@@ -70,6 +70,7 @@ _PUBLIC = {
     "identity_split": "chiasm.cohort.identity_split",
     "inspect_model": "chiasm.api",
     "interaction": "chiasm.api",
+    "label_records": "chiasm.api.labelling",
     "list_encoders": "chiasm.api",
     "list_recipes": "chiasm.api",
     "list_suites": "chiasm.api",
@@ -185,6 +186,7 @@ if TYPE_CHECKING:
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
     from chiasm.api.controlling import control, load_controller
+    from chiasm.api.labelling import label_records
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

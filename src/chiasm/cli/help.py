@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm predict model new.toml --out predictions.csv",
         "chiasm predict model new.toml --out sure.csv --calibrate held-out.toml --coverage .95",
     ),
+    "label": ("chiasm label meds/ labels.parquet --out cohort/",),
     "states": ("chiasm states model new.toml --out states.csv --page states.html",),
     "explain": (
         "chiasm explain model new.toml --out shares.csv",
