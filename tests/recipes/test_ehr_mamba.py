@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import chiasm
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.compute.memo import forget
 from chiasm.encoders.record.event_tokens import EventTokens
@@ -14,6 +17,8 @@ from chiasm.recipes.fusion.ehr_mamba import UNLABELLED, EhrMambaRecipe
 from chiasm.testing import check_recipe
 from record_cohorts import record_parts
 from small_recipes import gap, mixed, small
+
+MEDS = Path(__file__).parents[3] / "shared" / "data" / "wings" / "meds-sample"
 
 
 def test_it_passes_the_public_check() -> None:
@@ -59,3 +64,30 @@ def test_patients_without_an_outcome_are_read_before_the_target_and_their_hidden
     assert read.predictor.notes == {UNLABELLED: 24.0} and alone.predictor.notes == {}
     plain = fit["not"](hidden(0.0), seed=0)
     assert gap(plain.predict(cohort), fit["not"](cohort.subset(known), seed=0).predict(cohort)) == 0
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not MEDS.is_dir(), reason="the real cohorts are not there")
+def test_on_real_events_the_other_task_token_gives_the_other_answer() -> None:
+    """Two tasks of one stay: was it the lungs that it ended with, and was it not."""
+    events = pd.concat([pd.read_parquet(file) for file in sorted(MEDS.rglob("*.parquet"))]).dropna(subset="time")
+    first = events.groupby("subject_id")["time"].transform("min")
+    events["hours"] = (events["time"] - first).dt.total_seconds() / 3600
+    ends = events[events["code"].str.startswith("DISCHARGE")]
+    last = ends.sort_values("hours").groupby("subject_id")["code"].last()
+    lungs = last == "DISCHARGE//PULMONARY"
+    table = pd.DataFrame({"lungs": lungs, "other": ~lungs}).astype(int)
+    table.index, events.index = table.index.astype(str), events["subject_id"].astype(str)
+    parts = {"events": events[["hours", "code", "numeric_value"]].loc[lambda own: own.index.isin(table.index)]}
+    cohort = chiasm.cohort_from_frames(
+        table, parts, target=chiasm.Multilabel(["lungs", "other"]), kinds={"events": "events"}
+    )
+    cohort = chiasm.encode(cohort).cohort
+    recipe = EhrMambaRecipe("events", depth=1, steps=24, base_epochs=0, epochs=40, dropout=0.0, learning_rate=1e-2)
+    predictor = recipe.fit(cohort, seed=0).predictor.predictor
+    said = predictor.link(cohort) > 0
+    truth = table.loc[list(cohort.ids)].to_numpy(bool)
+    assert (said == truth).mean() > 0.95 and 0.2 < truth[:, 0].mean() < 0.8
+    tasks = predictor.state["fusion.tasks"]
+    swapped = replace(predictor, state={**predictor.state, "fusion.tasks": tasks[::-1].copy()})
+    assert ((swapped.link(cohort) > 0) == ~truth).mean() > 0.95
