@@ -18,17 +18,17 @@ from typing import Any
 import chiasm
 from chiasm.models.export.export import Exported, export
 from chiasm.recipes.catalogue import ROWS
-from small_recipes import ON_CAUSES, cohort_for, elsewhere, every_variant, short_name, small
+from small_recipes import ON_ONE_KIND, cohort_for, elsewhere, every_variant, short_name, small
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"
 START, END = "<!-- recipes: tests/onnx_recipes.py writes this -->", "<!-- end of recipes -->"
-KINDS = ("classification", "competing")  # the first that a recipe learns
+KINDS = ("classification", "competing", "text")  # the first that a recipe learns
 ARCHIVE = Path(__file__).parent / "archive" / "0.1.0"
 
 
 def fitted(only: str) -> Iterator[tuple[str, str, Any]]:
     """Recipe, what it was fitted as, and a small model of each, and the archived ones, of which some adapt encoders."""
-    for recipe in [*every_variant(), *elsewhere(), *map(small, sorted(ON_CAUSES))]:
+    for recipe in [*every_variant(), *elsewhere(), *map(small, sorted(ON_ONE_KIND))]:
         for kind in KINDS:
             said = f"{short_name(recipe)} {kind}"
             if only in said:

@@ -149,7 +149,7 @@ class BaseRecipe(ABC):
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
         whole = trainable(cohort, seed, checkpoint, device)
         training = self.restricted(whole)
-        predictor, response = in_own_terms(*self.for_all(whole, training), whole)
+        predictor, response = self.in_terms(*self.for_all(whole, training), whole)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
         scarce = tuple(name for name in cohort.modalities if name not in whole.cohort.modalities)
         target = training.target.stored()
@@ -179,6 +179,10 @@ class BaseRecipe(ABC):
     ) -> tuple[Predictor, Response]:
         """Extend a model learned on part of the training set to all patients; unchanged unless a recipe overrides."""
         return predictor, response
+
+    def in_terms(self, predictor: Predictor, response: Response, whole: Training) -> tuple[Predictor, Response]:
+        """Extend what was learned in a space of options or texts to them; a recipe that says them itself overrides."""
+        return in_own_terms(predictor, response, whole)
 
     def alone(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the names of this recipe's one-modality forms on this cohort; none by default."""

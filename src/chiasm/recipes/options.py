@@ -47,6 +47,9 @@ OPTIONS = {
     "kron-rls": (
         "modality=, offset=0.3"
     ),
+    "nearest-patient": (
+        "modality=, neighbours=1"
+    ),
     "healnet": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, "

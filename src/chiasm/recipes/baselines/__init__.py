@@ -140,6 +140,15 @@ ROWS = by_name((
         ),
         tried=("kron-rls",),
     ),
+    Row(
+        "nearest-patient", "baselines.nearest_patient:NearestPatient", "baseline",
+        "a target of texts, and two modalities or more",
+        Citation(
+            "Nearest Neighbor Pattern Classification",
+            "IEEE Transactions on Information Theory", 1967, "https://doi.org/10.1109/TIT.1967.1053964",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
