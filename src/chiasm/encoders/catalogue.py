@@ -101,6 +101,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("onehot", "protein dna molecule text", "sequence.onehot:OneHot", "22, DNA 4", since="0.2.0"),
     _row("sequence", "protein dna molecule text", "sequence.sequence_encoder:SequenceEncoder", "64", OURS,
          "yours: a folder of chiasm pretrain; untrained ones without", since="0.2.0"),
+    _row("prompts", "text", "sequence.prompt_encoder:Prompts", "pieces of the prompts", fitted=True, since="0.2.0"),
     Entry("pretrained", ("protein", "dna", "molecule"), "chiasm.pretraining.encoder:PretrainedInFold", "64", OURS,
           "none: pretrained within each fold", fitted=True, since="0.2.0"),
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),

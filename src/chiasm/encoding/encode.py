@@ -21,7 +21,7 @@ from chiasm.encoding.findings import collected, parts_left_out
 from chiasm.encoding.source_digests import Progress, source_digests, store_keys, unseen, waits_for_encoding
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
-from chiasm.readers.reading import Events
+from chiasm.readers.reading import Events, require_of
 from chiasm.store.known_digests import add_digests
 from chiasm.store.token_store import TokenStore
 
@@ -110,7 +110,7 @@ def encode_cohort(
         items: Items = cohort.raw(modality)
         run = _Run(items, reader, modality, jobs, execute, progress)
         if encoder.fitted_on_cohort:
-            values, refused = run.decode()
+            values, refused = run.decode(encoder)
             kept = np.array([number not in refused for number in range(len(items))], dtype=bool)
             encoding = Encoding(kind, spec, identity, len(refused))
             cohort = cohort.with_values(
@@ -174,16 +174,20 @@ class _Run:
         self.execute = execute
         self.progress = progress
 
-    def decode(self) -> tuple[dict[int, Any], dict[int, ReadError]]:
-        """Decode every source; return the values and the errors by source number."""
+    def decode(self, encoder: Any) -> tuple[dict[int, Any], dict[int, ReadError]]:
+        """Decode every source; return the values and the errors, of the encoder's refusals too, by source number."""
         values: dict[int, Any] = {}
         refused: dict[int, ReadError] = {}
         for done in self._execute(Work(self.reader, None), range(len(self.items))):
             for number, found in zip(done.numbers, done.found, strict=True):
                 if isinstance(found, ReadError):
                     refused[number] = found
-                else:
+                    continue
+                try:
+                    require_of(encoder, found)
                     values[number] = found
+                except ReadError as fault:
+                    refused[number] = fault
         return values, refused
 
     def encode(

@@ -113,6 +113,7 @@ class PromptFusion(nn.Module):
         outputs: K.
         answers: see above.
         latent_width, depth, heads, dropout: as in `PromptedT5`.
+        more: further tokens of the vocabulary, of a fusion that writes more into the prompt.
     """
 
     def __init__(
@@ -125,19 +126,21 @@ class PromptFusion(nn.Module):
         depth: int = 2,
         heads: int = 4,
         dropout: float = 0.0,
+        more: int = 0,
     ) -> None:
         super().__init__()
         self.names = sorted(shapes)
         self.answers, self.outputs = answers, outputs
         self.tasks = outputs if answers == "labels" else 1
-        said = {"classes": outputs, "labels": 2, "numbers": 0}[answers]
+        said = {"classes": outputs, "labels": 2, "numbers": 0, "mixed": 2}[answers]
         fixed = ("decoder", "sentinel", "entity", "start", "end", "eos")
         self.places = {name: k for k, name in enumerate(fixed)}
         self.first_task, self.first_kind = len(fixed), len(fixed) + self.tasks
         self.first_answer = self.first_kind + len(self.names)
+        self.first_more = self.first_answer + said
         self.model = PromptedT5(
-            self.first_answer + said, width=latent_width, depth=depth, heads=heads, dropout=dropout,
-            numbers=outputs if answers == "numbers" else 0,
+            self.first_more + more, width=latent_width, depth=depth, heads=heads, dropout=dropout,
+            numbers=outputs if answers in ("numbers", "mixed") else 0,
         )  # fmt: skip
         self.entrances = nn.ModuleList(TokenEntrance(*shapes[name], latent_width, dropout) for name in self.names)
         self.bags = [shapes[name][1] == 0 for name in self.names]
@@ -153,17 +156,25 @@ class PromptFusion(nn.Module):
         everybody = present.new_ones(n, 1)
         parts = [self._vectors(n, self.first_task + task, self.places["sentinel"])]
         masks = [everybody.expand(n, 2)]
-        for m, name in enumerate(self.names):
-            own = tokens[name].where_present(present[:, m])
-            hidden, mask = self.entrances[m](own), own.mask
-            if self.bags[m]:
-                hidden, mask = mean_token(hidden, mask)
-            here = mask.any(1, keepdim=True)
-            opening = self._vectors(n, self.places["entity"], self.first_kind + m, self.places["start"])
-            parts += [opening, hidden, self._vectors(n, self.places["end"])]
-            masks += [here.expand(n, 3), mask, here]
+        for m in range(len(self.names)):
+            own, read = self.span(m, tokens, present)
+            parts += own
+            masks += read
         parts.append(self._vectors(n, self.places["eos"]))
         return packed_left(torch.cat(parts, 1), torch.cat([*masks, everybody], 1))
+
+    def span(self, m: int, tokens: dict[str, Tokens], present: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return what stands in the prompt of one modality, vectors `(B, t, D)` and their masks `(B, t)`."""
+        hidden, mask = self.entered(m, tokens, present)
+        n, here = len(hidden), mask.any(1, keepdim=True)
+        opening = self._vectors(n, self.places["entity"], self.first_kind + m, self.places["start"])
+        return [opening, hidden, self._vectors(n, self.places["end"])], [here.expand(n, 3), mask, here]
+
+    def entered(self, m: int, tokens: dict[str, Tokens], present: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors of a modality's tokens `(B, t, D)`, of a bag their mean, with their mask `(B, t)`."""
+        own = tokens[self.names[m]].where_present(present[:, m])
+        hidden: Tensor = self.entrances[m](own)
+        return mean_token(hidden, own.mask) if self.bags[m] else (hidden, own.mask)
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Return the link `(B, K)` in place of an embedding, and the first place's state `(B, D)` as an extra."""
@@ -175,9 +186,14 @@ class PromptFusion(nn.Module):
         states = self.model.encode(hidden, mask)
         if self.answers == "numbers":
             return self.model.numbers(states), states[:, 0]
-        asked = torch.tensor([self.places["decoder"], self.places["sentinel"]], device=hidden.device)
-        logits = self.model.said(asked.expand(hidden.shape[0], 2), states, mask)[:, 1, self.first_answer :]
+        logits = self._said(states, mask)
         return (logits if self.answers == "classes" else logits[:, 1:] - logits[:, :1]), states[:, 0]
+
+    def _said(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits of the answers at the sentinel, `(B, A)`."""
+        asked = torch.tensor([self.places["decoder"], self.places["sentinel"]], device=states.device)
+        logits = self.model.said(asked.expand(len(states), 2), states, mask)
+        return logits[:, 1, self.first_answer : self.first_more]
 
     def _vectors(self, n: int, *ids: int) -> Tensor:
         own: Any = self.model.vectors[list(ids)]
