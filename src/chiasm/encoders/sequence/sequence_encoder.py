@@ -277,7 +277,9 @@ def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
     """Return names, times and sizes of a folder's files, which change when it does."""
     place = Path(folder)
     if not place.is_dir():
-        raise Unsupported("weights= names no folder: give the one that chiasm pretrain wrote, whole or from where the command runs")
+        raise Unsupported(
+            "weights= names no folder: give the one that chiasm pretrain wrote, whole or from where the command runs"
+        )
     stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
