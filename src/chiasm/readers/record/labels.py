@@ -75,8 +75,8 @@ def read_labels(path: Path, limits: Limits = LIMITS) -> tuple[pd.DataFrame, str]
             label = label.astype("Int64")
         except (TypeError, ValueError):
             raise ReadError(f"{filled[0]} holds something else than its name says", AS_LABELS) from None
-    found = rows[list(KEYS)].assign(label=label)
-    return found.sort_values(list(KEYS), ignore_index=True), VALUES[filled[0]]
+    labels = rows[list(KEYS)].assign(label=label)
+    return labels.sort_values(list(KEYS), ignore_index=True), VALUES[filled[0]]
 
 
 def records_until(labels: Path, meds: Path, limits: Limits = LIMITS) -> LabelledRecords:

@@ -122,7 +122,7 @@ class NearestPatientPredictor:
     def _shares(self, cohort: Cohort, start: int) -> Array:
         """Those of `AT_ONCE` patients."""
         here = cohort.subset(np.arange(start, min(start + AT_ONCE, len(cohort))))
-        says = (self.texts >= 0).any(axis=1)
+        says = np.asarray((self.texts >= 0).any(axis=1))
         total, read, met = np.zeros((len(here), len(says))), np.zeros(len(here)), np.zeros((len(here), len(says)), bool)
         for name, own in self.compared.items():
             rows = here.rows_of(name) if name in here.modalities else np.zeros(0, int)
@@ -141,7 +141,8 @@ class NearestPatientPredictor:
         """Share `(J,)` of the patients asked who have each text; of several references each counts in part."""
         own = self.texts[asked]
         weight = (own >= 0) / np.maximum((own >= 0).sum(axis=1, keepdims=True), 1) / len(own)
-        return np.bincount(own[own >= 0], weights=weight[own >= 0], minlength=len(self.prior))
+        shares = np.bincount(own[own >= 0], weights=weight[own >= 0], minlength=len(self.prior))
+        return shares.astype(np.float64)
 
 
 @dataclass(frozen=True)

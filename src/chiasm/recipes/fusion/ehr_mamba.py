@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 
 from chiasm.artifact import storable
@@ -155,7 +156,7 @@ class EhrMambaRecipe(NetworkRecipe):
         if not self.base_epochs or training.everyone is None:
             return training.cohort.with_target(None, None)
         everyone = training.everyone.with_modalities(training.cohort.modalities)
-        return everyone.subset(everyone.present.any(1))
+        return everyone.subset(np.flatnonzero(everyone.present.any(1)))
 
     def read_on(self, whole: Cohort, training: Training, data: Prepared, network: Network) -> None:
         """Train what reads records on the next event of everyone; a fifth is held out, by whom it is stopped.
@@ -163,8 +164,7 @@ class EhrMambaRecipe(NetworkRecipe):
         One process trains it once for the same patients, whatever is known of their outcomes.
         """
         records = {name: own for name, own in data.encoders.items() if isinstance(own, EventTokens)}
-        has = whole.with_modalities(list(records)).present.any(1)
-        whole = whole.subset(has)
+        whole = whole.subset(np.flatnonzero(whole.with_modalities(list(records)).present.any(1)))
 
         def state() -> dict[str, torch.Tensor]:
             nothing = TargetTensors(torch.zeros(len(whole)), torch.zeros(len(whole), dtype=torch.bool))
