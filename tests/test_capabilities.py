@@ -25,7 +25,7 @@ FOREIGN = {
     "adapters/peft_families.py": {"config", "groups"},  # transformers, torch
     "adapters/pego.py": {"lora_A"},  # peft
     "adapters/sites.py": {"groups", "weight"},  # torch
-    "artifact/files.py": {"renameat2"},  # libc
+    "artifact/whole.py": {"renameat2"},  # libc
     "artifact/json_schema.py": {"_is_protocol"},  # typing
     "artifact/trees.py": {"__annotations__", "_is_protocol", "detach"},  # typing; torch, which is not imported here
     "cohort/annotated_block.py": {"isbacked", "mod", "obs", "toarray", "var"},  # anndata, mudata, scipy
