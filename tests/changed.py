@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Set
 from functools import cache
 from pathlib import Path
 
+from syntax import importing
+
 ROOT = Path(__file__).parents[1]
 ALWAYS = ("tests/test_architecture.py", "tests/artifact/test_artifact_kinds.py", "tests/test_docs.py")
 EVERYWHERE = ("tests/conftest.py", "pyproject.toml", "constraints.txt", "Makefile")
@@ -46,7 +48,7 @@ def imports(path: Path) -> frozenset[Path]:
     own = str(path.relative_to(ROOT))
     if own in BY_NAME:
         found.update((ROOT / "src" / "chiasm" / BY_NAME[own]).rglob("*.py"))
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node, _ in importing(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import chiasm
+from syntax import importing
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "chiasm"
@@ -55,23 +56,21 @@ def part_of(place: str) -> str:
     return next(("/".join(parts[:k]) for k in (2, 1) if "/".join(parts[:k]) in MAY_IMPORT), parts[0])
 
 
-def imported(tree: ast.AST, place: str) -> Iterator[tuple[int, str]]:
+def imported(code: str, place: str) -> Iterator[tuple[int, str]]:
     """Line and part of every import of ours, in functions and by `import_module` too; `chiasm` for the package itself.
 
     A public name of the package belongs to the part that defines it.
     """
-    for node in ast.walk(tree):
+    for node, _ in importing(code):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             inside = ["chiasm", *place.split("/")][: -node.level] if node.level else []
             module = ".".join([*inside, *filter(None, [node.module])])
             names = [f"{module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Call) and re.search(r"import_module$|loaded$", ast.unparse(node.func)):
+        else:
             texts = [own.values[0] if isinstance(own, ast.JoinedStr) else own for own in node.args]
             names = [own.value for own in texts if isinstance(own, ast.Constant) and isinstance(own.value, str)]
-        else:
-            continue
         for name in names:
             if name.split(".")[0] == "chiasm":
                 within = ".".join(name.split(".")[1:])
@@ -85,7 +84,7 @@ def offences(code: str, place: str) -> list[str]:
     own = part_of(place)
     return [
         f"line {line}: {own} imports {part}"
-        for line, part in imported(ast.parse(code), place)
+        for line, part in imported(code, place)
         if part not in MAY_IMPORT[own] | {own}
     ]
 

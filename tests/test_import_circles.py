@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import chiasm
+from syntax import importing, last_name
 
 PACKAGE = Path(chiasm.__file__).parent
 
@@ -19,24 +20,10 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def last_name(node: ast.AST) -> str:
-    """`c` of `c`, `a.c` and `a.b.c`; nothing of anything else."""
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a tree but those that only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        typed = isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
-        for own in node.orelse if isinstance(node, ast.If) and typed else [node]:
-            yield own
-            yield from running(own)
-
-
 def imports(code: str, modules: Mapping[str, object]) -> set[str]:
     """The modules that a module imports when it is loaded or later: `from a import b` is a.b where that is a module."""
     found: set[str] = set()
-    for node in running(ast.parse(code)):
+    for node in (own for own, runs in importing(code) if runs):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -31,7 +31,7 @@ TABLES = {
 """File to the one dictionary in it that may name the kinds."""
 
 CLASSES = {own.__name__ for own in KINDS.values()}
-NAMED = re.compile("|".join([*KINDS, *CLASSES]))  # where none stands, the syntax tree has none
+NAMED = re.compile(rf"""["'](?:{"|".join(KINDS)})["']|{"|".join(CLASSES)}""")  # where none stands, the tree has none
 READING = {"get", "pop", "setdefault", "startswith", "endswith", "index", "count", "removeprefix", "__eq__"}
 
 
