@@ -84,7 +84,8 @@ def run(words: list[str]) -> None:
     from chiasm.cli import main
 
     sys.argv[:] = ["chiasm", *words]
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 (until the process ends)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 (until the process ends)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
     code: object = 1
     try:
         main()

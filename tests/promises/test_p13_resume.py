@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,10 @@ from chiasm.recipes.fusion import lego_fuse
 from chiasm.recipes.registry import make_recipe
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, TrainOptions, checkpoint, loop, train
 from chiasm.training.batches import presence
+from forked import forked, living
+from lighter_trials import only_ridges
 from small_recipes import at_night
 
-ROOT = Path(__file__).parents[2]
 EPOCHS = 5
 OPTIONS = TrainOptions(epochs=EPOCHS, patience=3, batch=16, learning_rate=5e-3, modality_dropout=0.3)
 
@@ -259,47 +259,21 @@ def test_a_trial_killed_before_it_had_a_plan_can_be_resumed(tmp_path: Path, monk
     assert (tmp_path / "run" / "trial.json").is_file()
 
 
-SCRIPT = """\
-import os, sys, traceback
-from contextlib import nullcontext
-import chiasm, chiasm.report
-from lighter_trials import only_ridges
-import jinja2, lifelines, matplotlib.figure, scipy.stats, torch._dynamo  # what each trial would import anew
-from chiasm.cohort import synthetic_cohort
-
-cohort = synthetic_cohort("complementary", 60, missing=0.2)
-recipes = ["lego-fuse:epochs=2,fuse_epochs=1,latents=4,latent_width=8,heads=2"]
-chiasm.report.drawing.Picture.source = ""  # what is drawn is no figure of a trial
-protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
-chiasm.check_cohort(cohort)
-for line in sys.stdin:  # a trial for each line, in a process of its own that has nothing left to import
-    child = os.fork()
-    if child == 0:
-        try:
-            with nullcontext() if sys.argv[1:] else only_ridges():
-                chiasm.evaluate(cohort, recipes, protocol, out=line.strip(), jobs=2, resume=True)
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+def trial(out: Path, whole: bool) -> None:
+    """A trial of two processes, begun or gone on with; with the whole search at night."""
+    cohort = synthetic_cohort("complementary", 60, missing=0.2)
+    recipes = ["lego-fuse:epochs=2,fuse_epochs=1,latents=4,latent_width=8,heads=2"]
+    protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
+    with nullcontext() if whole else only_ridges():
+        chiasm.evaluate(cohort, recipes, protocol, out=out, jobs=2, resume=True)
 
 
 class Trials:
     """Runs trials one after another, each in a process that can be killed."""
 
-    def __init__(self, folder: Path, *whole: str) -> None:
-        self.script = folder / "trials.py"
-        self.script.write_text(SCRIPT)
-        self.server = subprocess.Popen(
-            [sys.executable, str(self.script), *whole],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT / "src")))},
-        )
+    def __init__(self, whole: bool) -> None:
+        self.whole = whole
+        self.processes: list[int] = []
 
     def run(self, out: Path, kill_after: int | None = None) -> int:
         """The exit code; negative if it was killed. Only the trial's own process is, not its workers.
@@ -307,17 +281,17 @@ class Trials:
         It is killed when it has workers and, since its start, has finished so many more fits: what it has done decides,
         and not the clock, so that a busy machine kills it in the same places.
         """
-        assert self.server.stdin is not None and self.server.stdout is not None
         before = self.finished(out)
-        print(out, file=self.server.stdin, flush=True)
-        child = int(self.server.stdout.readline())
-        while kill_after is not None and Path(f"/proc/{child}").exists():
-            if self.finished(out) >= before + kill_after and len(self.left()) > 1:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-                break
+        child = forked(partial(trial, out, self.whole))
+        self.processes.append(child)
+        ended = (0, 0)
+        while not ended[0]:
+            ended = os.waitpid(child, 0 if kill_after is None else os.WNOHANG)
+            if not ended[0] and self.finished(out) >= before + (kill_after or 0) and len(self.left()) > 1:
+                os.kill(child, signal.SIGKILL)
+                ended = os.waitpid(child, 0)
             time.sleep(0.01)
-        return int(self.server.stdout.readline())
+        return os.waitstatus_to_exitcode(ended[1])
 
     @staticmethod
     def finished(out: Path) -> int:
@@ -325,19 +299,8 @@ class Trials:
         return len(list((out / ".work").glob("*.parquet")))
 
     def left(self) -> list[int]:
-        """Living processes of the script beside the one that runs the trials."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == self.server.pid:
-                continue
-            try:
-                arguments = (entry / "cmdline").read_bytes().split(b"\0")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if str(self.script).encode() in arguments and state != "Z":
-                found.append(int(entry.name))
-        return found
+        """Living processes of the trials, and of their workers."""
+        return living(self.processes)
 
 
 def figures(folder: Path) -> Any:
@@ -355,7 +318,7 @@ def figures(folder: Path) -> Any:
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="counts processes in /proc")
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.nightly)])
 def test_a_trial_that_is_killed_has_the_figures_of_one_left_alone(kills: int, tmp_path: Path) -> None:
-    trials = Trials(tmp_path, *["whole"] * (kills > 1))  # with the whole search at night
+    trials = Trials(whole=kills > 1)
     alone, out = tmp_path / "alone", tmp_path / "killed"
     try:
         assert trials.run(alone) == 0
@@ -371,9 +334,8 @@ def test_a_trial_that_is_killed_has_the_figures_of_one_left_alone(kills: int, tm
         assert trials.finished(out) > 0, "nothing was left to go on from"
         assert trials.run(out) == 0
     finally:
-        for process in [trials.server.pid, *trials.left()]:  # a worker that stayed would hold the pipe open
+        for process in trials.left():
             os.kill(process, signal.SIGKILL)
-        trials.server.communicate()
     assert figures(out) == figures(alone)
     found, expected = (pd.read_parquet(folder / "predictions.parquet") for folder in (out, alone))
     pd.testing.assert_frame_equal(found, expected, check_exact=True)

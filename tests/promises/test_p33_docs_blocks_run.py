@@ -1,8 +1,8 @@
 """P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU.
 
-In `make test` the README's commands are forked from one process, which saves the imports of each start; trials have two
-folds, few draws, ridges alone and empty pictures. In `make nightly` each starts by itself and does as it is told, as a
-reader's does.
+In `make test` the README's blocks and commands are forked from the process of the tests, which saves the imports of
+each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly` each starts by itself
+and does as it is told, as a reader's does.
 """
 
 from __future__ import annotations
@@ -12,34 +12,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chiasm.api import trials
+from chiasm.report.drawing import Picture
 from command_line import Run
+from forked import forked
+from lighter_trials import only_ridges
 from served_commands import serve_commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# What a command imports, before the first block: a page and its commands have it from here.
-SERVED = f"""\
-import atexit, sys
-from pathlib import Path
-sys.path.append({str(ROOT / "tests")!r})
-from served_commands import serve_commands
-from lighter_trials import only_ridges
-import jinja2, lifelines, matplotlib.figure, scipy.stats, sklearn.linear_model, torch._dynamo, xgboost
-import chiasm.cli, chiasm.report, chiasm.api.encoding, chiasm.api.models, chiasm.api.retrieval, chiasm.api.trials
-from dataclasses import replace
-plain = only_ridges()
-plain.__enter__()
-chiasm.report.drawing.Picture.source = "data:image/svg+xml;base64,"
-trials, whole = chiasm.api.trials, chiasm.api.trials.run_trial
-trials.run_trial = lambda cohort, recipes, protocol, **named: whole(
-    cohort, recipes, replace(protocol, folds=2, inner_folds=2, draws=100), **named)
-atexit.register(serve_commands(Path({{place!r}})))
-"""
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
 import socket
@@ -76,23 +65,51 @@ def script(page: Path) -> str:
 @pytest.mark.parametrize("name", ["README.md"])
 def test_every_block_runs(name: str, tmp_path: Path) -> None:
     (tmp_path / "commands").mkdir()
-    served = SERVED.format(place=str(tmp_path / "commands"))
-    runs(ROOT / name, tmp_path, served)
+    environment, said = prepared(tmp_path), tmp_path / "said"
+    ended = os.waitpid(forked(partial(run_lightly, ROOT / name, tmp_path, environment, said)), 0)[1]
+    assert ended == 0, f"{name}:\n{said.read_text()[-6000:]}"
+
+
+def run_lightly(page: Path, place: Path, environment: dict[str, str], said: Path) -> None:
+    """Run the blocks of a page in this process, which is theirs, beside one that its commands are forked from."""
+    for number in (1, 2):
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(place / "work")
+    whole = trials.run_trial
+
+    def light(cohort: Any, recipes: Any, protocol: Any, **named: Any) -> Any:
+        return whole(cohort, recipes, replace(protocol, folds=2, inner_folds=2, draws=100), **named)
+
+    trials.run_trial = light
+    Picture.source = "data:image/svg+xml;base64,"  # type: ignore[method-assign,assignment]
+    with only_ridges():
+        end = serve_commands(place / "commands")
+        exec(OFFLINE, {})
+        try:
+            exec(compile(script(page), page.name, "exec"), {"__name__": "__main__"})
+        finally:
+            end()
 
 
 @pytest.mark.slow
 @pytest.mark.nightly
 @pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
 def test_every_block_runs_where_each_command_starts_by_itself(page: Path, tmp_path: Path) -> None:
-    runs(page, tmp_path)
+    program = [sys.executable, "-c", script(page)]
+    environment = prepared(tmp_path)
+    done = subprocess.run(program, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{page.name}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
-def runs(page: Path, place: Path, first: str = "") -> None:
-    """Run the blocks of a page in a folder without a network, after a line of Python that is not the page's."""
+def prepared(place: Path) -> dict[str, str]:
+    """Folders to run the blocks of a page in, and an environment without a network."""
     (place / "site").mkdir()
     (place / "site" / "sitecustomize.py").write_text(OFFLINE, encoding="utf-8")
     (place / "work").mkdir()
-    environment = {
+    return {
         **os.environ,
         "PATH": os.pathsep.join([str(place / "commands"), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(place / "site"), str(ROOT / "src")]),
@@ -100,11 +117,6 @@ def runs(page: Path, place: Path, first: str = "") -> None:
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    program = f"{first}\n{script(page)}"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=place / "work", env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, f"{page.name}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 def test_the_readme_has_blocks_of_both_languages() -> None:
