@@ -44,6 +44,7 @@ def verdict(name: str, n: int, target: str, seed: int, protocol: chiasm.Protocol
 
 
 @each_truth
+@pytest.mark.usefixtures("ridges")
 def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) -> None:
     found = verdict(name, 2000, target, 0, chiasm.Protocol(folds=3, inner_folds=2, repeats=1, draws=200))
     assert found.outcome == TRUTH[name]
@@ -61,7 +62,7 @@ def test_two_thousand_patients_give_the_right_verdict(name: str, target: str) ->
 )
 @pytest.mark.usefixtures("ridges")
 def test_eighty_patients_do_not_give_the_opposite_of_the_truth(name: str, target: str) -> None:
-    found = verdict(name, 80, target, 0, chiasm.Protocol(inner_folds=2, repeats=1, draws=200))
+    found = verdict(name, 80, target, 0, chiasm.Protocol(folds=3, inner_folds=2, repeats=1, draws=200))
     assert found.outcome in (CANNOT_TELL, TRUTH[name])
 
 
