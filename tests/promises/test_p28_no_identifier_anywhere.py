@@ -33,7 +33,7 @@ pyedflib = pytest.importorskip("pyedflib")
 anndata = pytest.importorskip("anndata")
 pytest.importorskip("fhir.resources")
 
-PATIENTS, SOUND = 34, 30
+PATIENTS, SOUND = 31, 27
 # the 18 classes of 45 CFR 164.514(b)(2)
 PLANTED = {
     "name": "Zelda Quartermain",
@@ -124,7 +124,8 @@ def write_cohort(folder: Path) -> None:
         "case": IDS, "score": RNG.normal(size=PATIENTS), "age": RNG.integers(30, 90, PATIENTS),
         "sex": RNG.choice(["male", "female"], PATIENTS),
         "contact": [f"{name} of {k}" for k, name in zip(range(PATIENTS), [*PLANTED.values()] * 2, strict=False)],
-        "note": [f"{ALL} was seen for the {k}th time." for k in range(SOUND)] + [f"{ALL}\x07"] * (PATIENTS - SOUND),
+        "note": [f"{ALL if k < 6 else [*PLANTED.values()][k % 18]} was seen for the {k}th time." for k in range(SOUND)]
+        + [f"{ALL}\x07"] * (PATIENTS - SOUND),
     }  # fmt: skip
     frame = pd.DataFrame(table | {name: [value] * PATIENTS for name, value in PLANTED.items()})
     frame.to_csv(folder / "patients.csv", index=False)
