@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
+from scipy.linalg.lapack import dpotrf, dpotrs  # type: ignore[import-untyped]
 from scipy.sparse.linalg import eigsh  # type: ignore[import-untyped]
 
 from chiasm.linear.loss import Local, Near
@@ -111,13 +113,25 @@ class Weighted:
         """Return the function that multiplies `(I + R K R)^-1`, R being the diagonal matrix of `root` `(n,)`."""
         if self.side is not None:
             own = root[:, None] * self.side
-            inner = linalg.cho_factor(own.T @ own + np.eye(own.shape[1]), check_finite=False)
-            return lambda right: right - own @ linalg.cho_solve(inner, own.T @ right, check_finite=False)
+            inner = _factor(own.T @ own + np.eye(own.shape[1]), lower=False)
+            return lambda right: right - own @ inner(own.T @ right)
         assert self.gram is not None  # one of the two is there
         whole = root[:, None] * self.gram * root
         whole[np.diag_indices(len(whole))] += 1.0
-        factor = linalg.cho_factor(whole, lower=True, overwrite_a=True, check_finite=False)
-        return lambda right: np.asarray(linalg.cho_solve(factor, right, check_finite=False))
+        return _factor(whole, lower=True)
+
+
+def _factor(square: Array, *, lower: bool) -> Callable[[Array], Array]:
+    """Return the function that multiplies the inverse of a positive definite matrix, which is overwritten.
+
+    As `scipy.linalg.cho_solve`, without its checks of shapes, which cost more than a small system.
+    """
+    if not square.size:
+        return lambda right: right
+    factor, wrong = dpotrf(square, lower=lower, overwrite_a=True, clean=False)
+    if wrong:
+        raise linalg.LinAlgError(f"{wrong}-th leading minor of the array is not positive definite")
+    return lambda right: np.asarray(dpotrs(factor, right, lower=lower)[0])
 
 
 def fit_blocks(
@@ -169,7 +183,7 @@ class _Point:
     near: Near
     link: Array
 
-    @property
+    @cached_property
     def value(self) -> float:
         """The loss plus the penalty, `alpha' K alpha / 2`."""
         return self.near.value + 0.5 * float(np.sum(self.fitted.alpha * self.inside))
@@ -198,11 +212,12 @@ def _newton(blocks: Weighted, free: Array, near: Near, alpha: Array) -> Fitted:
     left = -(near.gradient + alpha)
     own = solve(left)
     step, toward = Fitted(np.zeros_like(own.alpha), np.zeros_like(own.gamma)), own
-    size = first = float(np.sum(_link(blocks, free, own) * left))
-    for _ in range(MOST_INNER):
+    link = _link(blocks, free, own)
+    size = first = float(np.sum(link * left))
+    for number in range(MOST_INNER):
         if size <= INNER * first or size <= 0:
             break
-        link = _link(blocks, free, toward)
+        link = _link(blocks, free, toward) if number else link
         image = near.times(link) + toward.alpha
         bend = float(np.sum(link * image))
         if bend <= 0:  # rounding: nothing bends where all classes move alike
@@ -236,7 +251,7 @@ class _Preconditioner:
         root = np.sqrt(np.maximum(curvature, FLAT * float(curvature.max())))
         solver, beside = blocks.solver(root), root[:, None] * self.free
         solved = solver(beside)
-        return root, solver, solved, np.linalg.pinv(beside.T @ solved, hermitian=True)
+        return root, solver, solved, _pseudoinverse(beside.T @ solved)
 
     def __call__(self, right: Array) -> Fitted:
         alpha, gamma = np.zeros_like(right), np.zeros((self.free.shape[1], right.shape[1]))
@@ -249,6 +264,13 @@ class _Preconditioner:
             gamma[:, output] = inverse @ (solved.T @ own)
             alpha[:, output] = root * (solver(own) - solved @ gamma[:, output])
         return Fitted(alpha, gamma)
+
+
+def _pseudoinverse(square: Array) -> Array:
+    """Return the pseudoinverse of a symmetric matrix; with an intercept alone it is a number."""
+    if square.size == 1 and square[0, 0] > 0:
+        return np.asarray(1.0 / square)
+    return np.asarray(np.linalg.pinv(square, hermitian=True))
 
 
 def _unit(square: Array, patients: int) -> float:
