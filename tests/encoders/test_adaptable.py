@@ -17,6 +17,7 @@ from chiasm.encoders.signal.rocket import STANDARD_LEADS
 from chiasm.readers.reading import Image, Signal, Volume
 from chiasm.testing import check_encoder
 from chiasm.tokens import Tokens
+from monai_alone import import_monai
 from tiny_models import tiny_models
 
 pytest.importorskip("transformers")
@@ -70,6 +71,8 @@ def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
 )
 def test_the_laws_of_adaptable_encoders(models: Path, spec: str, kind: str, raw: list[Any]) -> None:
     spec = spec.format(models=models)
+    if "monai" in spec:
+        import_monai()
     assert is_adaptable(make_encoder(spec, kind))
     if raw is VOLUMES and "hf:" in spec:
         raw = [Volume(np.round(255 * v.values), v.channels, v.spacing, v.unit) for v in raw]
