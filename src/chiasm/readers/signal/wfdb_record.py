@@ -133,7 +133,7 @@ class _Header:
         if len(named) > most:
             what = "segments" if self.is_several else "leads"
             raise ReadError(f"the header lists more than {most:,} {what}", "cut it into several records")
-        for name in named:
+        for name in dict.fromkeys(named):  # all leads may lie in one file, and one segment be named many times
             self._beside(name, SEGMENT if self.is_several else SIGNAL_FILE)
         try:
             self.parsed: Any = _wfdb().rdheader(_name(path))
@@ -182,7 +182,7 @@ def _checked(path: Path, limits: Limits) -> _Header:
         own = sum(count or 1 for count in segment.parsed.samps_per_frame)
         frame = max(frame, own)
         stored += own * length if fresh else 0
-        if length:
+        if fresh and length:  # all segments of one name are as long
             _check_signals(segment, limits)
     check_values((frame, sum(lengths)), limits)
     check_spread(frame * sum(lengths), stored)
