@@ -54,7 +54,7 @@ def same(first: Any, second: Any) -> bool:
     return type(first) is type(second) and first == second
 
 
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(80, day=8), deadline=None)
 @given(tree=st.dictionaries(st.text("ab.'", max_size=4), trees, max_size=4), array=arrays, text=texts, number=finite)
 def test_every_tree_comes_back(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any], array: np.ndarray, text: str, number: float

@@ -274,12 +274,12 @@ def test_memory_stays_flat_over_a_large_store(large: TokenStore) -> None:
     assert not linux or _anonymous_megabytes() - before < 40
 
 
-def test_opening_two_hundred_thousand_sources_is_quick(store: TokenStore) -> None:
-    contents = [key(k) for k in range(200_000)]
+def test_opening_a_hundred_thousand_sources_is_quick(store: TokenStore) -> None:
+    contents = [key(k) for k in range(100_000)]
     tokens = [np.zeros((1, 1), np.float32)] * 10_000
-    for first in range(0, 200_000, 10_000):
+    for first in range(0, 100_000, 10_000):
         store.put(ENCODER, contents[first : first + 10_000], tokens)
     start = time.process_time()
     stored = TokenStore(store.folder).open(ENCODER, contents)
-    assert time.process_time() - start < 2.0
-    assert len(stored) == 200_000
+    assert time.process_time() - start < 1.0
+    assert len(stored) == 100_000

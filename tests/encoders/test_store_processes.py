@@ -7,8 +7,6 @@ import errno
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -21,6 +19,7 @@ from chiasm.store import shelf as store_shelf
 from chiasm.store.token_store import StoredTokens, StoreError, TokenStore
 from examples import examples
 from stores import ENCODER, FORK, POSIX, bag, check, fragments, key, left_over, put
+from young_process import run_young
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def _writer(folder: Path, seed: int, rounds: int) -> None:
 def test_killed_at_any_moment_the_store_stays_whole(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_shelf, "MERGE_AT", 4)
     assert FORK is not None
-    rng, last = np.random.default_rng(0), examples(36) - 1
+    rng, last = np.random.default_rng(0), examples(36, day=6) - 1
     for attempt in range(last + 1):
         child = FORK.Process(target=_write_forever, args=(store.folder, attempt), daemon=True)
         child.start()
@@ -87,7 +86,7 @@ def test_several_writers_at_once(store: TokenStore, monkeypatch: pytest.MonkeyPa
     if not claims:  # a file system without locks: everybody merges the same fragments at once
         monkeypatch.setattr(store_shelf, "claimed", lambda folder: contextlib.nullcontext(True))
     assert FORK is not None
-    children = [FORK.Process(target=_writer, args=(store.folder, seed, 25)) for seed in range(4)]
+    children = [FORK.Process(target=_writer, args=(store.folder, seed, examples(25))) for seed in range(4)]
     for child in children:
         child.start()
     reads = 0
@@ -116,7 +115,7 @@ def test_two_writers_and_one_that_prunes_all_the_while(store: TokenStore, monkey
     monkeypatch.setattr(store_shelf, "MERGE_AT", 4)
     assert FORK is not None
     pruner = FORK.Process(target=_prune, args=(store.folder,), daemon=True)
-    writers = [FORK.Process(target=_writer, args=(store.folder, seed, 15)) for seed in range(2)]
+    writers = [FORK.Process(target=_writer, args=(store.folder, seed, examples(30))) for seed in range(2)]
     for child in (pruner, *writers):
         child.start()
     for child in writers:
@@ -176,7 +175,7 @@ except StoreError as fault:
 @POSIX
 @pytest.mark.slow
 def test_a_file_that_cannot_grow(store: TokenStore) -> None:
-    done = subprocess.run([sys.executable, "-c", FILL, str(store.folder)], capture_output=True, text=True, timeout=120)
+    done = run_young(FILL, str(store.folder))
     assert done.returncode == 0, done.stderr
     assert "the disk of the token store is full" in done.stdout
     assert store.missing("e", ["0" * 32, "1" * 32]).tolist() == [False, True]

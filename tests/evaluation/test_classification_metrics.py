@@ -33,7 +33,7 @@ def predicted(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(predicted())
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(150, day=15))
 def test_equals_scikit_learn(data: tuple) -> None:
     p, code, counts = data
     resampled = np.repeat(np.arange(len(code)), counts)

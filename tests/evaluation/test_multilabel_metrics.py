@@ -30,7 +30,7 @@ def labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @given(labelled())
-@settings(deadline=None, max_examples=examples(150))
+@settings(deadline=None, max_examples=examples(150, day=15))
 def test_equals_scikit_learn_macro_on_resampled_data(data: tuple) -> None:
     p, y, weights = data
     for r, counts in enumerate(weights):

@@ -128,7 +128,7 @@ def test_the_page_and_the_notebook_say_no_interval(trial: Trial) -> None:
     json.dumps(trial.document, allow_nan=False)
 
 
-@pytest.mark.parametrize("kind", ["multilabel", "regression"])
+@pytest.mark.parametrize("kind", ["regression", pytest.param("multilabel", marks=pytest.mark.nightly)])
 def test_a_site_that_is_one_group_has_no_interval_and_is_not_in_the_summary(kind: str) -> None:
     cohort = hospital_cohort(kind, 6)
     group = np.array([name if name == "h0" else f"{name}-{row}" for row, name in enumerate(cohort.site)])
@@ -144,20 +144,22 @@ def test_a_site_that_is_one_group_has_no_interval_and_is_not_in_the_summary(kind
 
 
 def scored_once_more(by: str | None) -> External:
-    cohort = hospital_cohort("survival", 1)
-    made = run(synthetic_cohort("complementary", N, target="survival", seed=9), (SINGLES[0], FUSED[0]))
+    cohort, train = hospital_cohort("survival", 1), synthetic_cohort("complementary", N, target="survival", seed=9)
     frames = {
-        name: own.fit(synthetic_cohort("complementary", N, target="survival", seed=9), seed=0).predict(
-            cohort.with_target(None, None)
-        )
+        name: own.fit(train, seed=0).predict(cohort.with_target(None, None))
         for name, own in (("one", SINGLES[0]), ("two", FUSED[0]))
     }
-    assert made.verdict is not None
     return score_external(cohort, frames, by=by, draws=100)
 
 
-def test_another_cohort_of_one_site_has_no_interval_in_any_table() -> None:
-    found = scored_once_more("site")
+@pytest.fixture(scope="module")
+def of_one_site() -> External:
+    """Another cohort, of one site."""
+    return scored_once_more("site")
+
+
+def test_another_cohort_of_one_site_has_no_interval_in_any_table(of_one_site: External) -> None:
+    found = of_one_site
     table, patterns = found.table(), found.patterns()
     assert table["mean"].notna().any() and table[["low", "high"]].isna().all(axis=None)
     assert patterns["mean"].notna().any() and patterns[["low", "high"]].isna().all(axis=None)
@@ -169,9 +171,11 @@ def test_another_cohort_of_one_site_has_no_interval_in_any_table() -> None:
     assert free.patterns()["low"].notna().any()
 
 
-def test_an_opening_without_an_interval_cannot_tell() -> None:
-    made = run(synthetic_cohort("complementary", N, target="survival", seed=9), (SINGLES[0], FUSED[0]))
-    found = scored_once_more("site")
+def test_an_opening_without_an_interval_cannot_tell(of_one_site: External) -> None:
+    quick = Protocol(folds=2, repeats=1, draws=100)
+    made = run(synthetic_cohort("complementary", N, target="survival", seed=9), (SINGLES[0], FUSED[0]), quick)
+    assert made.verdict is not None
+    found = of_one_site
     apart = found.difference("two", "one")
     told, sentence = concluded(made, found, apart)
     assert told == "cannot tell" and f"{apart.mean:.3f} (no interval)" in sentence and "nan" not in sentence

@@ -42,7 +42,7 @@ def comparable(time: np.ndarray, event: np.ndarray) -> bool:
 
 
 @given(followed())
-@settings(deadline=None, max_examples=examples(300))
+@settings(deadline=None, max_examples=examples(300, day=30))
 def test_concordance_equals_scikit_survival_on_resampled_data(data: tuple) -> None:
     risk, time, event, counts = data
     rows = np.repeat(np.arange(len(time)), counts)
