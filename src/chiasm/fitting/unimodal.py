@@ -241,7 +241,14 @@ def columns_for_sparse(training: Training, modality: str) -> Any:
 
 
 def inner_folds(cohort: Cohort, seed: int, most: int = FOLDS) -> NDArray[np.int_]:
-    """Return inner fold ids `(B,)`, the same for every modality: five folds, or as many as the events allow."""
+    """Return inner fold ids `(B,)`, the same for every modality: five folds, or as many as the events allow.
+
+    They are drawn once for all modalities and recipes: of groups that costs as much as fitting a ridge.
+    """
+    return remember(cohort.fingerprint, ("inner folds", seed, most), lambda: _drawn(cohort, seed, most)).copy()
+
+
+def _drawn(cohort: Cohort, seed: int, most: int) -> NDArray[np.int_]:
     for folds in range(most, 2, -1):
         try:
             return fold_ids(cohort, folds, seed=seed)
