@@ -15,6 +15,7 @@ from chiasm.training import Examples
 from small_recipes import gap, mixed, small
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("biod2c"), kinds=("classification",), n=56)
 

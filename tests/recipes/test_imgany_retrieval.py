@@ -35,6 +35,7 @@ from chiasm.tokens import Tokens
 from small_recipes import small
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("imgany-retrieval", words=24, k=3), kinds=("survival",), n=56)
 

@@ -35,6 +35,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("irregular-ehr"), kinds=("classification",), n=56)
 

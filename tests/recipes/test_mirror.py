@@ -25,6 +25,7 @@ from small_recipes import small
 SHAPES = {"a": (4, 3), "b": (5, 0), "c": (2, 5)}
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_checks() -> None:
     check_recipe(small("mirror"), kinds=("regression",), n=56)
     check_fusion(lambda shapes: Mirror(shapes, 8), SHAPES)

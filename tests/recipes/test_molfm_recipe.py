@@ -39,7 +39,7 @@ def cohort(n: int = 60) -> Cohort:
     return told_parts("classification", n, 0).cohort()
 
 
-@pytest.mark.parametrize("kind", ["classification", *at_night("survival", "regression")])
+@pytest.mark.parametrize("kind", at_night("classification", "survival", "regression"))
 def test_it_passes_the_public_check(kind: str) -> None:
     check_recipe(small("molfm", layers=2), kinds=(kind,), n=60, parts=told_parts)
 

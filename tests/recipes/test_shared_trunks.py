@@ -15,10 +15,12 @@ from chiasm.testing import check_recipe
 from small_recipes import gap, mixed, small
 
 
+@pytest.mark.nightly
 def test_uni_perceiver_passes_the_public_check() -> None:
     check_recipe(small("uni-perceiver"), kinds=("classification",), n=56)
 
 
+@pytest.mark.nightly
 def test_bm_mae_passes_the_public_check() -> None:
     check_recipe(small("bm-mae"), kinds=("regression",), n=56)
 
@@ -89,5 +91,6 @@ def test_invalid_options_are_refused() -> None:
             UniPerceiverRecipe(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.nightly
 def test_mammal_passes_the_public_check() -> None:
     check_recipe(small("mammal", depth=1), kinds=("classification",), n=56)

@@ -14,6 +14,7 @@ from chiasm.training import Examples
 from small_recipes import gap, mixed, small
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("ssma"), kinds=("multilabel",), n=56)
 

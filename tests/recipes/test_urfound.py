@@ -29,6 +29,7 @@ from small_recipes import mixed, small
 SHAPES = {"note": (3, 0), "scan": (4, 0), "table": (2, 1)}
 
 
+@pytest.mark.nightly
 def test_the_laws_of_every_recipe_hold() -> None:
     check_recipe(small("urfound", text="m1"), kinds=("classification",), n=56)
 
