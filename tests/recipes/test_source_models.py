@@ -99,10 +99,16 @@ def test_nothing_borrowed_is_its_base_to_the_bit(recipe: str, monkeypatch: pytes
     pd.testing.assert_frame_equal(made.predict(new), model_of(own).predict(new), check_exact=True)
 
 
+@pytest.fixture(scope="module")
+def boosted() -> Any:
+    """Trees, which lend a score and no coefficients."""
+    return model_of(wide(300, 40, "lent-"), "boosted-trees")
+
+
 @pytest.mark.parametrize("recipe", ["boosted-trees", pytest.param("early-fusion", marks=pytest.mark.nightly)])
-def test_a_model_of_the_same_coefficients_helps_at_sixty_patients(recipe: str) -> None:
+def test_a_model_of_the_same_coefficients_helps_at_sixty_patients(recipe: str, boosted: Any) -> None:
     own, new = wide(50, 20, "own-"), wide(500, 9, "new-")
-    source = model_of(wide(300, 40, "lent-"), recipe)
+    source = boosted if recipe == "boosted-trees" else model_of(wide(300, 40, "lent-"), recipe)
     made = borrowing(own, source)
     assert bool(made.predictor.scores) == (recipe == "boosted-trees") != bool(made.predictor.models)
     alone, helped = told(model_of(own), new), told(made, new)
@@ -135,9 +141,9 @@ def test_of_several_sources_those_are_taken_that_gain_in_any_order() -> None:
         np.testing.assert_array_equal(np.zeros(0) if tau is None else tau, np.zeros(0) if same is None else same)
 
 
-def test_the_model_holds_a_score_whole_and_needs_no_folder(tmp_path: Path) -> None:
+def test_the_model_holds_a_score_whole_and_needs_no_folder(tmp_path: Path, boosted: Any) -> None:
     own, new = wide(60, 20, "own-"), wide(40, 5, "new-")
-    model_of(wide(300, 40, "lent-"), "boosted-trees").save(tmp_path / "other" / "model")
+    boosted.save(tmp_path / "other" / "model")
     made = borrowing(own, tmp_path / "other" / "model")
     made.save(tmp_path / "made")
     shutil.rmtree(tmp_path / "other")
@@ -246,7 +252,7 @@ def test_an_equal_model_is_one_source_and_part_of_the_fingerprint(tmp_path: Path
 
 @pytest.mark.parametrize("lender", ["cohort", "model"])
 def test_whose_coefficients_were_borrowed_is_not_forgotten(lender: str, tmp_path: Path) -> None:
-    theirs, ours = wide(300, 7, "s"), wide(60, 1, "t")
+    theirs, ours = wide(200, 7, "s"), wide(60, 1, "t")
     if lender == "model":
         model_of(theirs).save(tmp_path / "theirs")
     made = borrowing(ours, theirs if lender == "cohort" else tmp_path / "theirs")
@@ -254,7 +260,7 @@ def test_whose_coefficients_were_borrowed_is_not_forgotten(lender: str, tmp_path
     made.save(tmp_path / "made")
     source = SourceModel("made", chiasm.load_model(tmp_path / "made"))  # type: ignore[arg-type]
     assert source.learned_from(theirs) and source.learned_from(ours)
-    assert not source.learned_from(wide(300, 8, "u"))
+    assert not source.learned_from(wide(200, 8, "u"))
     with pytest.raises(chiasm.LeakageError, match="learned from patients"):
         borrowing(theirs, tmp_path / "made")
     with pytest.raises(chiasm.LeakageError, match="learned from these very patients"):

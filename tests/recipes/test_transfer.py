@@ -74,9 +74,16 @@ def test_one_with_the_same_coefficients_helps_at_sixty_patients() -> None:
     assert alone < 0.3 and borrowing > 0.4, (alone, borrowing)
 
 
-def test_a_source_that_says_the_reverse_is_not_borrowed_from() -> None:
-    own, told = wide(80, 1, "own-"), wide(400, 2, "lent-")
-    assert told.outcome is not None and fitted(own, told).predictor.tau.size
+@pytest.fixture(scope="module")
+def lent() -> tuple[Cohort, Cohort, Any]:
+    """A cohort, one that helps it, and what was fitted of both."""
+    own, told = wide(80, 1, "own-"), wide(300, 2, "lent-")
+    return own, told, fitted(own, told)
+
+
+def test_a_source_that_says_the_reverse_is_not_borrowed_from(lent: tuple[Cohort, Cohort, Any]) -> None:
+    own, told, helped = lent
+    assert told.outcome is not None and helped.predictor.tau.size
     reverse = told.with_target(told.target, replace(told.outcome, value=-told.outcome.value))
     found = fitted(own, reverse).predictor
     assert found.gain > borrowed_choice.BORROWED and found.tau.size == 0
@@ -92,10 +99,12 @@ def rebuilt(cohort: Cohort, values: dict[str, pd.DataFrame]) -> Cohort:
     return chiasm.cohort_from_frames(patients, values, target=cohort.target)
 
 
-def test_units_and_the_order_of_columns_and_rows_of_the_source_change_nothing() -> None:
-    own, told = wide(80, 1, "own-"), wide(300, 2, "lent-")
+def test_units_and_the_order_of_columns_and_rows_of_the_source_change_nothing(
+    lent: tuple[Cohort, Cohort, Any],
+) -> None:
+    own, told, one = lent
     values = {name: (1000 * frame + 3).iloc[::-1, ::-1] for name, frame in frames(told).items()}
-    one, other = fitted(own, told), fitted(own, rebuilt(told, values))
+    other = fitted(own, rebuilt(told, values))
     assert one.predictor.tau.size
     np.testing.assert_allclose(one.predictor.ridge.linear.coef, other.predictor.ridge.linear.coef, rtol=1e-6, atol=1e-6)
 
