@@ -1,4 +1,4 @@
-"""Cohorts of notes and of scans whose encoders have tiny networks, for the recipes that adapt them."""
+"""Cohorts of notes and of scans whose encoders have tiny networks, for recipes that adapt them; ridges as starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 import chiasm
 from adapted_cohorts import notes, scans
+from lighter_trials import ridges_in
 from tiny_models import tiny_models
 
 
@@ -27,3 +28,6 @@ def cohort(places: Any) -> chiasm.Cohort:
 def images(places: Any) -> chiasm.Cohort:
     """Scans."""
     return scans(*places)
+
+
+ridges = ridges_in("test_residual_start", "test_ensemble", "test_late_slopes")

@@ -87,8 +87,8 @@ def test_an_absent_modality_is_its_training_mean(kind: str, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classification", pytest.param("regression", marks=pytest.mark.nightly)])
 def test_a_strong_column_is_not_drowned_by_a_wide_modality(kind: str) -> None:
-    """Why modalities need no weights: among 5,000 columns of noise, by day a third, one that tells keeps its weight."""
-    narrow, wide = (EarlyFusion().fit(cohort(kind, wide=f), seed=0) for f in (5, examples(5000)))
+    """Why modalities need no weights: among 5,000 columns of noise, by day 500, one that tells keeps its weight."""
+    narrow, wide = (EarlyFusion().fit(cohort(kind, wide=f), seed=0) for f in (5, examples(5000, day=500)))
     age = [np.abs(model.predictor.linear.coef[:3] * model.predictor.slope).max() for model in (narrow, wide)]
     assert age[1] > 0.6 * age[0], age
 

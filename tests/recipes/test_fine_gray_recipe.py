@@ -18,7 +18,7 @@ from small_recipes import at_night
 @pytest.mark.parametrize("modality", ["", *at_night("m1")])
 def test_laws_hold(modality: str) -> None:
     with only_ridges():
-        check_recipe(FineGrayRecipe(modality=modality), kinds=("competing",), n=84)
+        check_recipe(FineGrayRecipe(modality=modality), kinds=("competing",), n=56)
 
 
 def test_it_ranks_the_main_cause_and_comes_back_from_disk(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_fine_tuning_that_hurts_ends_no_worse_than_the_merge(target: str, mode: 
 
 
 def test_fine_tuning_that_helps_is_kept() -> None:
-    cohort = synthetic_cohort("xor", 400, seed=0)
+    cohort = synthetic_cohort("xor", 300, seed=0)
     model = small("lego-fuse", epochs=2, fuse_epochs=12, latents=8, latent_width=16, dropout=0.0).fit(cohort, seed=0)
     notes = model.predictor.notes
     assert notes["nll_fused"] == min(notes.values()) < notes["nll_merge"]

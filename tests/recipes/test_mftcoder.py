@@ -134,8 +134,9 @@ def test_the_laws_of_adapted_recipes_and_of_tokens(cohorts: Any, options: str) -
     assert bool(network_of(model).design.trunks) == ("nothing" not in options)
 
 
+@pytest.mark.nightly
 def test_on_tokens_it_is_a_recipe_as_all_others() -> None:
-    check_recipe(make_recipe(f"mftcoder:{QUICK},adapt=nothing"), kinds=("multilabel",))
+    check_recipe(make_recipe(f"mftcoder:{QUICK},adapt=nothing"), kinds=("multilabel",), n=56)
 
 
 def test_coba_is_in_the_checkpoint_and_training_goes_on_as_if_it_had_not_stopped(cohorts: Any, tmp_path: Path) -> None:

@@ -161,7 +161,9 @@ def test_only_prompts_and_a_soft_verbalizer_are_trained(cohorts: Any, verbalizer
 
 
 @pytest.mark.parametrize(("name", "options"), [
-    pytest.param("bert", WORDS, marks=pytest.mark.nightly), ("bert", f"{WORDS},verbalizer=soft"), ("gpt", NEXT),
+    ("bert", f"{WORDS},verbalizer=soft"), *(pytest.param(*own, marks=pytest.mark.nightly) for own in (
+        ("bert", WORDS), ("gpt", NEXT)
+    )),
 ])  # fmt: skip
 def test_the_laws_of_adapted_recipes(cohorts: Any, name: str, options: str) -> None:
     check_adaptation(make_recipe(f"prompt-learning:{QUICK},{options}"), cohorts(name, ",length=12"))
