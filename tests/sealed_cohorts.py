@@ -16,6 +16,7 @@ from chiasm.cohort.seal import read_seal
 from chiasm.cohort.sealing import seal_cohort
 from chiasm.recipes.baselines.presence import Presence
 from chiasm.recipes.baselines.single import Single
+from lighter_trials import ridges_by_day
 
 MANIFEST = """
 name = "wards"
@@ -81,8 +82,8 @@ def write_cohort(folder: Path, kind: str = "classification", n: int = 120, more:
 
 @contextmanager
 def quick_trials() -> Iterator[None]:
-    """Within, the recipes that belong to every trial are linear ones, and the pictures of a page stay undrawn."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Within, recipes that belong to every trial are linear, by day ridges, and the pictures of a page stay undrawn."""
+    with pytest.MonkeyPatch.context() as patch, ridges_by_day():
         patch.setattr(
             "chiasm.recipes.registry.companions",
             lambda cohort: [*(Single(name, models="linear") for name in cohort.modalities), Presence()],

@@ -53,7 +53,7 @@ def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
         ("hf:{models}/bert,level=token,most=8", "text", NOTES),
         ("hf:{models}/esm", "protein", ["MKT", "LAGVSERTIDPKQNFYMHWC" * 10, "AAAA", "MKTL", "VV", "MMM"]),
         ("hf:{models}/vit", "image", IMAGES),
-        ("hf:{models}/vit,level=token,size=40", "image", IMAGES),
+        pytest.param("hf:{models}/vit,level=token,size=40", "image", IMAGES, marks=pytest.mark.nightly),
         ("hf:{models}/resnet", "image", IMAGES),
         pytest.param("net1d:random=true,size=small", "ecg", ECGS, marks=pytest.mark.nightly),  # test_net1d.py
         pytest.param(
@@ -64,8 +64,8 @@ def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
         ),
         ("monai:random=true,dims=2,size=32,channels=3", "image", IMAGES),
         ("chada:size=16,dim=12,depth=1", "image", CHANNELS),
-        ("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS),
-        ("chada:size=16,dim=12,depth=1,layout=released", "image", CHANNELS),
+        pytest.param("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS, marks=pytest.mark.nightly),
+        pytest.param("chada:size=16,dim=12,depth=1,layout=released", "image", CHANNELS, marks=pytest.mark.nightly),
         ("slices:count=3,encoder=hf:{models}/vit", "volume", VOLUMES),
     ],
 )

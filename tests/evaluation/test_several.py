@@ -17,15 +17,15 @@ from fake_trials import FUSED, SINGLES, synthetic_trial
 QUICK = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
 
 
-def trials() -> Trials:
+@pytest.fixture(scope="module")
+def made() -> Trials:
     one = synthetic_trial("survival", n=90, protocol=QUICK)
     two = synthetic_trial("survival", name="unique", n=90, protocol=QUICK, recipes=(*SINGLES, FUSED[0]))
     other = synthetic_trial("regression", n=90, protocol=QUICK)
     return Trials({"one": one, "two": two, "other": other})
 
 
-def test_the_table_has_the_figures_of_each_trial_and_ranks_what_all_have() -> None:
-    made = trials()
+def test_the_table_has_the_figures_of_each_trial_and_ranks_what_all_have(made: Trials) -> None:
     table = made.table().set_index(["metric", "recipe"])
     for cohort, metric in (("one", "harrell_c"), ("two", "harrell_c"), ("other", "r2")):
         own = made[cohort].table().set_index("recipe")["mean"]
@@ -42,8 +42,7 @@ def test_the_table_has_the_figures_of_each_trial_and_ranks_what_all_have() -> No
     assert list(whole["mean"]) == sorted(whole["mean"], reverse=True)
 
 
-def test_the_verdicts_are_those_of_the_trials_and_nobody_is_named() -> None:
-    made = trials()
+def test_the_verdicts_are_those_of_the_trials_and_nobody_is_named(made: Trials) -> None:
     found = made.verdicts().set_index("cohort")
     for cohort in ("one", "two", "other"):
         verdict = made[cohort].verdict

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,9 +113,13 @@ def test_texts_of_as_many_words_are_other_outcomes() -> None:
     assert mislabelled(cohort, 0.2, 0)[1] == 20
 
 
-def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) -> None:
-    cohort = made().with_modalities(["m1", "m2"])
-    found = chiasm.stress(cohort, ["late-fusion", "single:m1"], protocol=PLAIN, jobs=1)
+@pytest.fixture(scope="module")
+def found() -> Any:
+    """Two recipes under every fault of two modalities."""
+    return chiasm.stress(made().with_modalities(["m1", "m2"]), ["late-fusion", "single:m1"], protocol=PLAIN, jobs=1)
+
+
+def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(found: Any) -> None:
     table = found.table.set_index(["recipe", "fault", "modality", "level"])
     assert len(table) == 2 * (1 + 2 * 9 + 3)
     change = table["change"]
@@ -130,6 +135,10 @@ def test_faults_hurt_where_a_recipe_leans_on_what_they_strike(tmp_path: Path) ->
     assert table.loc[("late-fusion", DRIFT, "m1", 2.0), "explained_change"] < -0.05
     plain = table.loc[("late-fusion", "none", "", 0.0)]
     assert plain["low"] < plain["metric"] < plain["high"] and plain["change"] == 0
+
+
+@pytest.mark.nightly  # by day the picture of attacks names them, below
+def test_the_picture_names_faults_and_what_they_strike(found: Any, tmp_path: Path) -> None:
     assert "drift m1" in found.plot(tmp_path / "stress.svg").read_text()
 
 

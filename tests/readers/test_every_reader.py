@@ -25,7 +25,7 @@ from small_recipes import at_night
 
 # A file, a folder, pixels that are only decoded to be encoded, a record of several files, features, a cell, a table of
 # events: what a source is to the check. The broken files of every reader are refused by day in its own test.
-BY_DAY = ("image", "dicom", "slide", "ecg", "bag", "cell-note", "molecule", "events")
+BY_DAY = ("image", "dicom", "ecg", "bag", "cell-note", "molecule", "events")
 
 
 @pytest.fixture(autouse=True)
