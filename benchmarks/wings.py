@@ -46,11 +46,22 @@ columns = [{columns}]
 
 
 def physionet2012_events(data: Path, place: Path) -> None:
-    """The same stays as events alone: age, gender, height and unit are events of the first minute, as in the source."""
+    """The same stays as events alone: age, gender, height and unit are events of the first minute, as in the source.
+
+    `spans` is the same record for those who read it event by event: the last value of each parameter in each half day.
+    """
     events = physionet_stays(data, place, {"RecordID"})
+    written = pd.read_parquet(place / "events.parquet")
+    span = (written["hours"] // 12).rename("span")
+    last = written.sort_values("hours", kind="stable").groupby(["stay", "code", span], sort=False).tail(1)
+    last.sort_index().to_parquet(place / "spans.parquet", index=False)
     table = died(data).reindex(events["record"].drop_duplicates().sort_values()).rename("died")
     table.rename_axis("stay").reset_index().to_csv(place / "stays.csv", index=False)
-    (place / "cohort.toml").write_text(PHYSIONET.format(name="physionet2012-events", more=""), encoding="utf-8")
+    spans = """[modalities.spans]
+kind = "events"
+table = "spans.parquet"
+"""
+    (place / "cohort.toml").write_text(PHYSIONET.format(name="physionet2012-events", more=spans), encoding="utf-8")
 
 
 def died(data: Path) -> pd.Series:
@@ -68,7 +79,7 @@ def physionet_stays(data: Path, place: Path, left_out: set[str]) -> pd.DataFrame
             "stay": left["record"].astype(str),
             "hours": left["minute"] / 60,
             "code": left["parameter"],
-            "value": left["value"].astype(np.float32),
+            "numeric_value": left["value"].astype(np.float32),
         }
     ).to_parquet(place / "events.parquet", index=False)
     return events
