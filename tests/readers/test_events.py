@@ -68,6 +68,13 @@ def test_a_birth_before_the_record_is_kept_and_a_death_is_told() -> None:
     assert EventReader().inspect(frame.iloc[:2]) == ()
 
 
+def test_values_under_another_name_are_not_passed_over_in_silence() -> None:
+    frame = rows([(0, "LAB//sodium", 140.0)]).rename(columns={"numeric_value": "value"})
+    assert "'value' is not read: call it 'numeric_value'" in EventReader().inspect(frame)[0]
+    assert EventReader().notes(frame, EventReader().read(frame)) == EventReader().inspect(frame)
+    assert EventReader().inspect(frame.assign(numeric_value=140.0)) == ()
+
+
 @pytest.mark.parametrize(
     ("frame", "said"),
     [

@@ -14,6 +14,7 @@ from chiasm.errors import count
 from chiasm.readers.reading import LIMITS, Events, Item, Limits, ReadError, check_size
 from chiasm.readers.record.conventions import BIRTH, BIRTHS, BUNDLE, DEATH, LONGEST_CODE, MEDS, NDJSON
 
+VALUES = ("value", "values", "valuenum", "value_as_number", "result", "amount")
 LONGEST_LIFE = 150 * 365.25 * 24  # hours
 
 
@@ -30,7 +31,7 @@ class EventReader:
     accepts = ("1",)
 
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
-        """Note if the record holds the patient's death or a birth under another code, and what is left out of FHIR.
+        """Note a death, a birth under another code, a column of values under another name, what is left out of FHIR.
 
         A FHIR file is read whole, so that what `read` refuses is refused here.
         """
@@ -40,13 +41,13 @@ class EventReader:
             from chiasm.readers.record.meds import read_subject
 
             item = read_subject(item, limits)
-        return _notes(set(_text(_column(_frame(item), "code"))[1]))
+        return _unread(item) + _notes(set(_text(_column(_frame(item), "code"))[1]))
 
     def notes(self, item: Item, read: Events) -> tuple[str, ...]:
         """Note what `inspect` does, of a record that was read already."""
         if isinstance(item, Path) and item.suffix.lower() != MEDS:
             return tuple(f"{count(number, 'resource')} left out: {reason}" for reason, number in read.left_out)
-        return _notes(set(read.codes.tolist()))
+        return _unread(item) + _notes(set(read.codes.tolist()))
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Events:
         """Read the patient's events.
@@ -74,6 +75,13 @@ class EventReader:
         record = read_fhir(item, limits)
         found = _events(since_first_record(record.rows), limits)
         return replace(found, left_out=tuple(sorted(record.left_out.items())))
+
+
+def _unread(item: object) -> tuple[str, ...]:
+    """Note a column that looks like the values of a table of events that has none."""
+    names = [] if not isinstance(item, pd.DataFrame) or "numeric_value" in item.columns else list(item.columns)
+    found = [name for name in names if isinstance(name, str) and name.lower() in VALUES]
+    return tuple(f"the column '{name}' is not read: call it 'numeric_value' if it holds the values" for name in found)
 
 
 def _notes(codes: set[str]) -> tuple[str, ...]:
