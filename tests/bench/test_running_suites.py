@@ -84,7 +84,7 @@ def test_answers_of_another_candidate_or_of_other_items_are_refused(medqa: Path,
     other = Oracle(items_of(medqa), identity="1" * 64)
     with pytest.raises(ValueError, match="another candidate"):
         chiasm.bench("medqa", data=medqa, model=other, out=tmp_path / "run", draws=100, controls=["none"])
-    with pytest.raises(ValueError, match="another items"):
+    with pytest.raises(ValueError, match="of other items"):
         chiasm.bench(
             "medqa", data=medqa, model=Oracle(items_of(medqa)), out=tmp_path / "run", limit=9, controls=["none"]
         )
@@ -113,7 +113,7 @@ def test_a_refused_run_leaves_a_finished_one_as_it_was(medqa: Path, tmp_path: Pa
     out = tmp_path / "run"
     chiasm.bench("medqa", data=medqa, model=Oracle(items_of(medqa)), out=out, draws=100, controls=["none"])
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="another items"):
+    with pytest.raises(ValueError, match="of other items"):
         chiasm.bench("medqa", data=medqa, model=Oracle(items_of(medqa)), out=out, limit=9, draws=100)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert chiasm.bench_score(out).document["items"]["asked"] == 60
@@ -199,7 +199,13 @@ def test_what_a_function_raises_or_returns_is_counted(medqa: Path) -> None:
     found = chiasm.bench("medqa", data=medqa, model=strange, controls=["none"], draws=100)
     ways = found.document["ways"]["candidate"]
     assert set(ways) == {"crashed", "empty", "no such letter", "not a number", "answered"} and sum(ways.values()) == 60
-    assert "count as wrong" in found.verdict.sentence
+    assert "count as wrong: one that " in found.verdict.sentence
+    assert f"one that is empty ({ways['empty']:,} times)" in found.verdict.sentence
+    mute = chiasm.bench("medqa", data=medqa, model=lambda item: "Das ist nicht bekannt.", controls=["none"], draws=100)
+    assert mute.verdict.sentence.startswith("Nothing that it said could be read as an answer")
+    assert (
+        "60 of 60 answers are none, and count as wrong: one that names no option (60 times)." in mute.verdict.sentence
+    )
     with pytest.raises(ValueError, match=r"none|no answer to any of the first 20 items.*KeyError"):
         chiasm.bench("medqa", data=medqa, model=raising, controls=["none"])
 

@@ -112,15 +112,15 @@ def require_header(path: Path, header: dict[str, Any]) -> tuple[bytes, bytes]:
     first, _ = lines_of(path, whole[: whole.find(b"\n") + 1])
     if whole and first != header:
         names = {
-            "suite": "suite",
-            "items": "items",
-            "candidate": "candidate",
-            "asking": "way of asking",
-            "seed": "seed",
+            "suite": "another suite",
+            "items": "other items",
+            "candidate": "another candidate",
+            "asking": "another way of asking",
+            "seed": "another seed",
         }
-        other = [said for key, said in names.items() if first.get(key) != header[key]] or ["version"]
+        other = [said for key, said in names.items() if first.get(key) != header[key]] or ["another version"]
         raise ValueError(
-            f"'{path.name}' holds answers of another {' and '.join(other)}: choose another --out, or remove the folder"
+            f"'{path.name}' holds answers of {' and '.join(other)}: choose another --out, or remove the folder"
         )
     return raw, whole
 

@@ -16,6 +16,7 @@ import numpy as np
 from chiasm.bench.controls import BLIND, NO_CONTEXT, NO_QUESTION, SHUFFLED
 from chiasm.bench.item import LETTERS, same_options
 from chiasm.bench.marks import Marks
+from chiasm.bench.parsing import WAYS
 from chiasm.bench.scoring import Apart, Score, none_for_nan
 from chiasm.metrics.shares import marginal_homogeneity
 from chiasm.shown import interval
@@ -27,11 +28,12 @@ MARGIN = 0.05
 LEVEL = 0.05
 MOSTLY = 0.5
 """Share of answers that become another option once options move, from which a bias is one of position."""
-UNREAD = 0.05
 TOO_FEW, BELOW, NOTHING, SKIPS, SOMETHING = (
     *("too few to say", "below chance", "knows nothing"),
     *("answers without the question", "knows something"),
 )
+MUTE = "Nothing that it said could be read as an answer"
+"""The first words where no item was answered, which says nothing of the items."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def verdict_of(
     against = {own.asking: own for own in differences if own.figure == primary.figure}
     units = "groups" if any(item.group for item in marks.items) else "items"
     outcome, why = judged(primary, against, units)
-    told = [f"{opening(outcome)}: {label} {interval(primary.value, primary.low, primary.high)}{why}."]
+    first = opening(outcome) if marks.answered.any() or outcome != BELOW else MUTE
+    told = [f"{first}: {label} {interval(primary.value, primary.low, primary.high)}{why}."]
     uses = {}
     for control, what in ((NO_QUESTION, "question"), (NO_CONTEXT, "text"), (BLIND, "image"), (SHUFFLED, "right image")):
         if control in against:
@@ -214,8 +217,9 @@ def position_told(own: Positions | None) -> str:
 
 
 def unread_told(marks: Marks) -> str:
-    """Say how many answers were none, where that is more than one in twenty."""
-    none = sum(way != "answered" for way in marks.ways)
-    if none <= UNREAD * len(marks.ways):
+    """Say how many answers were none, and of which way each was."""
+    ways = {way: number for way, number in marks.counted_ways().items() if way != "answered"}
+    if not ways:
         return ""
-    return f"{none:,} of {len(marks.ways):,} answers name no option, or were not given: they count as wrong."
+    each = "; ".join(f"one that {WAYS[way]} ({number:,} times)" for way, number in ways.items())
+    return f"{sum(ways.values()):,} of {len(marks.ways):,} answers are none, and count as wrong: {each}."
