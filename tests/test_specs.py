@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import MISSING
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from chiasm.linear.ridge_cox import fit_ridge_cox, solve
 from chiasm.models.merged import method_of
 from chiasm.recipes.listing import list_recipes
 from chiasm.recipes.registry import make_recipe
-from chiasm.specs import name_and_options, nested_spec, read_options, split_specs
+from chiasm.specs import name_and_options, nested_spec, parts_brought, read_options, split_specs
 
 KNOWN: dict[str, Any] = {"depth": 2, "rate": 0.5, "tied": False, "mode": "stack", "what": MISSING}
 
@@ -92,3 +94,16 @@ def test_nobody_known_is_no_loss() -> None:
 
     nobody = Outcome(np.full(4, np.nan), None, np.zeros(4, bool))
     assert FoldLikelihood("regression", nobody)(np.zeros((4, 1))) == 0.0
+
+
+def test_what_other_packages_bring_is_looked_for_once_and_again_when_one_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, whole = list[str](), importlib.metadata.entry_points
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: asked.append(group) or whole(group=group))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert parts_brought("chiasm.made-up") == parts_brought("chiasm.made-up") == () and len(asked) == 1
+    (tmp_path / "lung-1.0.dist-info").mkdir()
+    (tmp_path / "lung-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: lung\nVersion: 1.0\n")
+    (tmp_path / "lung-1.0.dist-info" / "entry_points.txt").write_text("[chiasm.made-up]\nlung = lung:Reader\n")
+    assert [point.name for point in parts_brought("chiasm.made-up")] == ["lung"] and len(asked) == 2

@@ -323,7 +323,7 @@ def test_an_encoder_of_another_package_is_found_by_its_entry_point(
         def load(self) -> Entry:
             return COMPOSITION
 
-    monkeypatch.setattr(catalogue, "entry_points", lambda group: [Point()] if group == "chiasm.encoders" else [])
+    monkeypatch.setattr(catalogue, "parts_brought", lambda group: [Point()] if group == "chiasm.encoders" else [])
     check_encoder(Composition(), pd.read_csv(files.path / "patients.csv")["receptor"].tolist())
     assert "composition" in list(chiasm.list_encoders()["name"])
     found = chiasm.encode(chiasm.open_cohort(files.manifest), {"receptor": "composition:halves=4"}, jobs=1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
+
+from chiasm.specs import parts_brought
 
 TABLE, FILES, CELL, EVENTS = "table", "files", "cell", "events"
 FORMS = (TABLE, FILES, CELL, EVENTS)
@@ -81,7 +82,7 @@ def kind_named(name: str) -> Kind | None:
 
 def known_kinds() -> tuple[str, ...]:
     """Return the names of all kinds, built-in ones first."""
-    return (*KINDS, *(point.name for point in entry_points(group=GROUP) if point.name not in KINDS))
+    return (*KINDS, *(point.name for point in parts_brought(GROUP) if point.name not in KINDS))
 
 
 def has_form(name: str, form: str) -> bool:
@@ -108,6 +109,6 @@ def _brought(name: str) -> Kind | None:
 
 def brought_readers(name: str) -> Iterator[type]:
     """Load the reader classes that other packages bring for a kind."""
-    for point in entry_points(group=GROUP):
+    for point in parts_brought(GROUP):
         if point.name == name:
             yield point.load()

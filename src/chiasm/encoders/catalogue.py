@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
 from chiasm.cohort import Unsupported
 from chiasm.cohort.kinds import as_read
-from chiasm.specs import loaded, name_and_options, read_options
+from chiasm.specs import loaded, name_and_options, parts_brought, read_options
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def default_entry(kind: str) -> Entry | None:
 def entries() -> tuple[Entry, ...]:
     """Return chiasm's entries and those of other packages, an `Entry` each in entry-point group `chiasm.encoders`."""
     known = {entry.name for entry in CATALOGUE}
-    brought = [point.load() for point in entry_points(group="chiasm.encoders") if point.name not in known]
+    brought = [point.load() for point in parts_brought("chiasm.encoders") if point.name not in known]
     return CATALOGUE + tuple(entry for entry in brought if isinstance(entry, Entry))
 
 

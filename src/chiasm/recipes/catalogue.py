@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from chiasm.recipes import adaptation, alignment, balance, baselines, dynamics, fusion, hospitals, missing, tunings
-from chiasm.specs import loaded
+from chiasm.specs import loaded, parts_brought
 
 ROWS = (
     baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | missing.ROWS | hospitals.ROWS | tunings.ROWS
@@ -34,4 +33,4 @@ RECIPES = _Classes()
 
 def others() -> dict[str, Any]:
     """Load the recipes of other packages, name to class; built-in names cannot be overridden."""
-    return {point.name: point.load() for point in entry_points(group="chiasm.recipes") if point.name not in ROWS}
+    return {point.name: point.load() for point in parts_brought("chiasm.recipes") if point.name not in ROWS}

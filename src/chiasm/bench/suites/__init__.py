@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 
 from chiasm.bench.suite import Suite
 from chiasm.errors import nearest
-from chiasm.specs import loaded
+from chiasm.specs import loaded, parts_brought
 
 GROUP = "chiasm.suites"
 PLACES = {
@@ -35,7 +34,7 @@ RESERVED = ("list", "compare", "score", "run", "skills", "forgetting", "table", 
 
 def suite_names() -> list[str]:
     """Names of all suites, those of other packages last."""
-    brought = sorted({point.name for point in entry_points(group=GROUP)} - set(PLACES) - set(RESERVED))
+    brought = sorted({point.name for point in parts_brought(GROUP)} - set(PLACES) - set(RESERVED))
     return [*PLACES, *brought]
 
 
@@ -48,7 +47,7 @@ def suite_named(name: str) -> Suite:
     if name in PLACES:
         found: Suite = loaded(PLACES[name])
         return found
-    for point in entry_points(group=GROUP):
+    for point in parts_brought(GROUP):
         if point.name == name:
             brought = point.load()
             if not isinstance(brought, Suite):
