@@ -1,5 +1,7 @@
 """Fixtures that several folders of tests share."""
 
+# ruff: noqa: E402 (before anything of ours is imported, a process is forked)
+
 from __future__ import annotations
 
 import fcntl
@@ -22,13 +24,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from chiasm import screen
-from chiasm.cli import main
-from cohort_folder import MANIFEST, CohortFolder
-from command_line import Run, Said
-from examples import examples
-
-pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
+import young_process
 
 
 def nothing_is_compiled() -> bool:
@@ -37,6 +33,18 @@ def nothing_is_compiled() -> bool:
     return bool(
         spec and spec.origin and not sys.dont_write_bytecode and not Path(cache_from_source(spec.origin)).exists()
     )
+
+
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "fork") and not nothing_is_compiled():
+    young_process.begin()  # before anything of ours is imported
+
+from chiasm import screen
+from chiasm.cli import main
+from cohort_folder import MANIFEST, CohortFolder
+from command_line import Run, Said
+from examples import examples
+
+pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
 
 
 @pytest.hookimpl(wrapper=True)

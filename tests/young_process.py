@@ -1,7 +1,8 @@
 """Python code in a process of its own that has nothing of ours in memory, and need not import torch and pandas anew.
 
-It is forked from a process that has imported a few packages and nothing else, one for each process of tests. What it
-imports of chiasm it imports anew, and of the others matplotlib, jinja2, lifelines, xgboost and transformers.
+It is forked from a process that has imported a few packages and nothing else, one for each process of tests; where
+several run side by side it is forked from these, before they import anything of ours. What it imports of chiasm it
+imports anew, and of the others matplotlib, jinja2, lifelines, xgboost and transformers.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import TextIO
 
-SERVER = """\
+PACKAGES = (
+    "numpy", "pandas", "pyarrow.parquet", "pydantic", "safetensors.numpy", "scipy.stats", "sklearn.linear_model",
+    "torch",
+)  # fmt: skip
+SERVER = (
+    f"import {', '.join(PACKAGES)}"
+    + """
 import json, os, resource, sys, traceback
-import numpy, pandas, pyarrow.parquet, pydantic, safetensors.numpy, scipy.stats, sklearn.linear_model, torch
 own = sorted(name for name in sys.modules if name.partition(".")[0] == "chiasm")
 assert not own, own
 for line in sys.stdin:
@@ -52,6 +61,7 @@ for line in sys.stdin:
     sys.stderr.flush()
     os._exit(ended)
 """
+)
 
 SPENT = {"seconds": 0.0}
 """CPU seconds of the process that forks and of those that it forked, of which this one hears only when it ends."""
@@ -61,23 +71,56 @@ def run_young(
     code: str, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the code as `python -c` would, with these arguments, and return how it ended and what it said."""
-    server = _server()
-    assert server.stdin is not None and server.stdout is not None
+    ask, answer = _server()
     with tempfile.TemporaryDirectory() as folder:
         out, err = (Path(folder) / name for name in ("out", "err"))
         asked = [code, words, str(cwd or Path.cwd()), dict(os.environ if env is None else env), str(out), str(err)]
-        print(json.dumps(asked), file=server.stdin, flush=True)
-        said = server.stdout.readline()
+        print(json.dumps(asked), file=ask, flush=True)
+        said = answer.readline()
         assert said, "the process that others are forked from has ended"
         ended, SPENT["seconds"] = int(said.split()[0]), float(said.split()[1])
         return subprocess.CompletedProcess(code, ended, out.read_text(), err.read_text())
 
 
+BEGUN: list[tuple[TextIO, TextIO]] = []
+"""Where the process of `begin` is asked, and where it answers."""
+
+
+def begin() -> None:
+    """Fork the process that others are forked from out of this one, which has nothing of ours in memory yet.
+
+    The packages are imported here, where the tests need them too: by itself it would import them a second time.
+    """
+    for name in PACKAGES:
+        import_module(name)
+    asked, told = os.pipe(), os.pipe()
+    if os.fork():
+        os.close(asked[0])
+        os.close(told[1])
+        BEGUN.append((os.fdopen(asked[1], "w"), os.fdopen(told[0])))
+        return
+    try:
+        os.dup2(asked[0], 0)
+        os.dup2(told[1], 1)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the process of tests has open is not held open
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+        sys.meta_path[:] = [own for own in sys.meta_path if not type(own).__module__.startswith("_pytest")]
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):  # as in a new one
+            warnings.simplefilter("ignore", kind)
+        exec(compile(SERVER, "<string>", "exec"), {"__name__": "__main__"})
+    finally:
+        os._exit(0)
+
+
 @cache
-def _server() -> subprocess.Popen[str]:
+def _server() -> tuple[TextIO, TextIO]:
+    if BEGUN:
+        return BEGUN[0]
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(_end, server)
-    return server
+    assert server.stdin is not None and server.stdout is not None
+    return server.stdin, server.stdout
 
 
 def _end(server: subprocess.Popen[str]) -> None:
