@@ -18,7 +18,7 @@ from chiasm.testing import check_fusion
 from chiasm.testing.laws import folder_bytes
 from chiasm.tokens import PackedTokens, Tokens
 from chiasm.training.batches import take
-from small_recipes import READING, every_variant, mixed, on_paths, parts, short_name
+from small_recipes import READING, TWO, every_variant, mixed, on_paths, parts, short_name
 
 # All in one fit, in turn over the numbers behind the absent: a mean, a maximum or a repair of one shows another.
 MIXED = (float("nan"), 1e9, -float("inf"))
@@ -116,7 +116,7 @@ def test_a_prediction_does_not_see_the_placeholder_of_packed_tokens(
     assert states[0] == states[1], "training did not see it either"
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), TWO), ids=short_name)
 def test_rows_of_the_source_that_no_patient_owns_are_never_read(recipe: Any) -> None:
     """An absent modality has no row; a row of 0 and 1e9 that a patient was taken away from must not be read either."""
     made = parts("regression")

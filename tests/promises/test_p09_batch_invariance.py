@@ -14,8 +14,8 @@ import chiasm
 from chiasm.testing.cohorts import Parts
 from molecule_cohorts import WORDS
 from small_recipes import (
+    FEW,
     NEEDS,
-    READING,
     at_night,
     elsewhere,
     every_variant,
@@ -64,12 +64,12 @@ def alone_as_together(recipe: Any, cohort: chiasm.Cohort) -> None:
         assert gap <= TOLERANCE, (list(frame["pattern"])[:1], gap)
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), FEW), ids=short_name)
 def test_a_patient_alone_is_predicted_as_in_any_batch(recipe: Any, cohort: chiasm.Cohort) -> None:
     alone_as_together(recipe, cohort)
 
 
-@pytest.mark.parametrize("recipe", on_paths(every_variant(), READING), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths(every_variant(), FEW), ids=short_name)
 def test_the_order_of_a_bags_tokens_has_no_meaning(recipe: Any) -> None:
     made = parts("classification")
     model = fitted(recipe, "classification")

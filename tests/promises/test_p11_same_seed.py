@@ -17,7 +17,6 @@ from chiasm.compute.memo import forget
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.laws import folder_bytes, globals_unchanged
 from small_recipes import (
-    READING,
     TWO,
     at_night,
     cohort_for,
@@ -58,7 +57,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()], READING), ids=short_name)
+@pytest.mark.parametrize("recipe", on_paths([*every_variant(), *elsewhere()], TWO), ids=short_name)
 def test_nothing_global_is_changed(recipe: Any, tmp_path: Path) -> None:
     cohort = cohort_for(recipe, "classification")
     with globals_unchanged("fit"):

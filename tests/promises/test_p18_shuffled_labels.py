@@ -62,7 +62,7 @@ def at_chance(scores: list[float], variances: list[float]) -> bool:
 
 
 # A linear model, and networks that are trained and merged; survival meets the same splits and scalers.
-DAILY = {("late-fusion", "classification"), ("late-fusion", "survival"), ("lego-fuse", "classification")}
+DAILY = {("late-fusion", "classification"), ("lego-fuse", "classification")}
 
 
 @pytest.mark.slow

@@ -10,10 +10,10 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort
-from small_recipes import PATHS, READING, at_night, every_variant, mixed, on_paths, parts, short_name, small
+from small_recipes import FEW, PATHS, at_night, every_variant, mixed, on_paths, parts, short_name, small
 
 FACTORS = (1e-9, 1e9)
-LEARNING = READING | {name for name in PATHS if name.startswith("flora")}  # each hospital meets the unit for itself
+LEARNING = FEW | {name for name in PATHS if name.startswith("flora")}  # each hospital meets the unit for itself
 # Eighteen orders apart in `make test`; whether the unit in between is like them, in `make nightly`.
 PAIRS = [FACTORS, pytest.param((1.0, 1e9), marks=pytest.mark.nightly)]
 
@@ -77,7 +77,7 @@ def test_columns_in_another_unit_give_the_same_predictions(name: str, kind: str)
 def test_scores_and_verdict_do_not_depend_on_the_unit() -> None:
     cohort = mixed("regression").with_modalities(["m1", "m2"])
     cohort = cohort.subset(cohort.present.any(1))
-    protocol = chiasm.Protocol(folds=3, inner_folds=2, repeats=1, draws=100)
+    protocol = chiasm.Protocol(folds=2, inner_folds=2, repeats=1, draws=100)
     small_unit, large_unit = (
         chiasm.evaluate(in_unit(cohort, factor), ["early-fusion"], protocol, jobs=1) for factor in (1e-6, 1e6)
     )

@@ -41,7 +41,7 @@ def shown() -> dict[str, Any]:
     cohort = made()
     recipes = ["late-fusion", "early-fusion"]
     with ridges_by_day():
-        trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=2, repeats=1, draws=100), jobs=1)
+        trial = chiasm.evaluate(cohort, recipes, chiasm.Protocol(folds=2, inner_folds=2, repeats=1, draws=100), jobs=1)
         models = {recipe: chiasm.fit(cohort, recipe, seed=0) for recipe in recipes}
     network = chiasm.fit(cohort, "healnet:epochs=1,latents=4,latent_width=8", seed=0)
     assert trial.verdict is not None
