@@ -163,14 +163,16 @@ def cards(context: OnCard, task: int) -> tuple[list[Any], int]:
     return ray.get_gpu_ids(), task
 
 
-def test_a_task_on_cuda_has_a_gpu_of_its_own_and_a_cluster_without_one_is_refused(
-    connected: None, cluster: Any
-) -> None:
+def test_a_task_on_cuda_is_refused_by_a_cluster_without_a_gpu(connected: None) -> None:
     with pytest.raises(chiasm.Unsupported, match="no machine of the cluster offers a GPU"):
         list(on_cluster(cards, OnCard("cuda"), range(2), 2))
     with pytest.raises(ValueError, match="the device is 'cuda', not 'cuda:1'"):
         list(on_cluster(cards, OnCard("cuda:1"), range(2), 2))
     assert list(on_cluster(cards, OnCard("cpu"), [5], 2)) == [([], 5)]
+
+
+@pytest.mark.nightly
+def test_a_task_on_cuda_has_a_gpu_of_its_own(connected: None, cluster: Any) -> None:
     offers = cluster.add_node(num_cpus=1, num_gpus=1)  # Ray hands out what a node says that it has
     found = list(on_cluster(cards, OnCard("cuda"), range(3), 2))
     cluster.remove_node(offers)
