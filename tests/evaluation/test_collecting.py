@@ -18,12 +18,11 @@ from chiasm.evaluation.contrasts import UNKNOWN, Contrast
 from chiasm.evaluation.prices import break_even, weighed
 from chiasm.evaluation.protocol import plan
 from chiasm.recipes.registry import make_recipe
-from examples import examples
 from lighter_trials import only_ridges
 from small_recipes import at_night
 
 N = 240
-PLAIN = chiasm.Protocol(folds=examples(5, day=3), repeats=1, draws=examples(200, day=100))
+PLAIN = chiasm.Protocol(folds=5, repeats=1, draws=200)
 
 
 def made(kind: str, *, have: int = 160, copy: bool = False, costs: dict[str, float] | None = None) -> chiasm.Cohort:

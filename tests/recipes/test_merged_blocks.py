@@ -254,7 +254,7 @@ def test_a_block_needs_its_modality(cohorts: dict[str, Cohort]) -> None:
 
 def test_places_that_share_no_patient_know_more_together() -> None:
     """The claim of MM-Lego, with no overlap at all: blocks from disjoint patients, scored on paired ones."""
-    cohort = synthetic_cohort("complementary", 600, target="classification", seed=1)
+    cohort = synthetic_cohort("complementary", 900, target="classification", seed=1)
     part = np.arange(len(cohort)) % 3
     models = [
         small("lego-merge", blocks=name, epochs=12).fit(cohort.subset(part == k), seed=0)
