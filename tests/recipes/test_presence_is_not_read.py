@@ -73,7 +73,6 @@ def test_noise_that_cases_have_more_often_scores_chance_where_there_is_no_signal
 
 
 SHARED_OUT = {
-    ("late-fusion", "multilabel"),
     ("early-fusion", "survival"),
     ("priority-lasso", "regression"),
     ("block-forest:trees=60", "survival"),

@@ -60,6 +60,7 @@ def test_nobody_has_weights_for_nothing(recwarn) -> None:
     assert found.tolist() == [0.0, 0.0] and not recwarn.list
 
 
+@pytest.mark.nightly
 def test_a_trial_with_a_modality_of_one_site_ends(recwarn) -> None:
     n = 80
     site = np.repeat(["s0", "s1", "s2", "s3"], n // 4)

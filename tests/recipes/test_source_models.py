@@ -250,7 +250,7 @@ def test_an_equal_model_is_one_source_and_part_of_the_fingerprint(tmp_path: Path
     assert own.with_lent_models([one]).subset([0, 1]).lent_models == (one,)
 
 
-@pytest.mark.parametrize("lender", ["cohort", "model"])
+@pytest.mark.parametrize("lender", ["model", *at_night("cohort")])
 def test_whose_coefficients_were_borrowed_is_not_forgotten(lender: str, tmp_path: Path) -> None:
     theirs, ours = wide(200, 7, "s"), wide(60, 1, "t")
     if lender == "model":

@@ -35,6 +35,7 @@ def fitted(cohort: Cohort, *lenders: Cohort, recipe: str = "transfer") -> Any:
     return make_recipe(recipe).fit(cohort.with_lenders(lenders) if lenders else cohort, seed=0)
 
 
+@pytest.mark.nightly
 def test_laws_hold() -> None:
     check_recipe(make_recipe("transfer"), kinds=("classification",), n=56)
 
@@ -150,14 +151,14 @@ def noise(seed: int, n: int) -> Cohort:
     return drawn.with_target(drawn.target, drawn.outcome.take(np.random.default_rng(seed).permutation(n)))
 
 
-@pytest.mark.parametrize("cohorts", [4, pytest.param(200, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("cohorts", [2, pytest.param(200, marks=pytest.mark.nightly)])
 def test_noise_is_not_borrowed_from(cohorts: int) -> None:
-    """Of 200 cohorts one in twenty at the most borrows from a source that says nothing."""
+    """Of 200 cohorts one in twenty at the most borrows from a source that says nothing, and none of the first two."""
     borrowed = 0
     for seed in range(cohorts):
         own = synthetic_cohort("complementary", 80, target="survival", seed=1000 + seed)
         borrowed += fitted(own, noise(seed, 150)).predictor.tau.size > 0
-    assert borrowed <= max(1, cohorts // 20), borrowed
+    assert borrowed <= cohorts // 20, borrowed
 
 
 def test_a_form_answers_where_a_class_is_too_rare_among_those_who_have_its_modality() -> None:
