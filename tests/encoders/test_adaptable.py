@@ -66,7 +66,7 @@ def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
         ("chada:size=16,dim=12,depth=1", "image", CHANNELS),
         pytest.param("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS, marks=pytest.mark.nightly),
         pytest.param("chada:size=16,dim=12,depth=1,layout=released", "image", CHANNELS, marks=pytest.mark.nightly),
-        ("slices:count=3,encoder=hf:{models}/vit", "volume", VOLUMES),
+        pytest.param("slices:count=3,encoder=hf:{models}/vit", "volume", VOLUMES, marks=pytest.mark.nightly),
     ],
 )
 def test_the_laws_of_adaptable_encoders(models: Path, spec: str, kind: str, raw: list[Any]) -> None:

@@ -92,7 +92,7 @@ evidences = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300, day=40), deadline=None)
 @given(evidences)
 def test_laws_of_the_outcome(evidence: Evidence) -> None:
     """Whatever the evidence: a claim needs its own interval, and the sentence says the outcome and its numbers."""

@@ -12,19 +12,19 @@ from lighter_trials import ridges_in
 from tiny_models import tiny_models
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Folders of the networks and of the token store."""
     return tiny_models(tmp_path_factory.mktemp("models")), tmp_path_factory.mktemp("store")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cohort(places: Any) -> chiasm.Cohort:
     """Notes."""
     return notes(*places)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def images(places: Any) -> chiasm.Cohort:
     """Scans."""
     return scans(*places)

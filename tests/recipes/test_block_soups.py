@@ -95,6 +95,7 @@ class Stopped(BaseException):
     """The power went off."""
 
 
+@pytest.mark.nightly
 def test_a_soup_that_was_stopped_goes_on(cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
     whole: Any = soup(2).fit(cohort, seed=0)

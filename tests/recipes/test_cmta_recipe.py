@@ -9,6 +9,7 @@ from chiasm.testing import check_recipe
 from small_recipes import gap, mixed, small
 
 
+@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("cmta"), kinds=("survival",), n=56)
 

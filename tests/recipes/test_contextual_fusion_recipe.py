@@ -11,7 +11,6 @@ from chiasm.testing import check_recipe
 from small_recipes import mixed, small
 
 
-@pytest.mark.nightly
 def test_it_passes_the_public_check() -> None:
     check_recipe(small("contextual-fusion", guarded="m1", alpha=0.1), kinds=("survival",), n=56)
 

@@ -30,8 +30,8 @@ HAND_OUT = (
 
 
 def by_day(kind: str, name: str) -> bool:
-    """True of each recipe with one kind of target, but of those that are members of the ensemble there."""
-    return (kind == "survival") != ("forest" in name) and name not in ("multi-ridge", "early-fusion")
+    """True of each recipe with one kind of target, but of members of the ensemble and of a lasso as others."""
+    return (kind == "survival") != ("forest" in name) and name not in ("multi-ridge", "early-fusion", "priority-lasso")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_calibrated_links_need_no_other_slope(name: str) -> None:
     assert slope == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["late-fusion", "multi-ridge"])
+@pytest.mark.parametrize("name", ["late-fusion", pytest.param("multi-ridge", marks=pytest.mark.nightly)])
 def test_links_are_of_models_of_other_patients(name: str) -> None:
     """Noise is fitted by a model of the patients, and less by models of the others."""
     cohort = synthetic_cohort("noise-modality", 120, target="regression", seed=0)

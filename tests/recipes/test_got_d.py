@@ -99,11 +99,16 @@ def test_the_model_is_that_of_the_inner_recipe_on_those_who_are_kept(tmp_path: P
     assert differing(folder_bytes(replace(model, recipe=alone.recipe).save), folder_bytes(everybody.save))
 
 
+ADAPTED = "got-d:site=north,recipe=lora;rank=1;epochs=1;latent_width=4"
+
+
+def test_it_reads_what_its_recipe_reads() -> None:
+    assert make_recipe(ADAPTED).reads_inputs and not make_recipe(f"got-d:{QUICK}").reads_inputs
+
+
+@pytest.mark.nightly  # by day the laws of adapted recipes are held by `lora` itself
 def test_it_selects_for_a_network_that_is_adapted(tmp_path: Path) -> None:
-    cohort = notes(tiny_models(tmp_path / "models"), tmp_path / "store")
-    recipe = make_recipe("got-d:site=north,recipe=lora;rank=1;epochs=1;latent_width=4")
-    assert recipe.reads_inputs and not make_recipe(f"got-d:{QUICK}").reads_inputs
-    check_adaptation(recipe, cohort)
+    check_adaptation(make_recipe(ADAPTED), notes(tiny_models(tmp_path / "models"), tmp_path / "store"))
 
 
 def test_in_a_trial_no_test_patient_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

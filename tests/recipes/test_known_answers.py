@@ -41,6 +41,7 @@ def on_xor(recipe: str, seed: int) -> float:
 
 
 @each_seed
+@pytest.mark.nightly  # by day `test_lego_fuse.py` sees that fine-tuning finds what the merge did not
 @pytest.mark.parametrize("method", ["mean", pytest.param("harmonic", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(
     "domain", ["signal", *(pytest.param(own, marks=pytest.mark.nightly) for own in ("rfft", "complex"))]

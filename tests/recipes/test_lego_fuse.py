@@ -41,8 +41,7 @@ def blocks_of(recipe: LegoFuseRecipe, cohort: Cohort) -> tuple[Training, Blocks]
     ("target", "mode"),
     [
         ("classification", "weave"),
-        ("survival", "stack"),
-        pytest.param("regression", "stack", marks=pytest.mark.nightly),
+        *(pytest.param(kind, "stack", marks=pytest.mark.nightly) for kind in ("survival", "regression")),
     ],
 )
 def test_fine_tuning_that_hurts_ends_no_worse_than_the_merge(target: str, mode: str) -> None:

@@ -252,6 +252,7 @@ def test_a_block_needs_its_modality(cohorts: dict[str, Cohort]) -> None:
     assert block_method_of("harmonic").head == "slerp"
 
 
+@pytest.mark.nightly
 def test_places_that_share_no_patient_know_more_together() -> None:
     """The claim of MM-Lego, with no overlap at all: blocks from disjoint patients, scored on paired ones."""
     cohort = synthetic_cohort("complementary", 900, target="classification", seed=1)

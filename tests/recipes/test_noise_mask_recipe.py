@@ -65,7 +65,7 @@ def reward(link: Tensor, fused: Fused, value: Tensor) -> Tensor:
     return Computed(MaskReward().losses(None, batch, link, fused), link, fused).total
 
 
-@pytest.mark.parametrize("options", ["rank=0", *at_night("rank=2")])
+@pytest.mark.parametrize("options", at_night("rank=0", "rank=2"))
 def test_the_laws_of_adapted_recipes(cohort: chiasm.Cohort, options: str) -> None:
     model = check_adaptation(make_recipe(f"noise-mask:{QUICK},{options}"), cohort)
     assert not [name for name in network_of(model).state if "polic" in name]

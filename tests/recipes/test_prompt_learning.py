@@ -110,7 +110,7 @@ def texts_of(cohort: chiasm.Cohort, read: Any) -> list[str]:
     return [read.decode([int(i) for i in windows[k][0, 2:] if i >= 0][1:-1]) for k in range(len(windows))]
 
 
-@pytest.mark.parametrize(("name", "causal"), [("bert", False), ("gpt", True)])
+@pytest.mark.parametrize(("name", "causal"), [pytest.param("bert", False, marks=pytest.mark.nightly), ("gpt", True)])
 def test_a_template_without_prompts_is_the_model_s_own_zero_shot(
     cohorts: Any, models: Path, name: str, causal: bool
 ) -> None:

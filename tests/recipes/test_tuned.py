@@ -64,6 +64,7 @@ def test_wise_ft_is_the_best_point_between_its_ends(cohort: Cohort) -> None:
     assert same(state(model), interpolate(base, tuned, notes["alpha"]))
 
 
+@pytest.mark.nightly
 def test_slerp_merge_lies_between_two_halves(cohort: Cohort) -> None:
     recipe = small("slerp-merge", choose=False)
     model, tuner = recipe.fit(cohort, seed=0), opened(cohort, recipe)

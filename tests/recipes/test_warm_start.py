@@ -256,6 +256,7 @@ def test_classes_are_copied_by_name() -> None:
     torch.testing.assert_close(one.network.head.linear.weight, two.network.head.linear.weight.flip(0))
 
 
+@pytest.mark.nightly
 def test_a_stopped_fit_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort = synthetic_parts("classification", 84, 0).cohort()
     source = tiny("healnet").fit(synthetic_parts("classification", 84, 7).cohort(), seed=0)
