@@ -25,7 +25,7 @@ def halves(kind: str) -> tuple[Cohort, Cohort]:
     return whole.subset(np.arange(N)), whole.subset(np.arange(N, N + NEW))
 
 
-@pytest.fixture(scope="module", params=["survival", "multilabel"])
+@pytest.fixture(scope="module", params=["survival", pytest.param("multilabel", marks=pytest.mark.nightly)])
 def pair(request: pytest.FixtureRequest) -> tuple[chiasm.Cohort, object]:
     old, new = halves(request.param)
     return new, chiasm.fit(old, "single:m1" if request.param == "multilabel" else "late-fusion")

@@ -159,7 +159,7 @@ def test_the_policy_moves_in_the_first_stage_and_is_never_called_later(
     assert not torch.equal(drawn[0], drawn[-1])
 
 
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("after", [3, *at_night(1)])
 def test_a_training_stopped_in_either_stage_goes_on(cohort: chiasm.Cohort, tmp_path: Path, after: int) -> None:
     recipe = make_recipe(f"noise-mask:{QUICK},rank=2")
     whole = recipe.fit(cohort, seed=0)
