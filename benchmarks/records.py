@@ -46,7 +46,7 @@ from wings import opened  # noqa: E402
 COHORT = "physionet2012-events"
 FOLDS = 3  # of five
 SHARES = (100, 10, 1)
-PASSES = {100: "epochs=6,patience=2", 10: "epochs=20,patience=5", 1: "epochs=40,patience=10"}
+PASSES = {100: "epochs=8,patience=5", 10: "epochs=20,patience=5", 1: "epochs=40,patience=5"}
 MAMBA = "modality=spans,depth=1,steps=128"
 RECIPES = {
     "logistic regression on summaries": "single:events,models=linear",
@@ -63,7 +63,7 @@ CONTRASTS = (
 )
 SUMMARIES = ("logistic regression on summaries", "boosting on summaries")  # which share what is fitted on a fold
 LANGUAGE = ("ehr-mamba pretrained", "ehr-mamba from scratch")
-ORDER = ((LANGUAGE, 10), (LANGUAGE, 1), (SUMMARIES, 10), (SUMMARIES, 1), (SUMMARIES, 100), (LANGUAGE, 100))
+ORDER = ((LANGUAGE, 10), (SUMMARIES, 10), (LANGUAGE, 1), (SUMMARIES, 1), (LANGUAGE, 100), (SUMMARIES, 100))
 LINES = [
     *(f"{own} at {share}" for group, share in ORDER for own in group),
     *(f"irregular-ehr at {share}" for share in SHARES[::-1]),
