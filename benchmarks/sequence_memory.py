@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pages import ROOT, part
@@ -45,7 +47,7 @@ def measure(cell: str, length: int) -> None:
 
 def rows(results: Path) -> list[tuple[str, int, float, float]]:
     """Cell, length, megabytes and seconds of each line of the results."""
-    found = re.findall(r"^(\w+)\s+([\d,]+)\s+([\d.]+)\s+[\d.]+\s+([\d.]+)", results.read_text(encoding="utf-8"), re.M)
+    found = re.findall(r"^(\w+)\s+([\d,]+)\s+([\d.]+)\s+[\d,.]+\s+([\d.]+)", results.read_text(encoding="utf-8"), re.M)
     return [(cell, int(length.replace(",", "")), float(mb), float(seconds)) for cell, length, mb, seconds in found]
 
 
@@ -66,8 +68,24 @@ def write_part(results: Path) -> str:
     axes.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(PLOT, metadata={"Date": None})
+    grown = "\n".join(["", *growth(found), ""])
     picture = f"![Memory of each cell by the length of the sequence]({PLOT.name})\n"
-    return part(PAGE, "sequence_memory", f"{picture}\n```text\n{results.read_text(encoding='utf-8')}```\n")
+    return part(PAGE, "sequence_memory", f"{picture}\n```text\n{results.read_text(encoding='utf-8')}```\n{grown}")
+
+
+def growth(found: Sequence[tuple[str, int, float, float]]) -> list[str]:
+    """For each cell the power of the length by which memory and seconds grow, from the second length to the longest."""
+    told = []
+    for cell in dict.fromkeys(row[0] for row in found):
+        own = [row for row in found if row[0] == cell and row[1] >= LENGTHS[1]]
+        if len(own) < 2:
+            continue
+        (_, short, least, quick), (_, long, most, slow) = own[0], own[-1]
+        powers = [math.log(more / less) / math.log(long / short) for less, more in ((least, most), (quick, slow))]
+        told.append(f"`{cell}` {powers[0]:.2f} and {powers[1]:.2f} ({short:,} to {long:,} letters)")
+    return (
+        [f"The power of the length by which memory and seconds grow (1: linearly): {'; '.join(told)}."] if told else []
+    )
 
 
 def main() -> None:

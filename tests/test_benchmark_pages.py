@@ -69,3 +69,9 @@ def test_the_page_of_embeddings_is_what_its_results_give(tmp_path: Path, monkeyp
     copy = Path(shutil.copy(page, tmp_path / "page.md"))
     made("embeddings", monkeypatch)["write_part"](ROOT / "benchmarks" / "results" / "embeddings.txt", copy)
     assert copy.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
+def test_every_line_of_the_memory_of_sequences_is_read_whatever_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ROOT / "benchmarks" / "results" / "sequence_memory.txt"
+    found = made("sequence_memory", monkeypatch)["rows"](file)
+    assert len(found) == len(file.read_text(encoding="utf-8").splitlines()) - 1
