@@ -58,7 +58,7 @@ def one(line: str, data: Path, work: Path) -> dict[str, Any]:
     manifest, start = write(name, work.parent / line.replace("/", "-"), data), time.perf_counter()
     own = encoders(name, method)
     text = manifest.read_text(encoding="utf-8")
-    found = re.search(r"\[modalities\.sequence\]\n((?:.+\n)*)", text)
+    found = re.search(r"\[modalities\.sequence\]\n((?:[^\[\n].*\n)*)", text)
     assert found is not None
     blocks = "".join(f"[modalities.{label}]\n{found[1]}" for label in own)
     manifest.write_text(text.replace(found[0], blocks), encoding="utf-8")
