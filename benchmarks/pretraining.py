@@ -102,8 +102,8 @@ def concluded(rows: dict[str, dict[str, Any]], label: str, words: str) -> str:
         for what, lines in (("better", better), ("worse", worse), ("not told apart", open_))
         if lines
     ]
-    pays = "pays nowhere" if not better else "pays everywhere" if len(better) == len(own) else "pays in some"
-    return f"Beside {words}, pretraining {pays}: {'; '.join(parts)}."
+    where = "nowhere" if not better else "everywhere" if len(better) == len(own) else "in some"
+    return f"Beside {words}, pretraining is shown to pay {where}: {'; '.join(parts)}."
 
 
 def write_part(results: Path, page: Path) -> str:
