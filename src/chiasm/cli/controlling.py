@@ -39,6 +39,14 @@ def control(
     heads = ["controller", "cost (95 %)", "in range, % (95 %)", "below, %", f"low episodes {each}", "mean dose"]
     screen.show_table(heads, [_row(row) for row in found.table.to_dict("records")])
     screen.show("")
+    if (fitted := found.document["fitted"]) is not None:
+        heads = ["parameter", "geometric mean (95 %)", "unit", "patients"]
+        shown = ("mean", "low", "high")
+        screen.show_table(heads, [
+            [row["parameter"], screen.interval(*(row[key] for key in shown)), row["unit"], f"{row['patients']:,}"]
+            for row in fitted["cohort"]
+        ])  # fmt: skip
+        screen.show("")
     for sentence in found.sentences:
         screen.show(sentence)
     screen.hint(controlling.DISCLAIMER)

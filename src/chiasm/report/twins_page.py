@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from chiasm.dynamics.twins import DISCLAIMER
+from chiasm.dynamics.twins.compartment import Compartment
+from chiasm.dynamics.twins.fitting import of_cohort
 from chiasm.dynamics.twins.study import NETWORK, Study
 from chiasm.report.page import filled
 from chiasm.report.twins import draw_twin
@@ -49,6 +53,8 @@ def render_twin(study: Study) -> str:
         rows=[Line([row["controller"]], _texts(row, second)) for row in study.table.to_dict("records")],
         less=[Line([row["against"]], _texts(row, second)) for row in study.against.to_dict("records")],
         diverged=list(study.diverged.items()),
+        fitted=[] if own.fitted is None else _fitted(own.fitted),
+        parameters=[f"{own} ({unit})" for own, unit in zip(Compartment.PARAMETERS, Compartment.UNITS, strict=True)],
         facts=_facts(study),
         network=NETWORK,
     )
@@ -61,6 +67,19 @@ def _texts(row: Mapping[Any, Any], second: bool) -> list[str]:
 
     shares = ["in_range", "below", *(["very_low"] if second else []), "above"]
     return [of("cost", 1, 3), *(of(name, 100, 1) for name in shares), of("episodes", 1, 2), of("dose", 1, 3)]
+
+
+def _fitted(fitted: pd.DataFrame) -> list[Line]:
+    """Parameters of the patients' own courses: what they have in common, then each patient by number."""
+    common = of_cohort(fitted)
+    rows = [Line(["all, geometric mean"], [_ended(row, "mean") for row in common.to_dict("records")])]
+    for number, own in fitted.groupby("patient"):
+        rows.append(Line([f"patient {number}"], [_ended(row, "estimate") for row in own.to_dict("records")]))
+    return rows
+
+
+def _ended(row: Mapping[Any, Any], middle: str) -> str:
+    return interval(row[middle], row["low"], row["high"])
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:

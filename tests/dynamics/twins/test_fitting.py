@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import ttest_1samp
 
 from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.controllers import Constant
-from chiasm.dynamics.twins.fitting import OPEN, TOO_FEW, concentration, fit_courses, twins_of_courses
+from chiasm.dynamics.twins.fitting import OPEN, TOO_FEW, concentration, fit_courses, of_cohort, twins_of_courses
 from chiasm.dynamics.twins.limits import Limits
 from chiasm.dynamics.twins.rollout import rollout
 from chiasm.dynamics.twins.settings import read_settings
@@ -86,6 +87,56 @@ def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text('twin = "metabolic"\n[fit]\ntable = "kurven ü.csv"\n', encoding="utf-8")
     with pytest.raises(ValueError, match="only the twin 'compartment' is fitted"):
         read_settings(tmp_path / "other.toml")
+
+
+MIDDLE = np.array(Compartment.MIDDLE)
+
+
+def drawn_courses(rng: np.random.Generator, patients: int, spread: float) -> pd.DataFrame:
+    """Courses about the middle patient, errors of .3 mg/L."""
+    times, found = [0.25, 0.5, 1.0, 2.0, 3.5, 5.0, 7.0, 9.0, 12.0, 24.0], []
+    for number in range(patients):
+        own = MIDDLE * np.exp(spread * rng.standard_normal(3))
+        seen = concentration(own, np.array(times), np.array([0.0]), np.array([4.0])) + 0.3 * rng.standard_normal(10)
+        found.append({"subject": number, "time": times, "conc": seen.clip(0).tolist(), "dose": 4.0})
+    return courses(found)  # type: ignore[arg-type]
+
+
+@pytest.mark.nightly
+def test_profiles_hold_the_truth_as_often_as_they_say() -> None:
+    found = fit_courses(drawn_courses(np.random.default_rng(0), 80, 0.0))
+    told = found[found["why"] == ""]
+    truth = told["parameter"].map(dict(zip(Compartment.PARAMETERS, MIDDLE, strict=True)))
+    held = ((told["low"] <= truth) & (truth <= told["high"])).groupby(told["parameter"]).mean()
+    assert held.between(0.88, 1.0).all() and held.mean() < 0.995 and len(told) > 0.9 * len(found)
+
+
+@pytest.mark.nightly
+def test_intervals_over_patients_hold_the_truth_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chiasm.dynamics.twins.fitting._end", lambda *given: 0.0)  # the patients' own are not asked
+    rng, held = np.random.default_rng(0), []
+    for _ in range(80):
+        found = of_cohort(fit_courses(drawn_courses(rng, 6, 0.2)))
+        held.append((found["low"] <= MIDDLE) & (found["high"] >= MIDDLE))
+    shares = np.mean(held, axis=0)
+    assert (shares > 0.88).all() and shares.mean() < 0.99
+
+
+def test_what_patients_have_in_common_is_of_those_of_whom_all_is_told() -> None:
+    rng = np.random.default_rng(0)
+    each = np.exp(rng.normal(size=(6, 3)))
+    rows = [
+        {"patient": k, "parameter": name, "estimate": value, "why": OPEN if k == 5 and name == "absorb" else ""}
+        for k, own in enumerate(each)
+        for name, value in zip(Compartment.PARAMETERS, own, strict=True)
+    ]
+    found = of_cohort(pd.DataFrame(rows))
+    for k, row in enumerate(found.to_dict("records")):
+        own = ttest_1samp(np.log(each[:5, k]), 0.0).confidence_interval()
+        assert np.log([row["low"], row["high"]]) == pytest.approx([own.low, own.high])
+        assert row["mean"] == pytest.approx(np.exp(np.log(each[:5, k]).mean())) and row["patients"] == 5
+    few = of_cohort(pd.DataFrame(rows[:12]))
+    assert few["mean"].notna().all() and few["low"].isna().all()
 
 
 def test_absorption_and_elimination_that_change_places_leave_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:

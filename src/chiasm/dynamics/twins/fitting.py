@@ -14,6 +14,7 @@ from scipy.stats import t as student  # type: ignore[import-untyped]
 from chiasm.dynamics.twins.compartment import Compartment
 
 FEWEST = 5  # measurements of a patient: two more than parameters
+FEWEST_PATIENTS = 5  # below which no interval over patients is given
 WIDE = np.log(50.0)  # an end of an interval farther than fifty times from the estimate is not told
 STARTS = (0.5, 2.0)  # absorption an hour, from which the fit starts; the better one is kept
 TOO_FEW = f"fewer than {FEWEST} measurements"
@@ -133,6 +134,37 @@ def _row(name: str, estimate: float, low: float, high: float, measurements: int,
     return {"parameter": name, "estimate": estimate, "low": low, "high": high, "measurements": measurements, "why": why}
 
 
+def whole_patients(fitted: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `fit_courses` of patients all of whose parameters are estimable."""
+    return fitted.groupby("patient").filter(lambda own: bool((own["why"] == "").all())) if len(fitted) else fitted
+
+
+def of_cohort(fitted: pd.DataFrame) -> pd.DataFrame:
+    """Return what the patients have in common, a row a parameter, of those of whom all is estimable.
+
+    The geometric mean of the patients' estimates, with the interval of Student's t on their logarithms: a bootstrap of
+    few patients is too narrow. And the standard deviation of the logarithms, which errors of the estimates widen.
+
+    Args:
+        fitted: as `fit_courses` returns it.
+
+    Returns:
+        Columns `parameter`, `unit`, `mean`, `low`, `high`, `spread` and `patients`; with fewer than five patients the
+        ends are NaN.
+    """
+    whole, rows = whole_patients(fitted), []
+    for name, unit in zip(Compartment.PARAMETERS, Compartment.UNITS, strict=True):
+        logs = np.log(whole.loc[whole["parameter"] == name, "estimate"].to_numpy(float))
+        n = len(logs)
+        mean, spread = (float(logs.mean()), float(logs.std(ddof=1))) if n > 1 else (np.nan, np.nan)
+        wide = student.ppf(0.975, n - 1) * spread / np.sqrt(n) if n >= FEWEST_PATIENTS else np.nan
+        middle, low, high = (float(np.exp(own)) for own in (mean, mean - wide, mean + wide))
+        rows.append(
+            {"parameter": name, "unit": unit, "mean": middle, "low": low, "high": high, "spread": spread, "patients": n}
+        )
+    return pd.DataFrame(rows)
+
+
 def twins_of_courses(
     table: pd.DataFrame, train: float, seed: int
 ) -> tuple[tuple[Compartment, Compartment], pd.DataFrame]:
@@ -144,7 +176,7 @@ def twins_of_courses(
         ValueError: fewer than two patients are estimable, or the table is wrong.
     """
     fitted = fit_courses(table)
-    whole = fitted.groupby("patient").filter(lambda own: bool((own["why"] == "").all())) if len(fitted) else fitted
+    whole = whole_patients(fitted)
     numbers = whole["patient"].unique() if len(whole) else np.empty(0, int)
     if len(numbers) < 2:
         every = fitted["patient"].nunique() if len(fitted) else 0

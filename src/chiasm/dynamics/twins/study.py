@@ -14,6 +14,7 @@ import torch
 from chiasm.dynamics.twins import DISCLAIMER
 from chiasm.dynamics.twins.baselines import Beside, best_constant, best_pid
 from chiasm.dynamics.twins.controllers import Constant, Controller, Network, Pid
+from chiasm.dynamics.twins.fitting import of_cohort
 from chiasm.dynamics.twins.glucose import Glucose
 from chiasm.dynamics.twins.goals import cost
 from chiasm.dynamics.twins.rollout import Course, rollouts
@@ -71,6 +72,9 @@ class Study:
             "table": _rows(self.table),
             "against": _rows(self.against),
             "by_patient": _rows(self.patients),
+            "fitted": None
+            if own.fitted is None
+            else {"cohort": _rows(of_cohort(own.fitted)), "patients": _rows(own.fitted)},
             "diverged": self.diverged,
             "sentences": self.sentences,
         }
