@@ -47,7 +47,8 @@ def draw_twin(
         above.fill_between(times, own["value_low"], own["value_high"], color=colour, alpha=0.15, linewidth=0)
         seen = [end for one in shown.values() for end in one["value_middle"]] + [*own["value_low"], *own["value_high"]]
         room = 2 * (high - low)
-        above.set_ylim(max(min(seen), low - room), min(max(seen), high + room))
+        bottom, top = max(min(seen), low - room), min(max(seen), high + room)
+        above.set_ylim(*((bottom, top) if bottom < top else (low - room, high + room)))  # alike, or far off
         above.set_ylabel(wrapped(value))
         below.set_ylabel(wrapped(dose))
         below.set_xlabel(unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from chiasm.api import controlling
 from chiasm.cli import main
 from chiasm.dynamics.twins import DISCLAIMER
 from chiasm.dynamics.twins.settings import made_settings, read_settings
+from chiasm.report.twins import draw_twin
 
 SMALL = """
 twin = "compartment"
@@ -152,6 +154,20 @@ def test_train_and_test_share_neither_patient_nor_scenario(tmp_path: Path) -> No
     assert not {*own.train.patients} & {*own.test.patients} and len(own.test.patients) == 10
     epochs = range(own.schedule.first_seed, own.schedule.first_seed + own.schedule.epochs)
     assert not {*own.tests} & {*epochs, *own.schedule.checks}
+
+
+def test_a_course_that_never_moves_or_lies_far_off_is_drawn() -> None:
+    for value in (0.0, 1e6):
+        own = {
+            f"{name}_{end}": [value] * (3 if name == "value" else 2)
+            for name in ("value", "dose")
+            for end in ("low", "middle", "high")
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            axes = draw_twin({"network": own}, "x", "dose", 0.0, 0.4, 0.6).axes[0]
+        bottom, top = axes.get_ylim()
+        assert bottom < 0.4 and top > 0.6
 
 
 @pytest.mark.parametrize("seed", [0, 111, 9_999])

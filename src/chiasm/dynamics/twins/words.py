@@ -30,7 +30,8 @@ def sentences_of(
     for name, why in diverged.items():
         said.append(f"{name}: not estimable, {why}.")
     if n < FEWEST:
-        said.append(f"{count(n, 'test patient')} are too few for an interval over patients: test {FEWEST} or more.")
+        few = "is" if n == 1 else "are"
+        said.append(f"{count(n, 'test patient')} {few} too few for an interval over patients: test {FEWEST} or more.")
     return said
 
 
