@@ -23,6 +23,9 @@ def drawn(rng: np.random.Generator, states: int, *, forbidden: bool = False) -> 
     return Chain(rng.dirichlet(np.ones(states)), moves)
 
 
+SIZES = [(1, 3), (2, 1), (4, 4), (8, 2), pytest.param(8, 3, marks=pytest.mark.nightly)]  # bins and states
+
+
 def by_enumeration(logs: np.ndarray, chain: Chain) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, float]:
     """Evidence, posterior, expected steps, best path and its log probability of one recording `(T, K)`."""
     bins, states = logs.shape
@@ -40,7 +43,7 @@ def by_enumeration(logs: np.ndarray, chain: Chain) -> tuple[float, np.ndarray, n
     return np.log(total), each / total, pairs / total, path, np.log(best)
 
 
-@pytest.mark.parametrize(("bins", "states"), [(1, 3), (2, 1), (4, 4), (8, 3)])
+@pytest.mark.parametrize(("bins", "states"), SIZES)
 def test_equals_the_sum_over_all_paths(bins: int, states: int) -> None:
     rng = np.random.default_rng(bins)
     chain = drawn(rng, states, forbidden=True)

@@ -141,7 +141,8 @@ def test_a_stored_controller_keeps_its_limits_and_gives_the_same_doses(tmp_path:
         load_controller(tmp_path / "goal")
 
 
-def test_baselines_are_the_best_of_what_they_are_chosen_from() -> None:
+def test_baselines_are_the_best_of_what_they_are_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chiasm.dynamics.twins.baselines.PIDS", 24)
     twin = drawn_patients(KINDS["compartment"], 3, KINDS["compartment"].middle, 0.1, 1)
     limits = Limits((0.0,), (4.0,), (0.0,), (0.0,))
 

@@ -59,11 +59,11 @@ def test_a_basal_rate_holds_glucose_without_meals_and_a_patients_meals_are_its_o
 
 
 def test_many_agents_come_to_the_steady_state_of_their_equation() -> None:
-    twin = dataclasses.replace(many(["a"]), side=2, room=100_000)
+    twin = dataclasses.replace(many(["a"]), side=2, room=100_000, first=(0.6, 0.35))
     dose = torch.full((1, 1), 0.25, dtype=torch.float64)
     scenario = twin.scenario(1, 0)
     state = twin.start(scenario)
-    for step in range(500):
+    for step in range(200):
         state = twin.step(state, dose, scenario, step)
     torch.testing.assert_close(twin.measure(state), twin.steady(dose), rtol=0.02, atol=0.0)
 
@@ -105,7 +105,7 @@ def test_what_flows_into_the_network_flows_out_and_the_patients_differ() -> None
     twin = Metabolic(names, table)
     scenario = twin.scenario(1, 0)
     state, dose = twin.start(scenario), torch.full((3, 1), 1.2, dtype=torch.float64)
-    for step in range(400):
+    for step in range(160):
         state = twin.step(state, dose, scenario, step)
     flows = twin.flows(state)
     torch.testing.assert_close(flows[:, 0], dose[:, 0], rtol=1e-3, atol=0.0)
@@ -170,7 +170,7 @@ def test_a_coarse_twin_is_close_for_every_patient() -> None:
     assert isinstance(twin, Glucose)
     coarse, scenario = dataclasses.replace(twin, coarse=True), twin.scenario(108, 1)
     states = [own.start(scenario) for own in (twin, coarse)]
-    for step in range(60, 108):
+    for step in range(72, 102):
         states = [own.step(state, own.usual, scenario, step) for own, state in zip((twin, coarse), states, strict=True)]
     torch.testing.assert_close(twin.measure(states[0]), coarse.measure(states[1]), rtol=0.03, atol=0.0)
 

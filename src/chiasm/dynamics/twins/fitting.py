@@ -91,7 +91,7 @@ def _fitted(own: pd.DataFrame) -> list[dict[str, Any]]:
         return off
 
     first = max(doses.sum() / seen.max(), 1e-3)
-    tried = [least_squares(missed, np.log([start, 0.1, first])) for start in STARTS]
+    tried = [least_squares(missed, np.log([start, 0.1, first]), method="lm") for start in STARTS]
     best = min(tried, key=lambda found: float(found.cost)).x
     if best[0] < best[1]:  # the slower one is the elimination: the same curve with the volume in proportion
         best = np.array([best[1], best[0], best[2] + best[1] - best[0]])
@@ -118,7 +118,7 @@ def _end(missed: Callable[[np.ndarray], np.ndarray], best: np.ndarray, k: int, s
             logs[k], logs[others] = best[k] + sign * distance, rest
             return missed(logs)
 
-        found = least_squares(own, last)
+        found = least_squares(own, last, method="lm")
         last = found.x
         return 2 * float(found.cost) - bound
 
