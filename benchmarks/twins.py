@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import chiasm
+from chiasm.errors import count
 from chiasm.shown import interval
 from pages import ROOT, not_run, part, rows_of, run
 
@@ -40,14 +41,21 @@ def measured(twin: str, data: Path, work: Path) -> dict[str, Any]:
 
 def text_of(rows: dict[str, dict[str, Any]]) -> str:
     """Tables and sentences of all twins that have run."""
-    lines: list[str] = []
-    for twin in (twin for twin in TWINS if twin in rows):
+    there = [twin for twin in TWINS if twin in rows]
+    lines = ["Cost of the network less that of another controller, on the test patients, 95 % over patients:", ""]
+    lines += ["| twin | less the best constant dose | less PID |", "|---|---|---|"]
+    for twin in there:
+        less = {row["against"]: row for row in rows[twin]["against"]}
+        lines.append(f"| `{twin}` | {' | '.join(_who(less.get(name)) for name in ('best constant', 'PID'))} |")
+    lines.append("")
+    for twin in there:
         own = rows[twin]
         each = "a day" if own["hours"] else "in 100 steps"
-        over = f"{own['hours'] / 24:.3g} days" if own["hours"] else f"{own['steps']:,} steps"
+        over = f"{own['hours']:,.0f} hours" if own["hours"] else f"{own['steps']:,} steps"
+        scenarios = count(own["scenarios"], "scenario")
         lines += [
-            f"**`{twin}`**, {own['patients']['test']} patients, {own['scenarios']} scenarios each, {over}; trained and "
-            f"chosen on {own['patients']['train']} others in {own['seconds']:,} s of one core.", "",
+            f"**`{twin}`**, {own['patients']['test']} patients, {scenarios} of {over} each; trained and chosen on "
+            f"{own['patients']['train']} others in {own['seconds']:,} s of one core.", "",
             f"| controller | cost | time in range, % | below, % | very low, % | low episodes {each} | mean dose |",
             "|---|---|---|---|---|---|---|",
             *(f"| {row['controller']} | {' | '.join(_texts(row))} |" for row in own["table"]), "",
@@ -55,6 +63,15 @@ def text_of(rows: dict[str, dict[str, Any]]) -> str:
         ]  # fmt: skip
     lines += not_run(TWINS, rows)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _who(row: dict[str, Any] | None) -> str:
+    """The difference of costs, and who is ahead where its interval is on one side of 0."""
+    if row is None:
+        return "not estimable"
+    low, high = row["cost_low"], row["cost_high"]
+    told = "the network is ahead" if high < 0 else "the network is behind" if low > 0 else "neither is ahead"
+    return f"{interval(row['cost'], low, high)}: {told}"
 
 
 def _texts(row: dict[str, Any]) -> Iterable[str]:
