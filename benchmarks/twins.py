@@ -42,8 +42,9 @@ def measured(twin: str, data: Path, work: Path) -> dict[str, Any]:
 def text_of(rows: dict[str, dict[str, Any]]) -> str:
     """Tables and sentences of all twins that have run."""
     there = [twin for twin in TWINS if twin in rows]
-    lines = ["Cost of the network less that of another controller, on the test patients, 95 % over patients:", ""]
-    lines += ["| twin | less the best constant dose | less PID |", "|---|---|---|"]
+    lines = ["The network less another controller, on the test patients, 95 % over patients; who is ahead by cost:", ""]
+    lines += ["| twin | cost, less the best constant | in range, points | cost, less PID | in range, points |",
+              "|---|---|---|---|---|"]  # fmt: skip
     for twin in there:
         less = {row["against"]: row for row in rows[twin]["against"]}
         lines.append(f"| `{twin}` | {' | '.join(_who(less.get(name)) for name in ('best constant', 'PID'))} |")
@@ -68,10 +69,11 @@ def text_of(rows: dict[str, dict[str, Any]]) -> str:
 def _who(row: dict[str, Any] | None) -> str:
     """The difference of costs, and who is ahead where its interval is on one side of 0."""
     if row is None:
-        return "not estimable"
+        return "not estimable | not estimable"
     low, high = row["cost_low"], row["cost_high"]
+    share = interval(*(100 * row[f"in_range{end}"] for end in ("", "_low", "_high")), digits=1)
     told = "the network is ahead" if high < 0 else "the network is behind" if low > 0 else "neither is ahead"
-    return f"{interval(row['cost'], low, high)}: {told}"
+    return f"{interval(row['cost'], low, high)}: {told} | {share}"
 
 
 def _texts(row: dict[str, Any]) -> Iterable[str]:
