@@ -71,7 +71,8 @@ def _who(row: dict[str, Any] | None) -> str:
     if row is None:
         return "not estimable | not estimable"
     low, high = row["cost_low"], row["cost_high"]
-    share = interval(*(100 * row[f"in_range{end}"] for end in ("", "_low", "_high")), digits=1)
+    middle, least, most = (100 * row[f"in_range{end}"] for end in ("", "_low", "_high"))
+    share = interval(middle, least, most, digits=1)
     told = "the network is ahead" if high < 0 else "the network is behind" if low > 0 else "neither is ahead"
     return f"{interval(row['cost'], low, high)}: {told} | {share}"
 

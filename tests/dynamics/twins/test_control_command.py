@@ -40,8 +40,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("twin")
     (folder / "twin ü.toml").write_text(SMALL, encoding="utf-8")
     own = controlling.control
+
+    def kept(*given: Any, **named: Any) -> controlling.Controlled:
+        MADE.append(own(*given, **named))
+        return MADE[-1]
+
     with pytest.MonkeyPatch.context() as watched:
-        watched.setattr(controlling, "control", lambda *given, **named: MADE.append(own(*given, **named)) or MADE[-1])
+        watched.setattr(controlling, "control", kept)
         main_of(["control", str(folder / "twin ü.toml"), "--out", str(folder / "study")])
     return folder / "study"
 
@@ -88,13 +93,16 @@ def test_what_is_there_is_not_replaced_unasked(
 def test_an_earlier_study_stays_until_the_new_one_stands(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(study: Any) -> str:
+        raise OSError(28, "No space left on device")
+
     earlier = tmp_path / "study"
     shutil.copytree(study, earlier)
     monkeypatch.setattr("chiasm.api.controlling.control", lambda *own, **named: MADE[0])
     before = (earlier / "twin.json").read_bytes()
     words = ["control", str(study.parent / "twin ü.toml"), "--out", str(earlier), "--force"]
     with monkeypatch.context() as broken:
-        broken.setattr("chiasm.api.controlling.render_twin", lambda study: (_ for _ in ()).throw(OSError(28, "full")))
+        broken.setattr("chiasm.api.controlling.render_twin", full)
         assert main_of(words) == 2
     assert (earlier / "twin.json").read_bytes() == before
     (earlier / "twin.json").write_text("{}")
