@@ -98,6 +98,8 @@ def begin() -> None:
         os.close(asked[0])
         os.close(told[1])
         BEGUN.append((os.fdopen(asked[1], "w"), os.fdopen(told[0])))
+        for file in BEGUN[0]:
+            atexit.register(file.close)  # the other ends with its input
         return
     try:
         os.dup2(asked[0], 0)
