@@ -29,7 +29,7 @@ from young_process import run_young
 KINDS = ("classification", "multilabel", "regression", "survival")
 DRAWN_BY_DAY = ("multilabel", "survival")  # of one label, and of several
 UNDRAWN = "data:image/svg+xml;base64,"
-QUICK = Protocol(folds=3, repeats=1, draws=100)
+QUICK = Protocol(folds=2, repeats=1, draws=100)
 SECTIONS = ["verdict", "cohort", "recipes", "patterns", "calibration", "risk", "checks", "reporting", "repeat"]
 
 
@@ -311,7 +311,8 @@ def test_no_patient_is_on_the_page(tmp_path: Path) -> None:
     }
     tables["m1"].iloc[0, 0] = 4321.98765
     target = Survival("days", "died", unit="days")
-    trial = run(cohort_from_frames(patients, tables, target, group="family", name="private"), [*SINGLES, *FUSED], QUICK)
+    cohort = cohort_from_frames(patients, tables, target, group="family", name="private")
+    trial = run(cohort, [*SINGLES, *FUSED], replace(QUICK, folds=3))
     page = page_of(trial, tmp_path)
     drawn = [re.sub(r'"[-\d.,() a-zA-Z]*\d\.\d{6}[^"]*"', '""', picture) for picture in pictures(page)]  # no places
     everything = "\n".join([page.source, *drawn, *(image["alt"] for image in page.images)])

@@ -18,7 +18,7 @@ from chiasm.report.risk_groups import risk_part
 from examples import ALL
 from fake_trials import FUSED, SINGLES, run, synthetic_trial
 
-QUICK = Protocol(folds=3, repeats=1, draws=100)
+QUICK = Protocol(folds=2, repeats=1, draws=100)
 
 
 @pytest.fixture(autouse=True)
