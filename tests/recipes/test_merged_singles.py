@@ -23,7 +23,7 @@ def apart(cohort: Cohort, seed: int = 0) -> list[Cohort]:
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
-@pytest.mark.parametrize("kind", ["survival", "multilabel", *at_night("classification", "regression")])
+@pytest.mark.parametrize("kind", ["survival", *at_night("multilabel", "classification", "regression")])
 def test_singles_of_one_cohort_are_its_late_fusion_but_for_the_calibration(kind: str) -> None:
     cohort = mixed(kind)
     singles = [small("single", modality=name).fit(cohort, seed=0) for name in cohort.modalities]

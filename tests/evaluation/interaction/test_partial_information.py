@@ -77,7 +77,7 @@ def test_the_least_information_is_least() -> None:
     assert found <= least + 1e-9 and found == pytest.approx(least, abs=1e-3)
 
 
-@pytest.mark.parametrize("number", [40, pytest.param(3000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("number", [20, pytest.param(3000, marks=pytest.mark.nightly)])
 def test_bounds_hold_the_synergy_between_them(number: int) -> None:
     rng = np.random.default_rng(0)
     joints: list[list[np.ndarray]] = [[], []]
