@@ -52,6 +52,12 @@ def test_what_one_prompt_alone_holds_is_not_kept() -> None:
         pieces.read([f"{gene}<TASK>[TP53]", f"{gene}<OWN>[TP53]"])
 
 
+def test_what_says_which_kind_of_thing_stands_there_is_no_task() -> None:
+    prompts = [f"{AA}<MOLECULAR_ENTITY_TCR_ALPHA_VDJ><{task}>MK<EOS>" for task in ("X", "Y", "X", "Y")]
+    pieces = PromptPieces().fit(prompts)
+    assert pieces.tasks == ("<X>", "<Y>") and pieces.tasks_of(prompts) == [1, 2, 1, 2]
+
+
 def test_unknown_letters_and_cut_tokens_are_noted() -> None:
     prompt = f"{AA}<TASK>A1<@TOKENIZER-TYPE=AA@MAX-LEN=2>MKTV"
     noted = Prompts(unknown=True).notes(prompt)

@@ -24,7 +24,7 @@ from chiasm.encoders.sequence.prompt_vocabulary import (
     nucleotides,
     smiles_of,
 )
-from chiasm.encoders.sequence.prompts import FROM_DICT, LITERALS, Slot, Span, parse_prompt, render_prompt
+from chiasm.encoders.sequence.prompts import FROM_DICT, LITERALS, Slot, Span, parse_prompt, render_prompt, scalars_of
 from chiasm.readers.reading import ReadError
 
 RELEASED = json.loads((Path(__file__).parent / "fixtures" / "prompts.json").read_text())
@@ -178,3 +178,24 @@ def test_numbers_and_slots_of_a_prompt() -> None:
 def test_vocabularies_that_contradict_themselves_are_refused(tokenizers: Any, special: Any, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         PromptVocabulary(tokenizers, special)
+
+
+@pytest.mark.parametrize("options", [{"longest": 0}, {"longest": -1}, {"longest": 1, "cut": "LEFT"}, {"cut": "RIGHT"}])
+def test_a_span_made_by_hand_keeps_what_a_prompt_could_say(options: dict[str, Any]) -> None:
+    with pytest.raises(ReadError, match=r"fewer than one token|RIGHT or RAND"):
+        Span("AA", "MKTV", **options)
+
+
+def test_what_only_looks_like_numbers_is_refused() -> None:
+    for text in ("1_000", "\u0661\u0662", "1e", "0x10"):
+        with pytest.raises(ReadError, match="no number"):
+            scalars_of(Span(LITERALS, text), {})
+    assert scalars_of(Span(LITERALS, " -.5,+3e2 ,7."), {}) == [-0.5, 300.0, 7.0]
+    with pytest.raises(ReadError, match="no number"):
+        scalars_of(Span(FROM_DICT, "key"), {"key": "123"})  # not 1, 2 and 3
+
+
+def test_a_tokenizer_that_no_tag_reaches_is_refused() -> None:
+    for name in (LITERALS, "A B", "A@B", ""):
+        with pytest.raises(ValueError, match="another name"):
+            PromptVocabulary((amino_acids(name),))

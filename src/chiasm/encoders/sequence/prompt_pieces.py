@@ -26,6 +26,8 @@ from chiasm.errors import Unsupported, count
 from chiasm.readers.reading import ReadError
 
 SPECIAL = re.compile(r"<[^<>\s]+>")
+NO_TASK = ("<MOLECULAR_ENTITY", "<COMPLEX_ENTITY", "<SEQUENCE_", "<ATTRIBUTE_", "<SENTINEL_ID_")
+"""How tokens of MAMMAL's prompts begin that say what stands there, and may stand before the task."""
 LEAST = 2  # prompts in which a piece stands: of one alone it might be what a patient is known by
 MOST = 65_536  # pieces of one vocabulary
 
@@ -41,7 +43,7 @@ class PromptPieces:
 
     Amino acids and nucleotides have the whole alphabet, SMILES, genes and attributes of cells what two training prompts
     hold; another piece of these is read as unknown. The task of a prompt is its first special token that is not one of
-    MAMMAL's own.
+    MAMMAL's own and does not begin as its entities, attributes and sentinels do (`NO_TASK`).
 
     Args:
         longest: tokens of a prompt at most.
@@ -228,11 +230,11 @@ def _special_of(spans: Sequence[Span]) -> set[str]:
 
 
 def _task_of(spans: Sequence[Span]) -> tuple[str, ...]:
-    """Return the first special token that is not one of MAMMAL's own, or nothing."""
+    """Return the first special token that may name a task, or nothing."""
     for span in spans:
         if not (span.is_scalars or span.is_slot):
             for own in SPECIAL.findall(span.text):
-                if own not in SHARED:
+                if own not in SHARED and not own.startswith(NO_TASK):
                     return (own,)
     return ()
 

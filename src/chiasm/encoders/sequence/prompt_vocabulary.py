@@ -16,7 +16,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.encoders.sequence.prompts import RANDOM, Slot, Span, parse_prompt, scalars_of, slot_of
+from chiasm.encoders.sequence.prompts import (
+    EMBEDDINGS,
+    FROM_DICT,
+    LITERALS,
+    RANDOM,
+    Slot,
+    Span,
+    parse_prompt,
+    scalars_of,
+    slot_of,
+)
 from chiasm.readers.reading import ReadError
 
 PAD, UNKNOWN, EOS, MASK = "<PAD>", "<UNK>", "<EOS>", "<MASK>"
@@ -30,6 +40,7 @@ ENTITIES = (
 SPECIAL = (PAD, UNKNOWN, EOS, MASK, SCALAR, EMBEDDING, DECODER_START, *SENTINELS, *ENTITIES)
 AMINO_ACIDS = (*"ACDEFGHIKLMNPQRSTVWY", *"BZXJUO")
 NUCLEOTIDES = (*"ACGT", *"NRYSWKMBDHV")
+NUMBERS = (LITERALS, FROM_DICT, EMBEDDINGS)
 SMILES = re.compile(r"\[[^\]]+\]|Br|Cl|%[0-9]{2}|[A-Za-z]|[0-9]|[-=#$:/\\.()+@~*>]")
 BRACKETED = re.compile(r"\[[^\[\]]*\]")
 LETTER = re.compile(r"\S")
@@ -89,7 +100,7 @@ class PromptVocabulary:
 
     Raises:
         ValueError: a name, a token or a piece stands twice, a special token is not in angle brackets or one of those
-            that every prompt needs is missing.
+            that every prompt needs is missing, or a tokenizer has a name that a tag cannot hold, or that is of numbers.
     """
 
     tokenizers: tuple[Tokenizer, ...]
@@ -101,6 +112,8 @@ class PromptVocabulary:
                    for token, times in Counter(part).items() if times > 1]  # fmt: skip
         if doubled:
             raise ValueError(f"the vocabulary holds '{doubled[0]}' twice: keep one of them")
+        if wrong := [name for name in names if name in NUMBERS or not re.fullmatch(r"[^<>@\s]+", name)]:
+            raise ValueError(f"no tag of a prompt reaches a tokenizer named '{wrong[0]}': give it another name")
         if missing := [token for token in (PAD, UNKNOWN, EOS, SCALAR, EMBEDDING) if token not in self.special]:
             raise ValueError(f"the special token {missing[0]} is missing")
         if wrong := [token for token in self.special if not re.fullmatch(r"<[^<>\s]+>", token)]:

@@ -23,6 +23,7 @@ LARGEST = 3.4028234e38  # that float32 holds
 MOST_PLACES = 65_536  # of one span of embeddings
 TAG = re.compile(r"<@TOKENIZER-TYPE=([^<>]*)>")
 WHOLE = re.compile(r"[1-9][0-9]{0,8}")
+NUMBER = re.compile(r"\s*[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|inf(?:inity)?)\s*", re.I)
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,21 @@ class Span:
             `encoder:key:length` of embeddings.
         longest: tokens of this span at most; None: all.
         cut: which are kept of a longer one: the first (`RIGHT`, the default), or a stretch that is drawn (`RAND`).
+
+    Raises:
+        ReadError: a length below 1, another way of cutting, or one without a length.
     """
 
     kind: str
     text: str
     longest: int | None = None
     cut: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.longest is not None and self.longest < 1:
+            raise ReadError("a span keeps fewer than one token", "set longest to 1 or more, or leave it out")
+        if self.cut is not None and (self.cut not in (RIGHT, RANDOM) or self.longest is None):
+            raise ReadError("a span is cut otherwise than RIGHT or RAND, or without a length", "set both, or neither")
 
     @property
     def is_scalars(self) -> bool:
@@ -118,8 +128,11 @@ def scalars_of(span: Span, given: Mapping[str, Sequence[float]]) -> list[float]:
     """
     if span.kind == FROM_DICT and span.text not in given:
         raise ReadError("the prompt asks for numbers that the patient does not have", "leave the span out")
-    try:
-        values = [float(one) for one in (given[span.text] if span.kind == FROM_DICT else span.text.split(","))]
+    own = given[span.text] if span.kind == FROM_DICT else span.text.split(",")
+    try:  # a text is a sequence too, whose digits would be numbers; and float reads "1_000" and digits of other scripts
+        if isinstance(own, str) or any(isinstance(one, str) and not NUMBER.fullmatch(one) for one in own):
+            raise ValueError
+        values = [float(one) for one in own]
     except (TypeError, ValueError, OverflowError):
         raise ReadError("a span of scalars holds what is no number", "write numbers with commas: 0.3,1.2") from None
     if not all(abs(value) <= LARGEST for value in values):
