@@ -65,8 +65,8 @@ def read_labels(path: Path, limits: Limits = LIMITS) -> tuple[pd.DataFrame, str]
         raise ReadError("a label has no subject or no time of prediction", AS_LABELS)
     filled = [name for name in VALUES if name in rows.columns and rows[name].notna().any()]
     if len(filled) != 1:
-        found = " and ".join(filled) if filled else "no column"
-        raise ReadError(f"{found} of the table holds labels", f"fill one of {', '.join(VALUES)}")
+        which = " and ".join(filled) if filled else "no column"
+        raise ReadError(f"{which} of the table holds labels", f"fill one of {', '.join(VALUES)}")
     if rows.duplicated(list(KEYS)).any():
         raise ReadError("a subject has two labels at one time", "keep one of them, or write a table for each task")
     label = rows[filled[0]]
