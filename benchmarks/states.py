@@ -153,8 +153,12 @@ def measured(name: str, data: Path, work: Path) -> dict[str, Any]:
 
 
 def text_of(rows: dict[str, dict[str, Any]]) -> str:
-    """Both tables, and a sentence on each."""
-    lines = [*_real_lines(rows), *_made_lines(rows), *not_run([*REAL, *MADE], rows)]
+    """Both tables, and what has not run."""
+    lines = [*_real_lines(rows), *_made_lines(rows)]
+    started = [
+        f"made-{size}" for size in SIZES if any(name in rows for name in MADE if name.startswith(f"made-{size}:"))
+    ]
+    lines += not_run([*REAL, *(f"made-{size}" for size in SIZES)], [*rows, *started])
     return "\n".join(lines).rstrip() + "\n"
 
 
