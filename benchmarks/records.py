@@ -79,8 +79,8 @@ INTRODUCTION = """## Hospital stays as events, with few labels and with all
 bootstrap intervals, conditional on the fitted models. `ehr-mamba` reads of each parameter the last value in each half
 day, the others whole records. Of the training stays of each fold 1, 10 or 100 % have a label;
 `pretrained` has first learned what comes next in all of them, in three passes, and is the same from there on as `from
-scratch`: at most 8, 20 or 40 passes over 100, 10 or 1 % of the labels. That is little training for a network. The passes at 100 %
-and how long is waited at 100 and 1 % were set when the scores with 10 % were known, the same for both networks.
+scratch`: at most 8, 20 or 40 passes over 100, 10 or 1 % of the labels. That is little training for a network. The
+passes at 100 % and how long is waited at 100 and 1 % were set when the scores with 10 % were known, for both alike.
 """
 
 
