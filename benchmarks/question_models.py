@@ -22,9 +22,9 @@ import pandas as pd
 import chiasm
 from chiasm.bench.comparing import as_markdown
 from chiasm.bench.running import Benched
-from chiasm.shown import interval
 from chiasm.targets.words import normalised
 from pages import ROOT, part
+from question_suites import primary_of
 
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "question_models.md", ROOT / "docs" / "bench.md"
 FILE, LETTERS = "medmcqa_dev.jsonl", "abcd"
@@ -62,12 +62,7 @@ def cohort_of(rows: list[dict[str, Any]]) -> chiasm.Cohort:
 
 def row_of(name: str, run: Benched) -> str:
     """A run as a row: accuracy of the candidate and its controls, and the outcome."""
-    own = run.document
-    values = {
-        row["asking"]: interval(row["value"], row["low"], row["high"])
-        for row in own["scores"]
-        if row["figure"] == own["primary"]
-    }
+    values = primary_of(run)
     beside = [values.get(asking, "-") for asking in ("candidate", "no-question", "first", "frequent")]
     return "| " + " | ".join([name, *beside, run.verdict.outcome]) + " |"
 

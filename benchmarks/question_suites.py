@@ -18,10 +18,9 @@ from pathlib import Path
 import chiasm
 from chiasm.bench.running import Benched
 from chiasm.shown import interval
+from pages import ROOT, part
 
-ROOT = Path(__file__).parents[1]
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "question_suites.md", ROOT / "docs" / "bench.md"
-BEGIN, END = "<!-- question suites: begin -->", "<!-- question suites: end -->"
 RUNS = (
     ("mediconfusion", "wings/mediconfusion-text", "chat=false", 352, ["no-question", "rotated"]),
     ("medqa", "wings/medical-qa", "chat=false", 60, ["no-question"]),
@@ -37,14 +36,19 @@ HEADS = (
 )
 
 
-def row_of(run: Benched, put: str) -> str:
-    """A run as a row: the primary figure of the model and its controls, the favoured position, the outcome."""
+def primary_of(run: Benched) -> dict[str, str]:
+    """The primary figure of a run with its interval, by who is asked: the candidate and its controls."""
     own = run.document
-    values = {
+    return {
         row["asking"]: interval(row["value"], row["low"], row["high"])
         for row in own["scores"]
         if row["figure"] == own["primary"]
     }
+
+
+def row_of(run: Benched, put: str) -> str:
+    """A run as a row: the primary figure of the model and its controls, the favoured position, the outcome."""
+    own, values = run.document, primary_of(run)
     chance = next(row["chance"] for row in own["scores"] if row["figure"] == own["primary"])
     places = own["positions"]
     most = max(range(len(places["names"])), key=lambda k: places["answered"][k])
@@ -66,9 +70,7 @@ def write(own: dict[tuple[str, str], str]) -> None:
     rows = [own[suite, put] for suite, _, put, *_ in RUNS if (suite, put) in own]
     text = "\n".join(["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS), *rows]) + "\n"
     RESULT.write_text(text, encoding="utf-8")
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    part(PAGE, "question suites", f"\n{text}\n")
 
 
 def main() -> None:

@@ -27,9 +27,8 @@ from chiasm.targets.texts import Texts, typical
 from chiasm.targets.words import normalised
 
 EQUALLY_NEAR = 1e-5  # distances that what an encoder gives in float32 cannot tell apart
-UNKNOWN = (
-    1.0  # squared distance to a patient who lacks a modality: the mean over pairs of training patients who have it
-)
+UNKNOWN = 1.0
+"""Squared distance to a patient who lacks a modality: the mean over pairs of training patients who have it."""
 AT_ONCE = 1_024
 
 Array = NDArray[np.float64]
