@@ -44,7 +44,7 @@ def control(
         shown = ("mean", "low", "high")
         screen.show_table(heads, [
             [row["parameter"], screen.interval(*(row[key] for key in shown)), row["unit"], f"{row['patients']:,}"]
-            for row in fitted["cohort"]
+            for row in fitted
         ])  # fmt: skip
         screen.show("")
     for sentence in found.sentences:

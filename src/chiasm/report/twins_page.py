@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from chiasm.dynamics.twins import DISCLAIMER
-from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.fitting import of_cohort
 from chiasm.dynamics.twins.study import NETWORK, Study
 from chiasm.report.page import filled
 from chiasm.report.twins import draw_twin
 from chiasm.report.wording import count
-from chiasm.shown import interval
+from chiasm.shown import interval, number
 
 TEMPLATE = "twins.html.j2"
 
@@ -54,7 +53,6 @@ def render_twin(study: Study) -> str:
         less=[Line([row["against"]], _texts(row, second)) for row in study.against.to_dict("records")],
         diverged=list(study.diverged.items()),
         fitted=[] if own.fitted is None else _fitted(own.fitted),
-        parameters=[f"{own} ({unit})" for own, unit in zip(Compartment.PARAMETERS, Compartment.UNITS, strict=True)],
         facts=_facts(study),
         network=NETWORK,
     )
@@ -70,16 +68,14 @@ def _texts(row: Mapping[Any, Any], second: bool) -> list[str]:
 
 
 def _fitted(fitted: pd.DataFrame) -> list[Line]:
-    """Parameters of the patients' own courses: what they have in common, then each patient by number."""
-    common = of_cohort(fitted)
-    rows = [Line(["all, geometric mean"], [_ended(row, "mean") for row in common.to_dict("records")])]
-    for number, own in fitted.groupby("patient"):
-        rows.append(Line([f"patient {number}"], [_ended(row, "estimate") for row in own.to_dict("records")]))
-    return rows
-
-
-def _ended(row: Mapping[Any, Any], middle: str) -> str:
-    return interval(row[middle], row["low"], row["high"])
+    """Parameters of the patients' own courses: what they have in common, and of no single patient."""
+    return [
+        Line(
+            [f"{row['parameter']} ({row['unit']})"],
+            [interval(row["mean"], row["low"], row["high"]), number(row["spread"]), f"{row['patients']:,}"],
+        )
+        for row in of_cohort(fitted).to_dict("records")
+    ]
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:

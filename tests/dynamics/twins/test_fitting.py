@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.stats import ttest_1samp
 
+import chiasm
 from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.controllers import Constant
 from chiasm.dynamics.twins.fitting import OPEN, TOO_FEW, concentration, fit_courses, of_cohort, twins_of_courses
@@ -67,6 +68,23 @@ def test_too_few_measurements_and_wrong_tables_are_told() -> None:
         fit_courses(few.assign(patient=np.nan))
     with pytest.raises(ValueError, match="a number below 0"):
         fit_courses(few.assign(time=-1.0))
+
+
+def test_page_and_document_hold_what_patients_have_in_common_and_nothing_of_one(tmp_path: Path) -> None:
+    courses(ORACLE[:6]).to_csv(tmp_path / "courses.csv", index=False)
+    study = {
+        "twin": "compartment", "fit": {"table": str(tmp_path / "courses.csv")}, "training": {"epochs": 1, "steps": 4},
+        "test": {"steps": 4},
+    }  # fmt: skip
+    chiasm.control(study).save(tmp_path / "out")
+    kept = pd.read_csv(tmp_path / "out" / "parameters.csv")
+    page, told = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("twin.html", "twin.json"))
+    common = json.loads(told)["fitted"]
+    assert [row["parameter"] for row in common] == list(Compartment.PARAMETERS) and len(kept) == 18
+    for row in common:
+        assert f"{row['mean']:.3f}" in page
+    for value, low, high in kept[["estimate", "low", "high"]].to_numpy():
+        assert f"{low:.3f} to {high:.3f}" not in page and str(value)[:8] not in told
 
 
 def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:

@@ -72,9 +72,7 @@ class Study:
             "table": _rows(self.table),
             "against": _rows(self.against),
             "by_patient": _rows(self.patients),
-            "fitted": None
-            if own.fitted is None
-            else {"cohort": _rows(of_cohort(own.fitted)), "patients": _rows(own.fitted)},
+            "fitted": None if own.fitted is None else _rows(of_cohort(own.fitted)),  # of no single patient
             "diverged": self.diverged,
             "sentences": self.sentences,
         }
