@@ -37,7 +37,7 @@ from chiasm.cli.tracking import show_tracked
 if TYPE_CHECKING:
     from chiasm.api import Cohort, Trial, Trials
 
-DEMO_TIME = "about a minute and a half on two cores"
+DEMO_TIME = "about two minutes on two cores"
 DEMO_TIME_FULL = "five times as long as one repeat"
 RUN_FILES = {
     "trial.json",
