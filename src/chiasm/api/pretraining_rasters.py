@@ -34,6 +34,7 @@ from chiasm.report.written import write_page
 
 ANEW = "there is no checkpoint to resume beside the folder: the pretraining began with its first epoch"
 BETTER = 0.01  # share by which a loss lies below another, from which it is called lower
+ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
 LOOKED_AT = 5  # sources that are read to say how many channels there are, until one can be read
 
 
@@ -261,6 +262,11 @@ def _sentences(facts: dict[str, Any], method: str) -> list[str]:
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
         said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
+    compared = last.get("compared")
+    if compared is not None and compared < ALIKE:
+        said.append(
+            f"What the method compares of held-out items has become almost one vector: {compared:.3f} of it differs."
+        )
     return said
 
 

@@ -13,7 +13,13 @@ from chiasm.report.tables import Heading, Table
 from chiasm.report.wording import number
 
 TEMPLATE = "raster_pretraining.html.j2"
-SIGNS = {"rank": "effective rank", "spread": "share between items", "neighbours": "share that is a neighbour"}
+SIGNS = {
+    "rank": "effective rank",
+    "spread": "share between items",
+    "neighbours": "share that is a neighbour",
+    "compared": "share that differs",
+}
+"""What watches the training apart from its loss; the last one of methods that compare whole items."""
 
 
 def render_raster_pretraining(
@@ -74,7 +80,7 @@ def draw_raster_pretraining(
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
         signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(SIGNS.items()):
+        for place, (column, label) in enumerate(_signs(curve).items()):
             own = curve[column].astype(float)
             if own.notna().any():
                 first = float(own.dropna().iloc[0]) or 1.0
@@ -100,9 +106,14 @@ def draw_raster_pretraining(
         return Picture(figure, (losses, signs), text + ".")
 
 
+def _signs(curve: pd.DataFrame) -> dict[str, str]:
+    return {name: label for name, label in SIGNS.items() if name in curve}
+
+
 def _curve_table(curve: pd.DataFrame, best: int) -> Table:
-    names = ("train", "held_out", *SIGNS)
-    labels = ("training loss", "held-out loss", *SIGNS.values())
+    signs = _signs(curve)
+    names = ("train", "held_out", *signs)
+    labels = ("training loss", "held-out loss", *signs.values())
     headings = [Heading("epoch", number=False), *(Heading(label) for label in labels)]
     rows = [
         [f"{row['epoch']}{' (kept)' if row['epoch'] == best else ''}", *(_told(row[name]) for name in names)]
