@@ -112,3 +112,21 @@ def test_a_command_that_was_killed_is_resumed_to_the_same_folder(tmp_path: Path)
     subprocess.run([*again, "--resume"], check=True, capture_output=True)
     one, other = (artifact.content_of(artifact.load(tmp_path / name)) for name in ("whole", "killed"))
     assert one == other
+
+
+@pytest.mark.nightly
+def test_two_processes_learn_what_one_learns_to_rounding(tmp_path: Path) -> None:
+    """Draws are those of one process, each takes its part of every step, odd ones too, and gradients are averaged."""
+    pytest.importorskip("lightning_fabric")
+    path, asked = write_images(tmp_path / "cohort", ITEMS), {"epochs": 2, "network": TINY, "batch": 15}
+    one, two = (
+        artifact.load(chiasm.pretrain(path, tmp_path / f"of-{n}", processes=n, **asked).folder)  # type: ignore[arg-type]
+        for n in (1, 2)
+    )
+    for name, weights in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], weights, rtol=1e-4, atol=2e-5, err_msg=name)
+    for row, other in zip(one.facts["curve"], two.facts["curve"], strict=True):
+        assert other == pytest.approx(row, rel=1e-3)
+    assert not list(tmp_path.glob("*.checkpoint*"))
+    with pytest.raises(chiasm.Unsupported, match="'simclr' compares the items of a step"):
+        chiasm.pretrain(path, tmp_path / "out", method="simclr", processes=2)

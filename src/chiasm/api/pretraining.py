@@ -112,6 +112,7 @@ def pretrain(
     reading: str = "",
     flips: str = "",
     precision: str = "32",
+    processes: int = 1,
     text: str | None = None,
     labels: bool = False,
     marks: bool = True,
@@ -152,7 +153,7 @@ def pretrain(
         size, reading: of rasters: length of each axis, else their own up to 64 pixels, 32 voxels or 1,000 samples; and
             how a source becomes one, as `resize=pad` or `hz=50`; see `RasterReading`.
         flips: of rasters: axes along which views are mirrored, as `1` or `0+1`; none, since sides matter in a body.
-        precision: of rasters: 32, or bf16 for mixed precision.
+        precision: of rasters: 32, or bf16 for mixed precision; processes: of rasters: how many share every step.
         text, labels: of rasters: what a method reads beside them: a modality of text, the labels of the target.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
         resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
@@ -177,13 +178,13 @@ def pretrain(
             "epochs": epochs, "patience": patience, "batch": batch, "learning_rate": learning_rate,
             "held_out": held_out, "flips": flips, "precision": precision,
         }  # fmt: skip
-        asked = AskedOfRasters(method, network, size, reading, steps, share, text, labels, marks, more)
+        asked = AskedOfRasters(method, network, size, reading, steps, share, text, labels, marks, more, processes)
         return pretrain_rasters(
             opened, of_rasters, out, asked, resume=resume, seed=seed, device=device, jobs=jobs, progress=progress
         )
     require_of_sequences(
         size=size, reading=reading or None, flips=flips or None, precision=None if precision == "32" else precision,
-        text=text, labels=labels or None,
+        text=text, labels=labels or None, processes=None if processes == 1 else processes,
     )  # fmt: skip
     method, network = method or "causal", network or "gru"
     patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
