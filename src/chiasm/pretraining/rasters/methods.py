@@ -10,7 +10,7 @@ from chiasm.pretraining.rasters.learner import RasterMethod
 METHODS: dict[str, RasterMethod] = {
     "mae": RasterMethod(
         mae.build, ("vit",), "hidden patches from those that are seen", "He et al., CVPR 2022, arXiv:2111.06377",
-        share=0.75, alone=True, nothing=lambda items: 1.0,
+        share=0.75, alone=True,
     ),
     "simclr": RasterMethod(
         simclr.build, ("vit", "conv"), "which two views are of one item", "Chen et al., ICML 2020, arXiv:2002.05709",
