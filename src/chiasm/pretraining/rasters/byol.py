@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.two_views import cosine_regression
@@ -21,7 +22,7 @@ class OwnLatent(Learner):
 
     z is the projection of a view by the network, z' by its teacher, which follows it and has no gradient; the predictor
     q is there on the network's side alone. A loss of zero is reached by one point for all: predictor, stopped gradient
-    and slow teacher avoid it, and whether they did is told by the rank of the summaries, not by the loss.
+    and slow teacher avoid it, and whether they did is told by how far projections differ (`compared`), not by the loss.
 
     Source: Grill et al., NeurIPS 2020, arXiv:2006.07733. Deviations: the mean of both directions and not their sum, and
     a momentum that begins at 0.99 and not 0.996, as the trainings are short.
@@ -45,6 +46,10 @@ class OwnLatent(Learner):
         with torch.no_grad():
             targets = [self.teacher_project(self.teacher.summary(view)) for view in views]
         return (cosine_regression(said[0], targets[1]) + cosine_regression(said[1], targets[0])) / 2
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the projections, of unit length."""
+        return functional.normalize(self.project(self.network.summary(x)), dim=1)
 
     def stepped(self, done: float) -> None:
         """Move the teacher."""

@@ -19,7 +19,7 @@ from chiasm.pretraining.rasters.learner import Learner
 from chiasm.pretraining.rasters.teacher import follow, momentum_at, teacher_of
 
 OUTPUTS, BOTTLENECK = 256, 64
-MOMENTUM, CENTRE_MOMENTUM = 0.99, 0.9
+MOMENTUM, CENTRE_MOMENTUM, TEACHER_TEMPERATURE = 0.99, 0.9, 0.04
 PARTS = 2  # views of which the student reads a part
 
 
@@ -78,7 +78,12 @@ class SelfDistillation(Learner):
             teacher = [self.teacher_head(self.teacher.summary(view)) for view in whole]
         if self.training:
             self._told = teacher
-        return self_distillation(student, teacher, self.centre)
+        return self_distillation(student, teacher, self.centre, teacher_temperature=TEACHER_TEMPERATURE)
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the teacher's choices, `(B, K)` shares."""
+        outputs: Tensor = self.teacher_head(self.teacher.summary(x))
+        return functional.softmax((outputs - self.centre) / TEACHER_TEMPERATURE, 1)
 
     def stepped(self, done: float) -> None:
         """Move the teacher, and the centre towards its last outputs."""

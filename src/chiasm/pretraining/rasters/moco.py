@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.two_views import batch_contrast, queue_contrast
@@ -37,7 +38,7 @@ class Queue(nn.Module):
     def add(self, keys: Tensor) -> None:
         """Put in keys `(B, D)` for the oldest ones, of more than its length the last."""
         length = len(self.keys)
-        own = nn.functional.normalize(keys.detach()[-length:], dim=1)
+        own = functional.normalize(keys.detach()[-length:], dim=1)
         places = (int(self.place) + torch.arange(len(own), device=own.device)) % length
         self.keys.index_copy_(0, places, own.to(self.keys))
         self.place.fill_((int(self.place) + len(own)) % length)
@@ -78,6 +79,10 @@ class MomentumContrast(Learner):
             return batch_contrast(query, keys, TEMPERATURE)
         self._keys = keys
         return queue_contrast(query, keys, self.queue.read(), TEMPERATURE)
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the projections, of unit length."""
+        return functional.normalize(self.project(self.network.summary(x)), dim=1)
 
     def stepped(self, done: float) -> None:
         """Move the key network, and put the keys of the step into the queue."""

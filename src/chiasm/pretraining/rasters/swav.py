@@ -39,8 +39,11 @@ class SwappedPrediction(Learner):
         self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
     ) -> Tensor:
         """Swap the codes of both views."""
-        projected = [functional.normalize(self.project(self.network.summary(view)), dim=1) for view in views]
-        return swapped_prediction([own @ self.prototypes.T for own in projected])
+        return swapped_prediction([self.compared(view) @ self.prototypes.T for view in views])
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the projections, of unit length."""
+        return functional.normalize(self.project(self.network.summary(x)), dim=1)
 
     def stepped(self, done: float) -> None:
         """Bring the prototypes to unit length."""
