@@ -33,8 +33,9 @@ NOT_YET_ARCHIVED = {
     "hidden-state-kernels", "hidden-states", "kernel-machine", "limited-controller", "mammal-prompts",
     "modality-summary", "network-controller", "one-modality", "option-space", "pattern-levels", "pid", "prompt-pieces",
     "raster-config", "raster-network", "raster-reading",
-    "reference", "residual-start", "seen-items", "sequence-config", "sequence-network", "similar-groups",
-    "source-score", "stand-ins", "step", "text-model", "tree-inputs", "tree-machine", "tried-setting", "tuning",
+    "record-config", "record-network", "reference", "residual-start", "seen-items", "sequence-config",
+    "sequence-network", "similar-groups", "source-score", "stand-ins", "step", "text-model", "tree-inputs",
+    "tree-machine", "tried-setting", "tuning",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6
