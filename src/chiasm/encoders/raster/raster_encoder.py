@@ -77,6 +77,7 @@ class RasterEncoder:
     version: ClassVar[str] = "1"
     fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 32
+    marks_contents: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS or self.kind not in AXES:

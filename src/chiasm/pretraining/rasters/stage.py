@@ -25,8 +25,9 @@ from chiasm.heads.head import Head
 from chiasm.pretraining.corpus import Corpus
 from chiasm.pretraining.rasters.augment import Augmentation
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.objective import COLUMNS, NAME, LearningRasters, Together
+from chiasm.pretraining.rasters.objective import COLUMNS, NAME, LearningRasters
 from chiasm.pretraining.rasters.options import RasterOptions
+from chiasm.pretraining.rasters.together import Together, alone
 from chiasm.pretraining.stage import available_bytes
 from chiasm.tokens import Packed, PackedTokens
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, train
@@ -46,6 +47,7 @@ class RasterPretraining:
         history: of the training; its best epoch is the one that is kept.
         curve: one row an epoch: its losses of training and of held-out items, and the signs of a collapse.
         flat: number of items of one colour.
+        nothing: the loss of one who knows nothing, where that is known; else NaN.
     """
 
     network: RasterNetwork
@@ -54,6 +56,7 @@ class RasterPretraining:
     history: History
     curve: tuple[dict[str, float], ...]
     flat: int
+    nothing: float = float("nan")
 
 
 def pretrained_on_rasters(
@@ -76,7 +79,7 @@ def pretrained_on_rasters(
         beside: what stands beside each item, by name, `(items, E)` float32, a row of NaN where there is none.
         checkpoint: file that is written after each epoch, and gone on from if it exists.
         progress: called with (finished, all) epochs.
-        together: how a step runs, where it is shared or in mixed precision.
+        together: how a step runs, where several processes share it; None: in this one.
 
     Raises:
         Unsupported: all items are of one colour, a batch that memory does not hold, or several processes with a method
@@ -102,14 +105,17 @@ def pretrained_on_rasters(
         Augmentation.of(config, learner.strong, options.axes_mirrored), chooses=how.chooses, batch=options.batch,
         steps=options.epochs * steps_of_epoch(int((~corpus.held_out).sum()), options.batch),
         options=digest_of(config, options, corpus, beside), beside=how.beside,
-        progress=lambda epochs: progress(epochs, options.epochs), together=together,
+        progress=lambda epochs: progress(epochs, options.epochs),
+        together=together or alone(options.precision, device),
     )  # fmt: skip
     whole = Network(learner, cast(Head, nn.Identity()))  # nothing is predicted
     phase = Phase(options.training(), objective, name="pretrain")
     (history,) = train(whole, examples, [phase], seed=seed, checkpoint=checkpoint, device=device)
     watched = COLUMNS if objective.compares else COLUMNS[:-1]
     curve = tuple(dict(zip(watched, map(float, row), strict=False)) for row in objective.curve)
-    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat)
+    judged = min(int(corpus.held_out.sum()), options.batch)  # that are compared with each other
+    nothing = objective.guess if how.nothing is None else how.nothing(judged)
+    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, nothing)
 
 
 def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
