@@ -23,6 +23,7 @@ from chiasm.errors import count
 from chiasm.pretraining.corpus import corpus_of
 from chiasm.pretraining.rasters.folder import as_stored_raster
 from chiasm.pretraining.rasters.methods import METHODS
+from chiasm.pretraining.rasters.objective import ALIKE
 from chiasm.pretraining.rasters.options import RasterOptions, raster_config
 from chiasm.pretraining.rasters.stage import pretrained_on_rasters, steps_of_epoch
 from chiasm.pretraining.rasters.stored_items import StoredItems
@@ -45,7 +46,7 @@ class PretrainedRasters:
         folder: where it lies; `encoder` is how a manifest names it.
         modality, kind, method: what was read, and what was learned.
         curve: one row an epoch: losses of training and of held-out items, and the signs of a collapse (`rank`,
-            `spread`, `neighbours`), which read no loss.
+            `spread`, `neighbours`, and `compared` where the method compares items), which read no loss.
         loss: of held-out items at the epoch that is kept.
         facts: all of what the folder tells, without an identifier.
         sentences: what it says; notes: what a reader must know; problems: sources that could not be read.
@@ -261,6 +262,11 @@ def _sentences(facts: dict[str, Any], method: str) -> list[str]:
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
         said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
+    if last.get("compared") is not None and last["compared"] < ALIKE:
+        said.append(
+            f"What the method compares has become almost one vector for all items ({last['compared']:.3f}, where 0 is "
+            "one): the loss says nothing, so take more epochs, a lower learning rate, or another method."
+        )
     return said
 
 

@@ -123,7 +123,8 @@ def pretrain(
         screen.hint(f"{problem.severity}: {problem}")
     for note in found.notes[anew:]:  # the first was said before
         screen.hint(f"note: {note}")
-    own = ["train", "held_out", *(["perplexity"] if "perplexity" in found.curve else []), *SIGNS]
+    told = [name for name in ("perplexity", "compared") if name in found.curve]
+    own = ["train", "held_out", *told, *SIGNS]
     named = (
         {"train": "train (nats)", "held_out": "held out (nats)"} if "perplexity" in own else {"held_out": "held out"}
     )

@@ -14,6 +14,7 @@ from chiasm.report.wording import number
 
 TEMPLATE = "raster_pretraining.html.j2"
 SIGNS = {"rank": "effective rank", "spread": "share between items", "neighbours": "share that is a neighbour"}
+COMPARED = "how far what is compared differs"
 
 
 def render_raster_pretraining(
@@ -74,7 +75,7 @@ def draw_raster_pretraining(
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
         signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(SIGNS.items()):
+        for place, (column, label) in enumerate(_signs_of(curve).items()):
             own = curve[column].astype(float)
             if own.notna().any():
                 first = float(own.dropna().iloc[0]) or 1.0
@@ -100,9 +101,15 @@ def draw_raster_pretraining(
         return Picture(figure, (losses, signs), text + ".")
 
 
+def _signs_of(curve: pd.DataFrame) -> dict[str, str]:
+    """Return the columns that watch for a collapse, and what they are called."""
+    return SIGNS | ({"compared": COMPARED} if "compared" in curve else {})
+
+
 def _curve_table(curve: pd.DataFrame, best: int) -> Table:
-    names = ("train", "held_out", *SIGNS)
-    labels = ("training loss", "held-out loss", *SIGNS.values())
+    signs = _signs_of(curve)
+    names = ("train", "held_out", *signs)
+    labels = ("training loss", "held-out loss", *signs.values())
     headings = [Heading("epoch", number=False), *(Heading(label) for label in labels)]
     rows = [
         [f"{row['epoch']}{' (kept)' if row['epoch'] == best else ''}", *(_told(row[name]) for name in names)]
