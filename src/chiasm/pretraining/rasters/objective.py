@@ -23,7 +23,7 @@ from chiasm.training.objective import Computed, Objective
 NAME = "raster"
 WATCHED = 512  # held-out items whose summaries are watched
 COLUMNS = ("train", "held_out", "rank", "spread", "neighbours", "compared")
-ALIKE = 0.1  # of `compared`, below which all items are almost one; planted collapses have 0.002 to 0.08, sound ones 0.4
+ALIKE = 0.1  # of `compared`, below which all items are almost one
 
 
 class LearningRasters(Objective):
