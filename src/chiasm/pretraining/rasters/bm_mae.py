@@ -61,6 +61,13 @@ class MaskedContrasts(Learner):
         wrong = (told - own_scale(self.network.patches(x))).square().mean(2)
         return ((wrong * asked).sum(1) / asked.sum(1)).mean()
 
+    def guess(self, views: tuple[Tensor, ...]) -> float:
+        """Return the loss of one who tells each patch by its mean: the share of patches of more than one colour."""
+        (x,) = views
+        there = self.network.present(x).repeat_interleave(self.network.config.places, 1)  # (B, C N)
+        each = own_scale(self.network.patches(x)).square().mean(2)
+        return float(((each * there).sum(1) / there.sum(1)).mean())
+
     def drawn(self, present: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draw which patches are seen, `(B, C N)` bool: of each item the same share of those of contrasts present."""
         batch, channels = present.shape

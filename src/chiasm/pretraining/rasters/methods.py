@@ -18,7 +18,7 @@ METHODS: dict[str, RasterMethod] = {
     ),
     "spark": RasterMethod(
         spark.build, ("conv",), "hidden patches from those that are seen", "Tian et al., ICLR 2023, arXiv:2301.03580",
-        share=0.6, nothing=lambda items: 1.0,
+        share=0.6,
     ),
     "moco": RasterMethod(
         moco.build, ("vit", "conv"), "which view is of the same item, among items of earlier steps",
@@ -42,6 +42,6 @@ METHODS: dict[str, RasterMethod] = {
     ),
     "bm-mae": RasterMethod(
         bm_mae.build, ("channels",), "hidden patches of every contrast from those that are seen of any",
-        "Robinet et al., 2025, arXiv:2505.00568", share=0.75, alone=True, nothing=lambda items: 1.0,
+        "Robinet et al., 2025, arXiv:2505.00568", share=0.75, alone=True,
     ),
 }  # fmt: skip
