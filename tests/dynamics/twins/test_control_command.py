@@ -156,6 +156,21 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert said in told and "Traceback" not in told and not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no folder that nobody can write to")
+def test_a_place_that_is_no_disk_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions of /proc say that the superuser may write there, and nobody can."""
+
+    def trained(*args: object, **more: object) -> None:
+        raise AssertionError("a controller was trained")
+
+    monkeypatch.setattr(controlling, "control", trained)
+    (tmp_path / "twin.toml").write_text('twin = "glucose"')
+    assert main_of(["control", str(tmp_path / "twin.toml"), "--out", "/proc/study"]) == 2
+    assert "nothing can be written in 'proc'" in capsys.readouterr().err
+
+
 def test_train_and_test_share_neither_patient_nor_scenario(tmp_path: Path) -> None:
     (tmp_path / "twin.toml").write_text('twin = "glucose"')
     own = read_settings(tmp_path / "twin.toml")
