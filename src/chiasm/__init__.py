@@ -20,6 +20,7 @@ _PUBLIC = {
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "FindingWarning": "chiasm.errors",
+    "Boxes": "chiasm.targets",
     "FreeText": "chiasm.targets",
     "LeakageError": "chiasm.cohort",
     "Multilabel": "chiasm.targets",
