@@ -32,6 +32,7 @@ NOT_YET_ARCHIVED = {
     "encoder-event-tokens", "extended", "forest", "gaussian-map", "hidden-state-chain", "hidden-state-emission",
     "hidden-state-kernels", "hidden-states", "kernel-machine", "limited-controller", "mammal-prompts",
     "modality-summary", "network-controller", "one-modality", "option-space", "pattern-levels", "pid", "prompt-pieces",
+    "raster-config",
     "reference", "residual-start", "seen-items", "sequence-config", "sequence-network", "similar-groups",
     "source-score", "stand-ins", "step", "text-model", "tree-inputs", "tree-machine", "tried-setting", "tuning",
 }  # fmt: skip

@@ -131,6 +131,7 @@ PLACES = {
     "projection": "chiasm.encoders.table.scaling",
     "prompt-learning": "chiasm.recipes.adaptation.prompt_design",
     "prompt-pieces": "chiasm.encoders.sequence.prompt_pieces",
+    "raster-config": "chiasm.encoders.raster.config",
     "reference": "chiasm.fitting.reference",
     "residual-start": "chiasm.fitting.residual",
     "response": "chiasm.heads.response",

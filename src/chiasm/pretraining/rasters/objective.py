@@ -1,0 +1,194 @@
+"""The objective of a pretraining on rasters: views, the method's loss, its curve, and what watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.objectives.collapse import Variance, collapse_of
+from chiasm.pretraining.rasters.augment import Augmentation
+from chiasm.pretraining.rasters.draws import part_of_step
+from chiasm.pretraining.rasters.learner import Learner
+from chiasm.protocols import Fused
+from chiasm.training.examples import Batch
+from chiasm.training.network import Network
+from chiasm.training.objective import Computed, Objective
+
+NAME = "raster"
+WATCHED = 512  # held-out items whose summaries are watched
+COLUMNS = ("train", "held_out", "rank", "spread", "neighbours")
+
+
+class Together:
+    """How a step runs: in this process alone, and in full precision, unless a subclass says otherwise.
+
+    Attributes:
+        index, processes: which of how many processes this is, each of which runs a part of every step.
+    """
+
+    index: int = 0
+    processes: int = 1
+
+    def loss(self, learner: Learner, *given: Any) -> Tensor:
+        """Run the learner; with several processes the gradients are averaged in the backward pass."""
+        found: Tensor = learner(*given)
+        return found
+
+    def total(self, value: float) -> float:
+        """Return the sum of a number over all processes."""
+        return value
+
+    def precise(self) -> AbstractContextManager[Any]:
+        """Return the context in which the learner runs."""
+        return nullcontext()
+
+
+class LearningRasters(Objective):
+    """Mean loss of a method on augmented views of the items.
+
+    In training each epoch draws anew; for the held-out items the draws are the same in every epoch. After each epoch
+    the curve gets a row: the mean loss of training, that of the held-out items, and the signs of a collapse of the
+    summaries of held-out items as they are (`objectives.collapse`).
+
+    Args:
+        shape: `(C, *space)` of an item.
+        mean, deviation: `(C,)`, by which channels are standardised.
+        augment: makes the views.
+        chooses: the held-out loss chooses the epoch; else `validation` returns zero, and the last epoch is kept.
+        batch: held-out items that run at once, as many as in a step.
+        steps: of the whole training, of which `Learner.stepped` is told the share.
+        beside: what stands beside each item: name to values, one row an item.
+        options: what else the training depends on, as text: a checkpoint goes on with the same alone.
+        progress: called after each epoch with the number of epochs.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        mean: Tensor,
+        deviation: Tensor,
+        augment: Augmentation,
+        *,
+        chooses: bool,
+        batch: int,
+        steps: int,
+        options: str = "",
+        beside: tuple[str, ...] = (),
+        progress: Callable[[int], None] = lambda epochs: None,
+        together: Together | None = None,
+    ) -> None:
+        self.shape, self.augment, self.chooses = shape, augment, chooses
+        one = (-1, *[1] * (len(shape) - 1))
+        self.mean, self.deviation = mean.reshape(one), deviation.reshape(one)
+        self.batch, self.whole, self.options, self.beside = batch, max(1, steps), options, beside
+        self.progress, self.together = progress, together or Together()
+        self.curve: list[list[float]] = []
+        self.sum, self.count, self.steps, self.followed = 0.0, 0, 0, 0
+
+    def __call__(self, network: Network, batch: Batch) -> Computed:
+        """Draw views and compute the loss.
+
+        Raises:
+            ValueError: the loss is not finite.
+        """
+        self._follow(network)
+        learner, part = _inside(network), self._part(batch)
+        with part_of_step(part.start, len(batch)), self.together.precise():
+            loss = self._loss(learner, batch, part, None)
+        share = (part.stop - part.start) * self.together.processes / len(batch)
+        self.steps += 1
+        self.sum, self.count = self.sum + float(loss.detach()) * (part.stop - part.start), self.count + len(batch)
+        if not np.isfinite(self.sum):
+            raise ValueError(
+                f"the loss of step {self.steps:,} is no finite number: begin again with a lower learning rate"
+            )
+        return Computed({"method": loss * share}, loss.detach()[None], Fused(loss.detach()[None]))
+
+    def validation(self, network: Network, batches: Iterable[Batch]) -> float:
+        """Return the mean loss of the held-out items, or zero where it chooses nothing, and add a row to the curve.
+
+        Raises:
+            ValueError: the loss is not finite.
+        """
+        self._follow(network)
+        learner, generator = _inside(network), torch.Generator().manual_seed(0)
+        total, count, summaries, states = 0.0, 0, list[Tensor](), Variance()
+        for part in _parts(batches, self.batch):
+            loss = self._loss(learner, part, slice(0, len(part)), generator, alone=True)
+            total, count = total + float(loss) * len(part), count + len(part)
+            if sum(map(len, summaries)) < WATCHED:
+                found = learner.network(self.standardised(part))[:, 1:].double().cpu()  # (B, N, D)
+                summaries.append(found.mean(1))
+                states.add(found.flatten(0, 1).numpy())
+        held_out = total / max(count, 1)
+        if not np.isfinite(held_out):
+            raise ValueError(
+                f"the held-out loss of epoch {len(self.curve) + 1:,} is no finite number: begin again with a lower "
+                "learning rate"
+            )
+        watched = collapse_of(torch.cat(summaries).numpy(), states.value)
+        train = self.together.total(self.sum) / max(self.count, 1)
+        self.curve.append([train, held_out, watched.rank, watched.spread, watched.neighbours])
+        self.sum, self.count = 0.0, 0
+        self.progress(len(self.curve))
+        return held_out if self.chooses else 0.0
+
+    def standardised(self, batch: Batch) -> Tensor:
+        """Return the items of a batch `(B, C, *space)`, channels standardised."""
+        values = batch.tokens[NAME].values[:, 0].reshape(-1, *self.shape)
+        return (values - self.mean.to(values)) / self.deviation.to(values)
+
+    def state(self) -> Any:
+        """Return the curve, the number of steps and how many of them were followed."""
+        return {
+            "curve": np.array(self.curve).reshape(-1, len(COLUMNS)), "steps": self.steps, "followed": self.followed
+        }  # fmt: skip
+
+    def restore(self, state: Any) -> None:
+        """Go on from `state`."""
+        self.curve = np.asarray(state["curve"]).reshape(-1, len(COLUMNS)).tolist()
+        self.steps, self.followed = int(state["steps"]), int(state["followed"])
+
+    def _follow(self, network: Network) -> None:
+        """Tell the learner of the last step, if it was not told yet."""
+        if self.followed < self.steps:
+            with torch.no_grad():
+                _inside(network).stepped(min(1.0, self.steps / self.whole))
+            self.followed = self.steps
+
+    def _part(self, batch: Batch) -> slice:
+        """Return the rows of a step that this process runs."""
+        size, index, whole = len(batch), self.together.index, self.together.processes
+        return slice(size * index // whole, size * (index + 1) // whole)
+
+    def _loss(
+        self, learner: Learner, batch: Batch, part: slice, generator: torch.Generator | None, alone: bool = False
+    ) -> Tensor:
+        x = self.standardised(batch)[part]
+        views = tuple(self.augment(x, generator) for _ in range(learner.views))
+        beside: Mapping[str, Tensor] = {name: batch.tokens[name].values[part, 0] for name in self.beside}
+        given = views, beside, generator
+        loss: Tensor = learner(*given) if alone else self.together.loss(learner, *given)
+        return loss.float()
+
+
+def _inside(network: Network) -> Learner:
+    inside = network.fusion
+    assert isinstance(inside, Learner)
+    return inside
+
+
+def _parts(batches: Iterable[Batch], size: int) -> Iterable[Batch]:
+    """Cut batches into parts of at most `size` items; none has one item alone, if there are two."""
+    for batch in batches:
+        number = max(1, round(len(batch) / size)) if len(batch) > size else 1
+        edges = [len(batch) * k // number for k in range(number + 1)]
+        for a, b in pairwise(edges):
+            tokens = {name: type(own)(own.values[a:b], own.mask[a:b]) for name, own in batch.tokens.items()}
+            yield Batch(tokens, batch.present[a:b], batch.target)
