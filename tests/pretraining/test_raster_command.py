@@ -38,6 +38,16 @@ def test_the_command_leaves_a_folder_that_tells_no_patient_and_is_found_again(tm
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
+def test_a_collapse_of_what_is_compared_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_images(tmp_path / "cohort", ITEMS)
+    monkeypatch.setattr("chiasm.pretraining.rasters.byol.OwnLatent.compared", lambda learner, x: x.flatten(1) * 0 + 1)
+    found = chiasm.pretrain(path, tmp_path / "enc", method="byol", network=TINY, epochs=1, batch=32, size=8)
+    assert found.curve["compared"].tolist() == [0.0]
+    assert any("almost one vector for all items (0.000" in own for own in found.sentences)
+    page = found.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "how far what is compared differs" in page and "almost one vector" in page
+
+
 def test_broken_flat_and_tiny_images_are_counted_and_said(tmp_path: Path, run: Run) -> None:
     items = ITEMS.copy()
     items[:4] = 7.0

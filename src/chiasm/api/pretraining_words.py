@@ -6,9 +6,9 @@ from typing import Any
 
 from chiasm.errors import count
 from chiasm.pretraining.rasters.methods import METHODS as RASTER_METHODS
+from chiasm.pretraining.rasters.objective import ALIKE
 from chiasm.pretraining.tasks import METHODS
 
-ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
 BETTER = 0.01  # share by which a perplexity, or nats by which a time, lies below another, from which it is called lower
 
 
@@ -108,10 +108,10 @@ def said_of_rasters(facts: dict[str, Any], method: str) -> list[str]:
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
         said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
-    compared = last.get("compared")
-    if compared is not None and compared < ALIKE:
+    if last.get("compared") is not None and last["compared"] < ALIKE:
         said.append(
-            f"What the method compares of held-out items has become almost one vector: {compared:.3f} of it differs."
+            f"What the method compares has become almost one vector for all items ({last['compared']:.3f}, where 0 is "
+            "one): the loss says nothing, so take more epochs, a lower learning rate, or another method."
         )
     return said
 

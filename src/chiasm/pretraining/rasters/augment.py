@@ -66,7 +66,9 @@ class Augmentation:
         if self.axes == 2 and self.channels == 3:
             colours = (2 * uniform(len(x), 3, generator=generator) - 1).to(x)
             view = view * (1 + HUE * colours[:, :, None, None])
-        return view + NOISE * normal(len(x), *x.shape[1:], generator=generator).to(x)
+        there = (x.flatten(2).amax(2) != x.flatten(2).amin(2)).reshape(*x.shape[:2], *[1] * self.axes)
+        noise = NOISE * normal(len(x), *x.shape[1:], generator=generator).to(x)
+        return torch.where(there, view + noise, view)  # a channel of one value is none, and stays so
 
 
 def cropped(x: Tensor, low: float, generator: torch.Generator | None = None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from chiasm.pretraining.rasters import byol, dino, mae, moco, simclr, spark, swav
+from chiasm.pretraining.rasters import bm_mae, byol, dino, mae, moco, simclr, spark, swav
 from chiasm.pretraining.rasters.learner import RasterMethod
 
 METHODS: dict[str, RasterMethod] = {
@@ -35,5 +35,13 @@ METHODS: dict[str, RasterMethod] = {
     "dino": RasterMethod(
         dino.build, ("vit", "conv"), "what a slow copy of the network chooses for another view of the item",
         "Caron et al., ICCV 2021, arXiv:2104.14294", chooses=False,
+    ),
+    "chada": RasterMethod(
+        dino.build, ("channels",), "what a slow copy of the network chooses for another view of the channels there are",
+        "Bourriez et al., CVPR 2024, arXiv:2311.15264", chooses=False,
+    ),
+    "bm-mae": RasterMethod(
+        bm_mae.build, ("channels",), "hidden patches of every contrast from those that are seen of any",
+        "Robinet et al., 2025, arXiv:2505.00568", share=0.75, alone=True,
     ),
 }  # fmt: skip
