@@ -9,6 +9,7 @@ from chiasm.pretraining.rasters.methods import METHODS as RASTER_METHODS
 from chiasm.pretraining.rasters.objective import ALIKE
 from chiasm.pretraining.tasks import METHODS
 
+FEW_STEPS = 4  # of an epoch, below which a note advises a lower batch
 BETTER = 0.01  # share by which a perplexity, or nats by which a time, lies below another, from which it is called lower
 
 
@@ -128,6 +129,11 @@ def notes_on_rasters(facts: dict[str, Any]) -> list[str]:
         notes.append(
             f"{count(facts['flat_items'], 'item')} of {facts['items']:,} are of one colour, and nothing is learned "
             "from them"
+        )
+    steps = round((facts["items"] - facts["held_out_items"]) / facts["options"]["batch"])
+    if steps < FEW_STEPS:
+        notes.append(
+            f"an epoch has {count(max(1, steps), 'step')} alone: a lower batch may learn more in as many epochs"
         )
     if facts["best_epoch"] == len(facts["curve"]) and RASTER_METHODS[facts["options"]["method"]].chooses:
         notes.append("the last epoch was the best: more epochs may tell more")
