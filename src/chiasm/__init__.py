@@ -20,6 +20,7 @@ _PUBLIC = {
     "Cohort": "chiasm.cohort",
     "CohortError": "chiasm.cohort",
     "FindingWarning": "chiasm.errors",
+    "Boxes": "chiasm.targets",
     "FreeText": "chiasm.targets",
     "LeakageError": "chiasm.cohort",
     "Multilabel": "chiasm.targets",
@@ -36,6 +37,7 @@ _PUBLIC = {
     "Unsupported": "chiasm.cohort",
     "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
+    "articles": "chiasm.api.article_pairs",
     "answers_by_rank": "chiasm.cohort.taxonomy",
     "at_prevalence": "chiasm.api",
     "bench": "chiasm.api",
@@ -185,6 +187,7 @@ if TYPE_CHECKING:
         write_methods,
         write_supplement,
     )
+    from chiasm.api.article_pairs import articles
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
     from chiasm.api.controlling import control, load_controller

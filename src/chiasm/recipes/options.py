@@ -229,7 +229,7 @@ OPTIONS = {
     ),
     "full-tuning": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
-        "weight_decay=0.01, upon=, modality_dropout=0.0"
+        "weight_decay=0.01, upon=, modality_dropout=0.0, layer_decay=1.0, balanced=False"
     ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
