@@ -37,6 +37,7 @@ _PUBLIC = {
     "Unsupported": "chiasm.cohort",
     "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
+    "articles": "chiasm.api.article_pairs",
     "at_prevalence": "chiasm.api",
     "bench": "chiasm.api",
     "bench_compare": "chiasm.api",
@@ -184,6 +185,7 @@ if TYPE_CHECKING:
         write_methods,
         write_supplement,
     )
+    from chiasm.api.article_pairs import articles
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
     from chiasm.api.controlling import control, load_controller

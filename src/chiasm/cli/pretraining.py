@@ -28,9 +28,11 @@ def pretrain(
     cohort: CohortPath,
     out: Annotated[Path, typer.Option(help="The folder of the encoder.")],
     modality: Annotated[
-        str | None, typer.Option(help="Of kind dna, protein or molecule; needed where there are several.")
+        str | None, typer.Option(help="Of kind dna, protein, molecule or events; needed where there are several.")
     ] = None,
-    method: Annotated[str, typer.Option(help="causal, masked, fim (fill in the middle), icl (in context).")] = "causal",
+    method: Annotated[
+        str, typer.Option(help="causal, masked, fim (fill in the middle), icl (in context); of events next-event.")
+    ] = "causal",
     network: Annotated[str, typer.Option(help="A cell with its options, as gru:width=64,depth=2,rc=ph.")] = "gru",
     epochs: Annotated[int, typer.Option(min=1, help="The most passes over the training sequences.")] = 20,
     steps: Annotated[
@@ -58,9 +60,10 @@ def pretrain(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Pretrain an encoder on a cohort's own sequences, without outcomes.
+    """Pretrain an encoder on a cohort's own sequences, or records of events (next-event), without outcomes.
 
-    Held-out patients choose the epoch. The folder is named in a manifest as encoder = "sequence:weights=FOLDER".
+    Held-out patients choose the epoch. The folder is named in a manifest as encoder = "sequence:weights=FOLDER", of
+    events as "record:weights=FOLDER".
     """
     from chiasm import api
 
@@ -70,6 +73,9 @@ def pretrain(
     if page is not None:
         require_page(page, force)
     api.require_device(device)
+    anew = resume and not api.checkpoint_of(out).exists()
+    if anew:
+        screen.hint("note: there is no checkpoint to resume beside the folder: the pretraining begins anew")
     start = time.monotonic()
     opened = api.open_cohort(cohort)
     with (
@@ -93,7 +99,7 @@ def pretrain(
         return
     for problem in found.problems:
         screen.hint(f"{problem.severity}: {problem}")
-    for note in found.notes:
+    for note in found.notes[anew:]:  # the first was said before
         screen.hint(f"note: {note}")
     headings = ["epoch", "train (nats)", "held out (nats)", "perplexity", "rank", "spread", "neighbours"]
     rows = [
@@ -106,9 +112,10 @@ def pretrain(
     for sentence in found.sentences:
         screen.show(sentence)
     facts = found.facts
+    unit, item = facts.get("unit", "letter"), facts.get("item", "sequence")
     screen.show(
-        f"Pretrained in {screen.duration(seconds)} on {facts['letters']:,} letters of "
-        f"{facts['items'] - facts['held_out_items']:,} sequences; {facts['held_out_patients']:,} of "
+        f"Pretrained in {screen.duration(seconds)} on {facts['letters']:,} {unit}s of "
+        f"{facts['items'] - facts['held_out_items']:,} {item}s; {facts['held_out_patients']:,} of "
         f"{facts['patients']:,} patients held out."
     )
     screen.show(f'Encoder: {out}\nNext:    encoder = "{found.encoder}" in a manifest')

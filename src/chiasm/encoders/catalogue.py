@@ -101,8 +101,15 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("sequence", "protein dna molecule text", "sequence.sequence_encoder:SequenceEncoder", "64", OURS,
          "yours: a folder of chiasm pretrain; untrained ones without", since="0.2.0"),
     _row("prompts", "text", "sequence.prompt_encoder:Prompts", "pieces of the prompts", fitted=True, since="0.2.0"),
+    _row("raster", "image volume dicom ecg signal", "raster.raster_encoder:RasterEncoder", "128", OURS,
+         "yours: a folder of chiasm pretrain; untrained ones without", since="0.2.0"),
     Entry("pretrained", ("protein", "dna", "molecule"), "chiasm.pretraining.encoder:PretrainedInFold", "64", OURS,
           "none: pretrained within each fold", fitted=True, since="0.2.0"),
+    Entry("pretrained-raster", ("image", "volume", "dicom", "ecg", "signal"),
+          "chiasm.pretraining.rasters.encoder:PretrainedRaster", "128", OURS,
+          "none: pretrained within each fold", fitted=True, since="0.2.0"),
+    Entry("record", ("events",), "chiasm.pretraining.records.encoder:RecordEncoder", "of the network", OURS,
+          "yours: a folder of chiasm pretrain --method next-event", since="0.2.0"),
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
-from chiasm.encoders.seen import RemembersItems
+from chiasm.encoders.seen import RemembersItems, item_of
 from chiasm.errors import warning
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
 
 SEEN = "pretrained-on-cohort"
 MOST_ITEMS = 20_000
+WITHIN = {"events": "recipe ehr-mamba"}
+"""What pretrains within each fold, by kind of modality; else the encoder `pretrained`."""
 
 
 def seen_leaks(cohort: Cohort, modality: str, encoder: Any) -> list[Problem]:
@@ -29,7 +31,7 @@ def seen_leaks(cohort: Cohort, modality: str, encoder: Any) -> list[Problem]:
     with quiet():
         for number in range(min(len(items), MOST_ITEMS)):
             try:
-                values.append(str(reader.read(items[number])))
+                values.append(item_of(reader.read(items[number])))
             except (ReadError, Unsupported):
                 continue  # reported by the check of the sources
     found = seen.overlap(values)
@@ -38,8 +40,9 @@ def seen_leaks(cohort: Cohort, modality: str, encoder: Any) -> list[Problem]:
     what = (
         f"the encoder was pretrained on about {found.seen:,.0f} of the {found.items:,} different values of this cohort"
     )
+    within = WITHIN.get(cohort.kinds[modality], 'encoder = "pretrained"')
     fix = (
-        'pretrain on other patients, or within each fold (encoder = "pretrained"), or accept it: patients who are '
-        "tested were seen, without their outcome"
+        f"pretrain on other patients, or within each fold ({within}), or accept it: patients who are tested were seen, "
+        "without their outcome"
     )
     return [warning(what, fix, path=items.template, modality=modality, finding=SEEN, leak=True)]

@@ -42,6 +42,13 @@ class Learner(nn.Module):
         """
         raise NotImplementedError
 
+    def compared(self, x: Tensor) -> Tensor | None:
+        """Return the vectors `(B, E)` by which the loss compares whole items as they are; None where it compares none.
+
+        They may become one for all items, and the loss very low, while the network's own states stay as they were.
+        """
+        return None
+
     def stepped(self, done: float) -> None:
         """Follow after a step of the optimiser; `done` is the share of the training that is over, 0 to 1."""
 

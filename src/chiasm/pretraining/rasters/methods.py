@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from chiasm.pretraining.rasters import mae, simclr
+from chiasm.pretraining.rasters import byol, dino, mae, moco, simclr, spark, swav
 from chiasm.pretraining.rasters.learner import RasterMethod
 
 METHODS: dict[str, RasterMethod] = {
@@ -15,5 +15,25 @@ METHODS: dict[str, RasterMethod] = {
     "simclr": RasterMethod(
         simclr.build, ("vit", "conv"), "which two views are of one item", "Chen et al., ICML 2020, arXiv:2002.05709",
         nothing=lambda items: math.log(2 * items - 1),
+    ),
+    "spark": RasterMethod(
+        spark.build, ("conv",), "hidden patches from those that are seen", "Tian et al., ICLR 2023, arXiv:2301.03580",
+        share=0.6, nothing=lambda items: 1.0,
+    ),
+    "moco": RasterMethod(
+        moco.build, ("vit", "conv"), "which view is of the same item, among items of earlier steps",
+        "He et al., CVPR 2020, arXiv:1911.05722", nothing=math.log,
+    ),
+    "byol": RasterMethod(
+        byol.build, ("vit", "conv"), "how a slow copy of the network sees another view of the item",
+        "Grill et al., NeurIPS 2020, arXiv:2006.07733", chooses=False,
+    ),
+    "swav": RasterMethod(
+        swav.build, ("vit", "conv"), "to which of equally used prototypes another view of the item belongs",
+        "Caron et al., NeurIPS 2020, arXiv:2006.09882", nothing=lambda items: math.log(swav.PROTOTYPES),
+    ),
+    "dino": RasterMethod(
+        dino.build, ("vit", "conv"), "what a slow copy of the network chooses for another view of the item",
+        "Caron et al., ICCV 2021, arXiv:2104.14294", chooses=False,
     ),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,7 @@ from chiasm.training.objective import Computed, Objective
 
 NAME = "raster"
 WATCHED = 512  # held-out items whose summaries are watched
-COLUMNS = ("train", "held_out", "rank", "spread", "neighbours")
+COLUMNS = ("train", "held_out", "rank", "spread", "neighbours", "compared")
 
 
 class Together:
@@ -54,7 +54,8 @@ class LearningRasters(Objective):
 
     In training each epoch draws anew; for the held-out items the draws are the same in every epoch. After each epoch
     the curve gets a row: the mean loss of training, that of the held-out items, and the signs of a collapse of the
-    summaries of held-out items as they are (`objectives.collapse`).
+    summaries of held-out items as they are (`objectives.collapse`); where the method compares vectors of items, also
+    how far these differ: `1 - |mean|^2 / mean |v|^2`, 0 where all are one; else NaN.
 
     Args:
         shape: `(C, *space)` of an item.
@@ -118,14 +119,17 @@ class LearningRasters(Objective):
         """
         self._follow(network)
         learner, generator = _inside(network), torch.Generator().manual_seed(0)
-        total, count, summaries, states = 0.0, 0, list[Tensor](), Variance()
+        total, count, summaries, states, compared = 0.0, 0, list[Tensor](), Variance(), list[Tensor]()
         for part in _parts(batches, self.batch):
             loss = self._loss(learner, part, slice(0, len(part)), generator, alone=True)
             total, count = total + float(loss) * len(part), count + len(part)
             if sum(map(len, summaries)) < WATCHED:
-                found = learner.network(self.standardised(part))[:, 1:].double().cpu()  # (B, N, D)
+                x = self.standardised(part)
+                found = learner.network(x)[:, 1:].double().cpu()  # (B, N, D)
                 summaries.append(found.mean(1))
                 states.add(found.flatten(0, 1).numpy())
+                own = learner.compared(x)
+                compared += [] if own is None else [own.double().cpu()]
         held_out = total / max(count, 1)
         if not np.isfinite(held_out):
             raise ValueError(
@@ -134,10 +138,15 @@ class LearningRasters(Objective):
             )
         watched = collapse_of(torch.cat(summaries).numpy(), states.value)
         train = self.together.total(self.sum) / max(self.count, 1)
-        self.curve.append([train, held_out, watched.rank, watched.spread, watched.neighbours])
+        self.curve.append([train, held_out, watched.rank, watched.spread, watched.neighbours, differing(compared)])
         self.sum, self.count = 0.0, 0
         self.progress(len(self.curve))
         return held_out if self.chooses else 0.0
+
+    @property
+    def compares(self) -> bool:
+        """Whether the method compares vectors of items."""
+        return bool(self.curve) and not np.isnan(self.curve[-1][-1])
 
     def standardised(self, batch: Batch) -> Tensor:
         """Return the items of a batch `(B, C, *space)`, channels standardised."""
@@ -176,6 +185,15 @@ class LearningRasters(Objective):
         given = views, beside, generator
         loss: Tensor = learner(*given) if alone else self.together.loss(learner, *given)
         return loss.float()
+
+
+def differing(parts: Sequence[Tensor]) -> float:
+    """Return `1 - |mean|^2 / mean |v|^2` of vectors `(B, E)`, 0 where all are one; NaN of none."""
+    if not parts:
+        return float("nan")
+    vectors = torch.cat(list(parts))
+    size = float(vectors.square().sum(1).mean())
+    return 1.0 - float(vectors.mean(0).square().sum()) / size if size > 0 else 0.0
 
 
 def _inside(network: Network) -> Learner:

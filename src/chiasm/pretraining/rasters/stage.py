@@ -107,7 +107,8 @@ def pretrained_on_rasters(
     whole = Network(learner, cast(Head, nn.Identity()))  # nothing is predicted
     phase = Phase(options.training(), objective, name="pretrain")
     (history,) = train(whole, examples, [phase], seed=seed, checkpoint=checkpoint, device=device)
-    curve = tuple(dict(zip(COLUMNS, map(float, row), strict=True)) for row in objective.curve)
+    watched = COLUMNS if objective.compares else COLUMNS[:-1]
+    curve = tuple(dict(zip(watched, map(float, row), strict=False)) for row in objective.curve)
     return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat)
 
 
