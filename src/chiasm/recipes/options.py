@@ -313,4 +313,8 @@ OPTIONS = {
     "history-ridge": (
         "modality=, kernels=5, slowest=10.0"
     ),
+    "centres": (
+        "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
+        "width=16, depth=2"
+    ),
 }
