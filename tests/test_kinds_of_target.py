@@ -201,7 +201,7 @@ def test_a_table_names_the_kinds_in_its_own_file_alone() -> None:
     assert len(comparisons(table.replace("HEADS", "OTHERS"), "heads/kinds.py")) == 1
 
 
-NO_GRAPH = {"choice", "text"}
+NO_GRAPH = {"boxes", "choice", "text"}
 """Kinds whose prediction reads what no graph is given, as own options, or is no number; exporting one is refused."""
 
 

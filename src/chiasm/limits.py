@@ -22,8 +22,10 @@ HORIZONS = 1000
 
 RESPONSE_BYTES = GIGABYTE  # of one item's file
 RESPONSE_VALUES = 20_000_000  # of one item, repetitions by channels
+BOXES_BYTES = 256 * MEGABYTE  # of a file of boxes, of one image or of many
 GENE_SET_BYTES = 64 * MEGABYTE
 TRIPLES = 2_000_000  # of knowledge
+LABEL_TEXTS = 20_000  # rows of what is written of labels: each is encoded in a fit
 ENTITIES = 400_000  # of knowledge: a model holds the name of each and a vector, and these fit into its description
 ENTITY_BYTES = 12 * MEGABYTE  # their names as JSON
 ENTITY_PARTS = 1_000_000  # brackets and commas within them

@@ -15,6 +15,7 @@ from chiasm.metrics.scores import METRICS, score, score_pooled
 from chiasm.metrics.table import EXPLAINED
 from chiasm.targets import Outcome, kind_of
 from chiasm.targets.follow_up import cumulative_incidence
+from chiasm.targets.marked import BoxesOfOne, Marked, joined_marked
 from chiasm.targets.texts import Texts, joined_texts
 
 N = 300
@@ -35,6 +36,7 @@ def trial(
     labels = np.stack([member, (rng.random(N) < 1 - p).astype(float)], axis=1)
     labels[::7, 0] = np.nan
     outcome = {
+        "boxes": marked_of(member),
         "choice": Outcome(member, None, KNOWN),
         "classification": Outcome(member, None, KNOWN),
         "competing": competing_of(np.ceil(np.minimum(death, left)), death <= left),
@@ -53,8 +55,16 @@ def trial(
             frames.append(predicted(kind, x[rows], [2.0 + fold // 2, 5.0, 9.0]))
     return folds, frames, {
         "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"],
-        "response": ["a", "b"],
+        "response": ["a", "b"], "boxes": ["a", "b"],
     }.get(kind, [])  # fmt: skip
+
+
+def marked_of(member: np.ndarray) -> Outcome:
+    """One or two boxes of the first label, and one of the second."""
+    each = np.empty(len(member), dtype=object)
+    each[:] = [BoxesOfOne.of([0, 1, 0][: int(2 + one)], [[0, 0, 0.5, 0.5]] * int(2 + one), None) for one in member]
+    found = Marked(each, ("a", "b"), np.full((len(member), 2), np.nan))
+    return Outcome(found.counts, None, np.ones(len(member), dtype=bool), boxes=found)
 
 
 def texts_of(member: np.ndarray) -> Texts:
@@ -79,6 +89,9 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
     if kind == "regression":
         return pd.DataFrame({"prediction": x})
+    if kind == "boxes":
+        said = [f'[["a",{own},0,0,0.5,0.4]]' for own in p]
+        return pd.DataFrame({"boxes": said, "count_a": 1 + p, "count_b": 1 - p / 9})
     if kind == "response":
         return pd.DataFrame({"response_a": x, "response_b": -x})
     if kind == "text":
@@ -104,8 +117,8 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"prediction": np.full(n, train.value.mean())})
     if kind == "response":
         return pd.DataFrame(np.tile(train.value.mean(axis=0), (n, 1)), columns=["response_a", "response_b"])
-    if kind == "text":
-        return kind_of(kind).prior_frame(train, n, ())
+    if kind in ("boxes", "text"):
+        return kind_of(kind).prior_frame(train, n, ("a", "b"))
     if kind == "competing":
         assert train.cause is not None
         found = cumulative_incidence(train.value, train.cause, 2, times)
@@ -137,6 +150,10 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
         return
     truth = []
     for fold in folds:
+        if fold.outcome.boxes is not None:
+            many = dict(zip(("count_a", "count_b"), fold.outcome.value.T, strict=True))
+            truth.append(pd.DataFrame({"boxes": fold.outcome.boxes.texts, **many}))
+            continue
         if fold.outcome.texts is not None:
             truth.append(pd.DataFrame({"text": [own[0] for own in fold.outcome.texts.references]}))
             continue
@@ -180,6 +197,8 @@ def test_pooling_folds_of_one_training_set_is_scoring_them_as_one(kind: str) -> 
     event = None if folds[0].outcome.event is None else np.concatenate([fold.outcome.event for fold in folds])
     together = Outcome(np.concatenate([fold.outcome.value for fold in folds]), event, KNOWN)
     several = [fold.outcome.texts for fold in folds if fold.outcome.texts is not None]
+    marked = [fold.outcome.boxes for fold in folds if fold.outcome.boxes is not None]
+    together = replace(together, boxes=joined_marked(marked) if marked else None)
     together = replace(together, texts=joined_texts(several) if several else None)
     if kind == "competing":
         together = replace(together, cause=np.concatenate([np.asarray(fold.outcome.cause) for fold in folds]))

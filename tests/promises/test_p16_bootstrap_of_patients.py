@@ -20,6 +20,7 @@ from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, score
 from chiasm.metrics.survival import harrell_c
 from chiasm.targets import Outcome
+from chiasm.targets.marked import BoxesOfOne, Marked
 from chiasm.targets.texts import Texts
 
 SIMULATIONS, DRAWS = 1500, 400
@@ -112,6 +113,10 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
     p = rng.random(n)
     if kind in ("choice", "classification", "multilabel"):
         return pd.DataFrame({"p_a": p, "p_b": 1 - p})
+    if kind == "boxes":
+        made = pd.DataFrame({"count_a": p, "count_b": rng.random(n)})
+        made.insert(0, "boxes", [f'[["a",{own},0,0,{own},1]]' for own in p])
+        return made
     if kind == "response":
         return pd.DataFrame({"response_a": p, "response_b": rng.random(n)})
     if kind == "regression":
@@ -132,6 +137,11 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
         return Outcome(marked.astype(float), None, np.ones(n, dtype=bool))
     if kind == "multilabel":  # nobody has the second label
         return Outcome(np.stack([marked, np.zeros(n)], axis=1).astype(float), None, np.ones(n, dtype=bool))
+    if kind == "boxes":
+        each = np.empty(n, dtype=object)
+        each[:] = [BoxesOfOne.of([0] * many, [[0, 0, 0.8, 1]] * many, None) for many in rng.integers(0, 3, n)]
+        found = Marked(each, ("a", "b"), np.full((n, 2), np.nan))
+        return Outcome(found.counts, None, marked, boxes=found)
     if kind == "response":
         repeats = rng.random((n, 1, 2)) + 0.1 * rng.random((n, 3, 2))
         return Outcome(repeats.mean(axis=1), None, marked, repeats=repeats)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from chiasm.api.models import write_predictions
 from chiasm.cohort import Cohort, Items, Unsupported
 from chiasm.cohort.combination_folds import BETWEEN, combination_folds, held_out_fold
-from chiasm.cohort.identity import Identical, identity_groups
+from chiasm.cohort.identity import Identical, identity_groups, require_identity
 from chiasm.cohort.identity_proof import highest_apart
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.cohort.patient_columns import given_folds, identifier_name, patient_words
-from chiasm.cohort.related_folds import related_folds, table_of_folds
+from chiasm.cohort.related_folds import related_folds, require_parts, table_of_folds
 from chiasm.cohort.splits import lacking
+from chiasm.cohort.unused import UNUSED
 from chiasm.errors import count
 from chiasm.progress import followed
 from chiasm.readers import ReadError, reader_for
@@ -96,6 +97,8 @@ def split_by_identity(
         CohortError: fewer families than folds, or a fold would lack a class or an event.
         ValueError: as `chiasm.identity_groups`; fewer than two folds.
     """
+    require_identity(over, threshold)
+    require_parts(folds, test)
     whole = _whole(cohort)
     name = _sequences_of(whole, modality, both_strands)
     rows, letters, unread = _read(whole, name)
@@ -148,23 +151,22 @@ def split_by_combination(
     """
     whole = _whole(cohort)
     words = patient_words(whole, list(dict.fromkeys(columns)))
+    known = np.ones(len(whole), dtype=bool) if whole.outcome is None else whole.outcome.known
     if held_out is None:
         if training != "all" or size is not None:
             raise ValueError("related and unrelated training sets are those of one combination: name it by held_out")
-        known = np.ones(len(whole), dtype=bool) if whole.outcome is None else whole.outcome.known
-
-        def unscored(tested: NDArray[np.bool_]) -> str:
-            if not (tested & known).any():
-                return "nobody of it has a known outcome"
-            return next(iter(lacking(whole, np.where(tested, "it", "train"), "it")), "").replace(
-                "fold 'it'", "its fold"
-            )
-
-        fold, table, untested = combination_folds(words, columns, whole.group, unscored)
+        fold, table, untested = combination_folds(
+            words, columns, whole.group, lambda tested: _unscored(whole, tested), known
+        )
     else:
         fold, table = held_out_fold(
-            words, columns, held_out, group=whole.group, training=training, size=size, seed=seed
+            words, columns, held_out, group=whole.group, training=training, size=size, seed=seed, known=known
         )
+        used = fold != UNUSED
+        if why := _unscored(whole.subset(used), fold[used] == "test"):
+            raise ValueError(
+                f"{BETWEEN.join(map(str, held_out))} cannot be tested: {why}; hold out another combination"
+            )
         untested = pd.DataFrame(columns=["combination", "rows", "why"])
     counts = pd.Series(fold).value_counts()
     table.insert(1, "patients", table["fold"].map(counts).to_numpy())
@@ -187,6 +189,14 @@ def _whole(cohort: Given) -> Cohort:
             "the folds of the manifest leave patients unused, who would get no fold: take out [folds] first"
         )
     return whole
+
+
+def _unscored(cohort: Cohort, tested: NDArray[np.bool_]) -> str:
+    """Say why a fold of these patients could not be scored, or nothing be learned outside of it; "" where both can."""
+    if cohort.outcome is not None and not (tested & cohort.outcome.known).any():
+        return "nobody of it has a known outcome"
+    lacks = lacking(cohort, np.where(tested, "it", "train"), "it")
+    return next(iter(lacks), "").replace("fold 'it'", "its fold")
 
 
 def _sequences_of(cohort: Cohort, modality: str | None, both_strands: bool) -> str:

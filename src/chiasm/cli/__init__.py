@@ -15,6 +15,7 @@ from typer.main import get_command, get_command_name
 from chiasm import screen
 from chiasm.cli import (
     about,
+    articles,
     bench,
     collecting,
     controlling,
@@ -66,7 +67,7 @@ for command in (
     *(embedding.embed, hidden_states.states, labelling.label),
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     *(serving.serve, serving.audit),
-    pretraining.pretrain,
+    *(pretraining.pretrain, articles.articles),
     *(tracking.track, hub.push, hub.pull),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -48,6 +48,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm pretrain cohort.toml --out encoder --epochs 10 --page pretrain.html",
         "chiasm pretrain cohort.toml --out encoder --method masked --network gru:width=64,rc=ps --resume",
     ),
+    "articles": (
+        "chiasm articles PMC3166277.tar.gz articles/ --out shards --table rows.csv",
+        "chiasm articles articles/ --out shards --licence CC-BY --concepts concepts.txt --most 1000 --cohort pairs",
+    ),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
         "chiasm stress cohort.toml --recipes healnet --faults attack",

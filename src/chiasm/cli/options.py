@@ -154,11 +154,11 @@ def told_spaces(recipes: Sequence[str]) -> None:
             screen.hint(f"note: {said}")
 
 
-def require_table(out: Path, what: str, force: bool) -> None:
+def require_table(out: Path, what: str, force: bool, option: str = "--out") -> None:
     """A table of this name can be written; asked before anything is computed."""
     if out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"'{out}' must end in .parquet or .csv: {what} are written as one of them")
-    require_new(out, force, "--out")
+    require_new(out, force, option)
 
 
 def require_picture(path: Path, force: bool) -> None:

@@ -261,6 +261,7 @@ def summarise(cohort: Cohort) -> dict[str, Any]:
         "events": None if outcome is None or (event := outcome.main_event) is None else int(event.sum()),
         **({} if cohort.sealed is None else {"sealed": asdict(cohort.sealed)}),
         **({} if cohort.knowledge is None else {"knowledge": cohort.knowledge.counts}),
+        **({} if cohort.label_texts is None else {"label_texts": cohort.label_texts.counts}),
         **({"subgroups": summary_of(cohort)} if cohort.subgroups else {}),
         "modalities": {
             name: {
@@ -298,6 +299,11 @@ def show_summary(summary: dict[str, Any]) -> None:
         parts = " ".join(f"{join}{known[what]:,} {what}" for join, what in (("", "triples"), ("of ", "entities")))
         kinds = f"{known['relations']:,} {'relation' if known['relations'] == 1 else 'relations'}"
         screen.show(f"knowledge: {parts} by {kinds}; '{known['column']}' names one for {known['patients']:,} patients")
+    if "label_texts" in summary:
+        told = summary["label_texts"]
+        parts = [f"{told['sentences']:,} sentences of {told['labels']:,} labels"] if told["labels"] else []
+        parts += [f"lineages of {told['lineages']:,} labels"] if told["lineages"] else []
+        screen.show(f"written of labels: {', '.join(parts)}")
     show_division(summary.get("subgroups", ()))
     screen.show("")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from chiasm.cohort.box_files import read_boxes
 from chiasm.cohort.response_files import read_responses
 from chiasm.cohort.tables import Table
 from chiasm.cohort.text_files import read_texts
@@ -30,7 +31,7 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
 
 
 def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.DataFrame:
-    """Put the arrays or texts of a target that is read from files in place of their paths; others stay as they are.
+    """Put the arrays, texts or boxes of a target that is read from files in place of their paths; others stay.
 
     Args:
         frame: the columns of the target, of those patients alone whose outcome may be read.
@@ -39,7 +40,10 @@ def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.
     if target.text_files:
         texts = {name: read_texts(folder, frame[name].tolist()) for name in target.text_files}
         return frame.assign(**texts)
+    if target.box_files:
+        column, size = target.box_files
+        return frame.assign(**{column: read_boxes(folder, frame[column].tolist(), size)})
     if target.files is None:
         return frame
-    column, variable = target.files
-    return frame.assign(**{column: read_responses(folder, frame[column].tolist(), variable)})
+    path, variable = target.files
+    return frame.assign(**{path: read_responses(folder, frame[path].tolist(), variable)})

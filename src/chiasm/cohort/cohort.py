@@ -16,6 +16,7 @@ from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, ValueSource
 from chiasm.cohort.knowledge import Knowledge
+from chiasm.cohort.label_texts import LabelTexts
 from chiasm.cohort.lent_model import LentModel
 from chiasm.cohort.seal import Sealed
 from chiasm.cohort.sources import ColumnSource, Source
@@ -46,8 +47,8 @@ class Cohort:
     is fitted. `manifest` is the path by which the cohort was opened, as it was given; empty of one of frames.
     `knowledge` are triples, with the entity that each patient has. `costs` is what a modality costs a patient, where
     it is said; `subgroups` are the columns by whose levels a model is looked at, and which no model reads; neither is
-    part of the fingerprint. `options` are what each patient may be answered with; they stay when the target is taken
-    away.
+    part of the fingerprint. `label_texts` are what experts wrote of each label. `options` are what each
+    patient may be answered with; they stay when the target is taken away.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Cohort:
     costs: Mapping[str, float] = field(default_factory=dict)
     subgroups: tuple[Subgroup, ...] = ()
     options: Options | None = None
+    label_texts: LabelTexts | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -344,6 +346,8 @@ class Cohort:
                 feed_rows(self.outcome.cause)
             if self.outcome.texts is not None:
                 feed_rows(self.outcome.texts.references)
+            if self.outcome.boxes is not None:
+                feed_rows(np.array(self.outcome.boxes.texts, dtype=object))
         for labels in (self.group, self.site, self.fold):
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))
@@ -361,6 +365,8 @@ class Cohort:
             feed("knowledge")
             for rows in self.knowledge.content:
                 feed_rows(rows)
+        if self.label_texts is not None:
+            feed(["label texts", self.label_texts.digest])
         return digest.hexdigest()
 
     def _rows_named(self, names: Sequence[str]) -> NDArray[np.int_]:

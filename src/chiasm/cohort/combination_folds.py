@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -21,7 +22,11 @@ TRAINING = ("all", "related", "unrelated")
 
 
 def combination_folds(
-    table: pd.DataFrame, factors: Sequence[str], group: NDArray[np.str_] | None, unscored: Callable[[Bools], str]
+    table: pd.DataFrame,
+    factors: Sequence[str],
+    group: NDArray[np.str_] | None,
+    unscored: Callable[[Bools], str],
+    known: Bools | None = None,
 ) -> tuple[Texts, pd.DataFrame, pd.DataFrame]:
     """Give each combination a fold of its own, if each of its factors stands in another one.
 
@@ -29,6 +34,7 @@ def combination_folds(
         table: one row a patient, with a column of words for each factor.
         group: (n,) who a row is of; "" for nobody else's.
         unscored: says why a fold of these patients could not be scored, "" where it can.
+        known: (n,) whose outcome is known: nobody else is learned from, and counts in the proof. None: all.
 
     Returns:
         (n,) the fold, a combination or `train` for never tested; the proof, one row a fold and factor: its `value`, in
@@ -39,10 +45,10 @@ def combination_folds(
         ValueError: unfit factors, a group in several combinations, or no combination that can be tested.
     """
     require_factors(table, factors)
-    words = table[list(factors)].to_numpy(dtype=object)  # (n, F)
-    combined = [tuple(row) for row in words.tolist()]
-    levels = {row: place for place, row in enumerate(sorted(set(combined), key=lambda row: (_named(row), row)))}
-    names, own = [_named(row) for row in levels], np.array([levels[row] for row in combined])
+    combined = list(map(tuple, table[list(factors)].to_numpy(dtype=object).tolist()))
+    parts = sorted(set(combined), key=lambda row: (_named(row), row))
+    place = {row: number for number, row in enumerate(parts)}
+    own = np.array([place[row] for row in combined])
     if group is not None:
         held = pd.Series(own).groupby(pd.Series(group)).nunique()
         across = int((held[held.index != ""] > 1).sum())
@@ -51,26 +57,46 @@ def combination_folds(
                 f"{count(across, 'group')} of patients stand in several combinations, so that no fold for each of them "
                 "keeps a group on one side: hold out one combination at a time"
             )
-    fold = np.full(len(table), NEVER_TESTED, dtype=object)
+    learned = np.ones(len(own), dtype=bool) if known is None else known
+    sizes = Counter(own[learned].tolist())
+    rows_with, combinations_with = Counter[tuple[int, str]](), Counter[tuple[int, str]]()
+    for number, size in sizes.items():
+        for part in enumerate(parts[number]):
+            rows_with[part] += size
+            combinations_with[part] += 1
+    others = "combination" if learned.all() else "combination of a known outcome"
+    fold = np.full(len(own), NEVER_TESTED, dtype=object)
     proof, untested, lonely = [], [], 0
-    for number, name in enumerate(names):
-        tested = own == number
-        own_rows = _proof(words, tested, factors, ~tested)
-        lone = [f"{row['factor']} '{row['value']}'" for row in own_rows if not row["rows"]]
+    for number, row in enumerate(parts):
+        name, tested, size = _named(row), own == number, sizes[number]
+        own_rows = [
+            {
+                "fold": name,
+                "factor": factor,
+                "value": row[k],
+                "combinations": combinations_with[k, row[k]] - (size > 0),
+                "rows": rows_with[k, row[k]] - size,
+            }
+            for k, factor in enumerate(factors)
+        ]
+        lone = [f"{each['factor']} '{each['value']}'" for each in own_rows if not each["rows"]]
         lonely += bool(lone)
-        why = f"{lone[0]} stands in no other combination" if lone else unscored(tested)
+        why = f"{lone[0]} stands in no other {others}" if lone else unscored(tested)
         if why:
             untested.append({"combination": name, "rows": int(tested.sum()), "why": why})
             continue
         fold[tested] = name
-        proof += [{"fold": name, **row} for row in own_rows]
+        proof += own_rows
     if not proof:
         raise ValueError(
-            f"none of the {len(names):,} combinations of {', '.join(factors)} can be tested: {lonely:,} have a part "
-            f"that stands in no other one, and {len(names) - lonely:,} could not be scored; choose columns of few "
+            f"none of the {len(parts):,} combinations of {', '.join(factors)} can be tested: {lonely:,} have a part "
+            f"that stands in no other one, and {len(parts) - lonely:,} could not be scored; choose columns of few "
             "levels that are crossed with each other, and not the outcome"
         )
-    return fold.astype(str), pd.DataFrame(proof), pd.DataFrame(untested, columns=["combination", "rows", "why"])
+    left = Counter(_named(parts[number]) for number in own[learned & (fold == NEVER_TESTED)].tolist())
+    found = pd.DataFrame(proof)
+    found["whole"] = [left[name] for name in found["fold"]]
+    return fold.astype(str), found, pd.DataFrame(untested, columns=["combination", "rows", "why"])
 
 
 def held_out_fold(
@@ -82,6 +108,7 @@ def held_out_fold(
     training: str = "all",
     size: int | None = None,
     seed: int = 0,
+    known: Bools | None = None,
 ) -> tuple[Texts, pd.DataFrame]:
     """Hold out one combination: (n,) `test`, `train` or `unused`, and the proof as in `combination_folds`.
 
@@ -90,6 +117,7 @@ def held_out_fold(
         training: "all" who are neither of the combination nor of a group that is tested; "related" or "unrelated", the
             two sets of equal size of `compositional_split`, which is what a pair of trials compares.
         size: rows of such a set; as many as the smaller one has if not given.
+        known: (n,) whose outcome is known, as in `combination_folds`: the sets are drawn of these alone.
 
     Raises:
         ValueError: as `compositional_split`; another `training`, or a size of all.
@@ -98,24 +126,32 @@ def held_out_fold(
         raise ValueError(f"training is {', '.join(TRAINING)}, not '{training}'")
     if training == "all" and size is not None:
         raise ValueError("a size is that of related or unrelated training: name one of them, or leave the size out")
+    require_factors(table, factors)
+    words = table[list(factors)].astype(str).to_numpy(dtype=object)
+    whole = np.array([tuple(row) == tuple(map(str, held_out)) for row in words.tolist()], dtype=bool)
+    learned = np.ones(len(table), dtype=bool) if known is None else known
+    rows = np.flatnonzero(learned | whole)
     lone = np.array([f"\0{row}" for row in range(len(table))])
-    column = "\0group"
-    whole = table.assign(**{column: lone if group is None else np.where(group == "", lone, group)})
+    column, groups = "\0group", lone if group is None else np.where(group == "", lone, group)
     split = compositional_split(
-        whole, held_out, factors=factors, group=column, size=size, seed=seed, unrelated=training != "all"
-    )
+        table.assign(**{column: groups}).iloc[rows], held_out, factors=factors, group=column, size=size, seed=seed,
+        unrelated=training != "all",
+    )  # fmt: skip
     fold = np.full(len(table), UNUSED, dtype=object)
-    fold[{"all": split.free, "related": split.related, "unrelated": split.unrelated}[training]] = NEVER_TESTED
-    fold[split.test] = "test"
-    words = table[list(factors)].to_numpy(dtype=object)
-    tested = fold == "test"
-    proof = [{"fold": "test", **row} for row in _proof(words, tested, factors, fold == NEVER_TESTED)]
+    if training == "all":  # whose outcome is not known may stand there, and teaches nothing
+        fold[~np.isin(groups, groups[whole])] = NEVER_TESTED
+    else:
+        fold[rows[split.related if training == "related" else split.unrelated]] = NEVER_TESTED
+    fold[whole] = "test"
+    proof = [{"fold": "test", **row} for row in _proof(words, whole, factors, learned & (fold == NEVER_TESTED))]
     return fold.astype(str), pd.DataFrame(proof)
 
 
 def _named(row: Sequence[str]) -> str:
-    """The name of a combination; a part that reads like a combination itself stands in quotation marks."""
-    return BETWEEN.join(f"'{part}'" if BETWEEN in part else part for part in row)
+    """The name of a combination, of no other one: a part that reads like several stands in quotation marks."""
+    quoted = ("'" + part.replace("'", "''") + "'" for part in row)
+    plain = (BETWEEN not in f" {part} " and not part.startswith("'") for part in row)
+    return BETWEEN.join(part if kept else own for part, own, kept in zip(row, quoted, plain, strict=True))
 
 
 def _proof(

@@ -23,6 +23,7 @@ from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.kinds import CELL, FILES, has_form, kind_named, known_kinds
 from chiasm.cohort.knowledge import knowledge_of
 from chiasm.cohort.knowledge_table import tells_people_apart
+from chiasm.cohort.label_table import given_label_texts
 from chiasm.cohort.meeting import advice_on_strangers, columns_as_text, meets_nobody
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.schema import MODALITY_NAME
@@ -50,6 +51,8 @@ def cohort_from_frames(
     index: Mapping[str, str | float] | None = None,
     categories: Mapping[str, Sequence[str]] | None = None,
     knowledge: tuple[pd.DataFrame, str] | None = None,
+    prompts: Mapping[str, str | Sequence[str]] | None = None,
+    lineages: Mapping[str, Mapping[str, str]] | None = None,
     cost: Mapping[str, float] | None = None,
     subgroups: Sequence[str] | Mapping[str, Sequence[float]] = (),
     name: str = "cohort",
@@ -64,9 +67,11 @@ def cohort_from_frames(
     reason; `index` the time of prediction in a record of events, in hours of that record, as a number or a column of
     `patients`; `categories` the columns of a table that are words although they look like numbers. A column is one of
     numbers in any dtype. `knowledge` is a frame of triples, with the columns `head`, `relation` and `tail`, and the
-    column of `patients` that names an entity. `cost` is what a modality costs a patient, in any one currency.
-    `subgroups` are columns of `patients` by whose levels a model is looked at, and which no model reads; as a mapping
-    column -> the edges at which its numbers are cut, () for its own levels or tertiles.
+    column of `patients` that names an entity. `prompts` are what experts wrote of each label, one sentence or several;
+    `lineages` the ranks of each label that is a species, `kingdom` to `species`, and its `common` name. `cost` is what
+    a modality costs a patient, in any one currency. `subgroups` are columns of `patients` by whose levels a model is
+    looked at, and which no model reads; as a mapping column -> the edges at which its numbers are cut, () for its own
+    levels or tertiles.
     Rows in messages count as if each frame had been written to a file with a header: the first is row 2. Raises
     CohortError.
     """
@@ -235,6 +240,8 @@ def cohort_from_frames(
             [as_text(knowledge[0][own]) for own in TRIPLE], knowledge[1], cells, "knowledge", ids
         )
         findings += said
+    written_of, said = given_label_texts(prompts, lineages, target)
+    findings += said
     whole = Cohort(
         name=name,
         ids=ids,
@@ -257,6 +264,7 @@ def cohort_from_frames(
         },
         path="patients",
         knowledge=facts,
+        label_texts=written_of,
         subgroups=tuple(divided),
         options=None if outcome is None else outcome.options,
     )

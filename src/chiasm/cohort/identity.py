@@ -71,7 +71,7 @@ def identity(a: str, b: str, over: str = "shorter") -> float:
         ValueError: an empty sequence, or another `over`.
         Unsupported: edlib is not installed.
     """
-    _require(over, 1.0)
+    require_identity(over, 1.0)
     shorter, longer = sorted((a, b), key=len)
     if not shorter:
         raise ValueError("an empty sequence has no identity with another: leave it out")
@@ -104,7 +104,7 @@ def identity_groups(
             sequences reach, or two strands of what is not DNA.
         Unsupported: edlib is not installed.
     """
-    _require(over, threshold)
+    require_identity(over, threshold)
     lacking = next((k for k, sequence in enumerate(sequences) if not isinstance(sequence, str)), None)
     if lacking is not None:
         raise ValueError(f"sequence {lacking + 1:,} is no text: leave it out")
@@ -206,7 +206,12 @@ def turned(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
-def _require(over: str, threshold: float) -> None:
+def require_identity(over: str, threshold: float) -> None:
+    """Refuse a length that identity is no share of, and a threshold that none can reach.
+
+    Raises:
+        ValueError: it is one.
+    """
     if over not in OVER:
         raise ValueError(f"identity is counted over the 'shorter' or the 'longer' sequence, not '{over}'")
     if not 0 < threshold <= 1:

@@ -34,7 +34,9 @@ class Opens(Protocol):
 
 def read_knowledge(reader: Opens, keys: KnowledgeKeys, patients: PatientsKeys) -> Knowledge | None:
     """Return the knowledge of the patients who are opened; None, with its problems noted, if it cannot be read."""
-    if wrong := _of_people(keys, patients, reader.patients):
+    if keys.triples is None or keys.column is None:
+        return None
+    if wrong := _of_people(keys.triples, keys.column, keys.sheet, patients, reader.patients):
         reader.problems.append(wrong)
         return None
     table, columns = reader.table(keys.triples, keys.sheet, None), [keys.head, keys.relation, keys.tail]
@@ -55,15 +57,13 @@ def read_knowledge(reader: Opens, keys: KnowledgeKeys, patients: PatientsKeys) -
     return found
 
 
-def _of_people(keys: KnowledgeKeys, patients: PatientsKeys, table: Table) -> Problem | None:
+def _of_people(triples: str, column: str, sheet: str | None, patients: PatientsKeys, table: Table) -> Problem | None:
     """Say that the triples, or the column, would be of people and not of things they have; None if they are not."""
-    same = os.path.normpath(keys.triples) == os.path.normpath(patients.table)
-    if same and (keys.sheet is None or keys.sheet == patients.sheet):
+    same = os.path.normpath(triples) == os.path.normpath(patients.table)
+    if same and (sheet is None or sheet == patients.sheet):
         what, fix = "the triples are the patients' own table", "name a table of what is known of things, as of drugs"
         return error(what, fix, path=table.name, finding="patients-as-triples")
-    return tells_people_apart(
-        keys.column, (patients.id, table.key(patients.id), patients.group, patients.site), table.name
-    )
+    return tells_people_apart(column, (patients.id, table.key(patients.id), patients.group, patients.site), table.name)
 
 
 def tells_people_apart(column: str, of_people: Sequence[str | None], path: str) -> Problem | None:

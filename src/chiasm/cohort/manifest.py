@@ -19,7 +19,7 @@ from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.encoder_places import encoders_beside
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
-from chiasm.cohort.knowledge_table import read_knowledge
+from chiasm.cohort.label_table import read_known
 from chiasm.cohort.meeting import advice_on_strangers, meets_nobody, names_in
 from chiasm.cohort.places import find_files, inside, manifest_file
 from chiasm.cohort.schema import ManifestKeys, ModalityKeys, TargetKeys, read_keys, read_toml
@@ -144,8 +144,7 @@ class _Reader:
                 kinds[name], sources[name], rows[name] = modality.kind, source, found
                 if (hours := self.index(name, modality.index)) is not None:
                     index[name] = hours
-        knowledge = read_knowledge(self, keys.knowledge, keys.patients) if keys.knowledge else None
-        subgroups = read_subgroups(self, keys.patients)
+        knowledge, written = read_known(self, keys.knowledge, keys.patients, target)
         return Cohort(
             name=keys.name or self.folder.name,
             ids=self.ids,
@@ -166,9 +165,10 @@ class _Reader:
             path=patients.name,
             sealed=self.seal.summary if self.seal is not None and self.whom == "outside" else None,
             knowledge=knowledge,
+            label_texts=written,
             costs={name: own.cost for name, own in keys.modalities.items() if own.cost is not None and name in kinds},
             lender_paths=tuple(os.path.normpath(self.folder / place) for place in keys.sources),
-            subgroups=subgroups,
+            subgroups=read_subgroups(self, keys.patients),
             options=None if outcome is None else outcome.options,
         )
 

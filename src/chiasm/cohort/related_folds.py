@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.cohort import Cohort
-from chiasm.cohort.splits import NEVER_TESTED, fold_ids, holdout
+from chiasm.cohort.splits import NEVER_TESTED, fold_ids, holdout, lacking
 from chiasm.cohort.units import components
 from chiasm.errors import CohortError, count, error
 
@@ -34,6 +34,7 @@ def related_folds(
         CohortError: fewer families than folds, or a fold without a class or an event.
         ValueError: fewer than two folds, or a share that does not lie between 0 and 1.
     """
+    require_parts(folds, test)
     keys = [np.array([str(own) if own >= 0 else "" for own in families.tolist()], dtype=str)]
     if cohort.group is not None:
         keys.append(cohort.group)
@@ -54,7 +55,22 @@ def related_folds(
     if not held.any() or held.all():
         what = "no family, nor several, come near the share that is to be tested"
         raise CohortError([error(what, "ask for another share, or for folds", finding="too-few")])
+    if lacks := lacking(kept, fold, TEST):
+        fix = "ask for another share or another seed, or raise the threshold"
+        raise CohortError([error(what, fix, finding="fold-lacks-class") for what in lacks])
     return fold, together
+
+
+def require_parts(folds: int, test: float | None) -> None:
+    """Refuse fewer than two folds, and a share of the patients that is none.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if test is None and folds < 2:
+        raise ValueError(f"a cross-validation needs at least 2 folds, not {folds}")
+    if test is not None and not 0 < test < 1:
+        raise ValueError(f"the share that is tested lies between 0 and 1, not at {test:g}")
 
 
 def table_of_folds(fold: NDArray[np.str_], together: Ints) -> pd.DataFrame:

@@ -94,13 +94,22 @@ class FoldKeys(FormKeys):
 
 
 class KnowledgeKeys(FormKeys):
-    """A table of triples, its columns, and the column of the patients that names an entity."""
+    """A table of triples and the patients' column that names an entity; tables of what is written of labels."""
 
-    triples: str
-    column: str
+    triples: str | None = None
+    column: str | None = None
     head: str = "head"
     relation: str = "relation"
     tail: str = "tail"
+    prompts: str | None = None
+    lineages: str | None = None
+    label: str = "label"
+    sentence: str = "sentence"
+
+    @property
+    def named(self) -> str | None:
+        """The first of its tables, to which what is said of the form belongs."""
+        return self.triples or self.prompts or self.lineages
 
 
 class SealKeys(_Strict):
@@ -130,7 +139,7 @@ class ManifestKeys(_Strict):
         if self.folds is not None:
             said.append(("[folds]", self.folds.table, self.folds.form))
         if self.knowledge is not None:
-            said.append(("[knowledge]", self.knowledge.triples, self.knowledge.form))
+            said.append(("[knowledge]", self.knowledge.named, self.knowledge.form))
         return [(section, table, form) for section, table, form in said if form is not None]
 
 
@@ -210,7 +219,7 @@ def read_keys(content: dict[str, Any], path: str) -> tuple[ManifestKeys | None, 
                 "there are no modalities", "name at least one as [modalities.NAME]", path=path, finding="no-modalities"
             )
         )
-    problems += _forms(keys, path)
+    problems += [*_forms(keys, path), *_knowledge(keys.knowledge, path)]
     wrong = {name: found for name, of_name in keys.modalities.items() if (found := _modality(name, of_name, path))}
     of_target = _target(keys.target, path) if keys.target else []
     sound = {name: of_name for name, of_name in keys.modalities.items() if name not in wrong}
@@ -232,6 +241,20 @@ def _forms(keys: ManifestKeys, path: str) -> list[Problem]:
             what = f"the keys {', '.join(FormKeys.model_fields)} of {section} {wrong[0]}"
             found.append(error(what, wrong[1], path=path, finding="manifest-value"))
     return found
+
+
+def _knowledge(keys: KnowledgeKeys | None, path: str) -> list[Problem]:
+    """Report knowledge that names no table, or triples without the column that names an entity, or the reverse."""
+    if keys is None:
+        return []
+    if keys.named is None:
+        what, fix = "[knowledge] names no table", "add triples, prompts or lineages, or leave the section out"
+        return [error(what, fix, path=path, finding="missing-key")]
+    if (keys.triples is None) == (keys.column is None):
+        return []
+    lacking, other = ("column", "triples") if keys.column is None else ("triples", "column")
+    what = f"key '{lacking}' is missing in [knowledge], beside '{other}'"
+    return [error(what, "name both", path=path, finding="missing-key")]
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

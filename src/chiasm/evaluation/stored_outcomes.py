@@ -1,19 +1,22 @@
-"""Outcomes in the table of a run folder, and back: numbers, a column for each label, lists of channels or of texts."""
+"""Outcomes in the table of a run folder, and back: numbers, a column for each label, lists, texts, boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from chiasm.targets import Outcome
+from chiasm.targets.marked import Marked, of_text
 from chiasm.targets.texts import Texts
 
 VALUE_OF = "value_"
 REPEATS = "repeats"
 REFERENCES = "references"
+MARKS = "boxes"
 
 
 def lists_of(outcome: Outcome) -> dict[str, Any]:
@@ -23,6 +26,12 @@ def lists_of(outcome: Outcome) -> dict[str, Any]:
         flat = [own[~np.isnan(own).any(axis=1)].reshape(-1) for own in outcome.repeats]
         columns[REPEATS] = pd.Series(flat, dtype=object).to_numpy()
     return columns
+
+
+def boxes_of(outcome: Outcome) -> dict[str, Any]:
+    """Columns `value`, a list of the numbers of each label, and `boxes`, the JSON of `marked.as_text`."""
+    assert outcome.boxes is not None  # a target of boxes has them
+    return {**lists_of(outcome), MARKS: pd.Series(outcome.boxes.texts, dtype=object).to_numpy()}
 
 
 def _of_lists(outcomes: pd.DataFrame) -> Outcome:
@@ -38,6 +47,13 @@ def _of_lists(outcomes: pd.DataFrame) -> Outcome:
     return Outcome(value, None, known, None, None, repeats)
 
 
+def _of_marks(outcomes: pd.DataFrame, labels: Sequence[str]) -> Marked:
+    """Rebuild boxes from their JSON; how large the images were is not stored."""
+    each = np.empty(len(outcomes), dtype=object)
+    each[:] = [of_text(text, labels) for text in outcomes[MARKS]]
+    return Marked(each, tuple(labels), np.full((len(outcomes), 2), np.nan))
+
+
 def texts_of(outcome: Outcome) -> dict[str, Any]:
     """Columns `value`, the mean number of words, and `references`, a list of texts for each patient."""
     assert outcome.texts is not None  # a text target has them
@@ -50,13 +66,14 @@ def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = (), told: Mapping
 
     Args:
         labels: names of those of a multilabel target.
-        told: what the trial's document says of the target, with the scorer of texts.
+        told: what the trial's document says of the target, with the scorer of texts and the labels of boxes.
     """
     if labels:
         several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
         return Outcome(several, None, ~np.isnan(several).all(axis=1))
     if outcomes["value"].dtype == object:
-        return _of_lists(outcomes)
+        found = _of_lists(outcomes)
+        return replace(found, boxes=_of_marks(outcomes, told["classes"])) if MARKS in outcomes and told else found
     value = outcomes["value"].to_numpy(np.float64)
     if REFERENCES in outcomes and told:
         references = np.empty(len(value), dtype=object)

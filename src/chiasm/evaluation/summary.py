@@ -24,12 +24,13 @@ from chiasm.evaluation.composed import REFERENCE_ROWS, compose_references
 from chiasm.evaluation.decisions import d_calibration_rows, decision_rows
 from chiasm.evaluation.description import describe_cohort, units_in
 from chiasm.evaluation.fits import Fit
+from chiasm.evaluation.found import found_document
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.said import said_document
 from chiasm.evaluation.sites import site_summary
-from chiasm.evaluation.stored_outcomes import lists_of, texts_of
+from chiasm.evaluation.stored_outcomes import boxes_of, lists_of, texts_of
 from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
@@ -118,7 +119,9 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
     if trial.target.has_texts:
         document["said"] = plain(said_document(trial, [*looked_at(trial), NULL]))
-    if trial.target.has_channels:
+    if trial.target.has_boxes:
+        document["found"] = plain(found_document(trial, [*looked_at(trial), NULL]))
+    elif trial.target.has_channels:
         document["channels"] = plain(channel_document(trial, looked_at(trial)))
     if cohort.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, cohort.subgroups, looked_at(trial)))
@@ -219,6 +222,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
         columns = lists_of(cohort.outcome)
     if cohort.target is not None and cohort.target.has_texts:
         columns = texts_of(cohort.outcome)
+    if cohort.target is not None and cohort.target.has_boxes:
+        columns = boxes_of(cohort.outcome)
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     if cohort.outcome.cause is not None:

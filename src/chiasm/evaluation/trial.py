@@ -210,9 +210,7 @@ class Trial:
             TrialError: the trial was made by hand.
         """
         if self.plotter is None:
-            raise TrialError(
-                "this trial was made without a way to draw pictures: use chiasm.evaluate or chiasm.load_trial"
-            )
+            raise TrialError("made without a way to draw pictures: use chiasm.evaluate or chiasm.load_trial")
         return self.plotter(self)
 
     def sites(self, recipe: str | None = None) -> pd.DataFrame:
@@ -239,8 +237,7 @@ class Trial:
 
         Columns: recipe, subgroup, level ("" for an empty cell), n and `fewest` (events, or members of the rarest class;
         NaN for fewer than five patients), `said` ("too few to say", or empty), metric, mean, low, high; `against`, the
-        largest level, with the difference to it and its interval; calibration slope, intercept and observed to
-        expected with theirs, for times at the middle horizon.
+        largest level, and the difference; calibration slope, intercept and observed to expected, at a middle horizon.
 
         Args:
             recipe: a recipe of the trial; None takes those that inner folds picked most often.
@@ -277,12 +274,16 @@ class Trial:
 
         return channel_table(self, recipe)
 
+    def boxes(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of what is found of each label of boxes, and of how many are said; `recipe` None takes all recipes."""
+        from chiasm.evaluation.found import found_table
+
+        return found_table(self, recipe)
+
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""
         if self.reporter is None:
-            raise TrialError(
-                "this trial was made without a way to write a page: use chiasm.evaluate or chiasm.load_trial"
-            )
+            raise TrialError("made without a way to write a page: use chiasm.evaluate or chiasm.load_trial")
         return self.reporter(self, Path(path))
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.heads.boxes import BoxHead
 from chiasm.heads.channels import ChannelHead
 from chiasm.heads.choice import ChoiceHead
 from chiasm.heads.classification import ClassHead
@@ -13,6 +14,7 @@ from chiasm.heads.survival import HazardHead
 from chiasm.heads.text import TextHead
 
 HEADS: dict[str, HeadKind] = {
+    "boxes": BoxHead(),
     "choice": ChoiceHead(),
     "classification": ClassHead(),
     "competing": CauseHead(),

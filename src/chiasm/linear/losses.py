@@ -265,6 +265,7 @@ class SquaredError(Loss):
 
 
 LOSSES: dict[str, Loss] = {
+    "boxes": ChannelError(),
     "choice": ConditionalLogit(),
     "classification": Multinomial(),
     "competing": Cox(),

@@ -22,7 +22,8 @@ class Scored:
     `times` (K,), or None.
     `train` is the outcome of the training patients for whom it is known, or None. Of competing risks, `prediction` is
     the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened. Of
-    texts `said` (n,) is what is said of each, and `prediction` is (n, 0).
+    texts `said` (n,) is what is said of each, and `prediction` is (n, 0). Of boxes `said` is the text of those found,
+    and `prediction` (n, K) how many there are of each label.
     """
 
     prediction: Floats
@@ -49,6 +50,9 @@ def scored_of(
         raise ValueError(wrong)
     if own.has_texts:
         return Scored(np.zeros((len(known), 0)), outcome, train, said=_texts(predictions, own.answers(classes)[0]))
+    if own.has_boxes:
+        first, *numbers = own.answers(classes)
+        return Scored(_columns(predictions, numbers), outcome, train, said=_texts(predictions, first))
     prediction = _columns(predictions, own.answers(classes))
     if not (own.has_classes or own.has_labels or own.has_options or own.has_channels):
         prediction = prediction[:, 0]

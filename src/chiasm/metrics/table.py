@@ -18,6 +18,7 @@ from chiasm.metrics import calibration as calibration_
 from chiasm.metrics import choice as choice_
 from chiasm.metrics import classification as classes_
 from chiasm.metrics import competing as competing_
+from chiasm.metrics import detection as boxes_
 from chiasm.metrics import multilabel as labels_
 from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
@@ -174,6 +175,15 @@ def _at_horizons() -> tuple[Metric, ...]:
 
 # Of each kind of target, the primary metric first.
 METRICS: dict[str, tuple[Metric, ...]] = {
+    "boxes": (
+        Metric("map", "mAP at IoU .50:.95", True, boxes_.means, row=0, within=boxes_.map_within),
+        Metric("map_50", "mAP at IoU .50", True, boxes_.means, row=1),
+        Metric("map_75", "mAP at IoU .75", True, boxes_.means, row=2),
+        Metric("count_error", "mean absolute error of the number", False, boxes_.count_means, row=0),
+        Metric("count_bias", "mean of said less true number", None, boxes_.count_means, row=1, ideal=0.0),
+        Metric("r2", "mean R² of the number of each label", True, _of_classes(responses_.r2)),
+        Metric("r2_null", "R² of numbers against the training mean", True, terms_.scaled, responses_.losses),
+    ),
     "choice": (
         Metric("accuracy", "accuracy", True, _of_classes(choice_.accuracy), within=within_.accuracy),
         Metric("beyond_guessing", "accuracy beyond guessing", True, _of_classes(choice_.beyond_guessing)),

@@ -1,4 +1,4 @@
-"""What is made of predictions that are numbers, and refuses a model that says a text."""
+"""What is made of predictions that are numbers, and refuses a model that says a text or draws boxes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ def require_numbers(model: object, what: str) -> None:
         what: what is asked of it, as it begins a sentence.
 
     Raises:
-        Unsupported: it says a text.
+        Unsupported: it says a text, or draws boxes.
     """
     if isinstance(model, FittedFor) and kind_of(model.response.kind).has_texts:
         raise Unsupported(
             f"{what} of numbers, and this model says a text: score what it says by `chiasm validate`, or take a class "
             "that stands in the text as the target"
+        )
+    if isinstance(model, FittedFor) and kind_of(model.response.kind).has_boxes:
+        raise Unsupported(
+            f"{what} of numbers, and this model draws boxes: score what it finds by `chiasm validate`, or take how "
+            "many there are of one label as a number to predict"
         )

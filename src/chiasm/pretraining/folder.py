@@ -39,16 +39,16 @@ def as_stored(
         **found.judged.as_facts(),
     }
     stored = {name: value.detach().cpu().numpy() for name, value in state.items()}
-    facts = _finite(facts)
+    facts = finite(facts)
     if marks:
         facts["seen"] = SeenItems.of(corpus.items, hash_state(state)[:32])
     return StoredNetwork(found.network.config, stored, options.method, facts)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Write what is not known, NaN, as None."""
     if isinstance(value, dict):
-        return {key: _finite(own) for key, own in value.items()}
+        return {key: finite(own) for key, own in value.items()}
     if isinstance(value, list):
-        return [_finite(own) for own in value]
+        return [finite(own) for own in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

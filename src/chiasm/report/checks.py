@@ -54,7 +54,11 @@ def folds(trial: Trial) -> str:
         return f"Prescribed by the cohort: {number}; {sizes}."
     repeats = "" if protocol["repeats"] == 1 else f" in {protocol['repeats']} repeats"
     ignored = " The folds that the cohort prescribes were not used, as asked." if protocol["ignore_folds"] else ""
-    balanced = "of no one outcome to stratify by" if trial.target.has_channels else "stratified by the outcome"
+    balanced = (
+        "of no one outcome to stratify by"
+        if trial.target.has_channels and not trial.target.has_boxes
+        else "stratified by the outcome"
+    )
     drawn = f"Drawn with seed {protocol['seed']}, {balanced}: {number}{repeats}; {sizes}"
     return f"{drawn}; the same folds for every recipe.{ignored}"
 

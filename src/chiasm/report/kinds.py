@@ -189,7 +189,23 @@ def text_facts(trial: Trial) -> Facts:
     ]
 
 
+def box_facts(trial: Trial) -> Facts:
+    """Count the boxes of each label, and the images without any."""
+    target, named, _ = target_of(trial)
+    counts = [f"{name}: {n:,}" for name, n in zip(target["classes"], target["counts"], strict=True)]
+    bare = target["without_boxes"]
+    return [
+        ("Outcome", f"boxes of {len(target['classes']):,} labels in each patient's image, {named}"),
+        ("Boxes", ", ".join(counts)),
+        (
+            "Images without a box",
+            f"{bare:,} of {len(trial.outcomes):,}; they count, as ones in which nothing is to be found",
+        ),
+    ]
+
+
 PAGES: dict[str, KindPage] = {
+    "boxes": KindPage("boxes with a label and a score each, and how many there are of each label", box_facts),
     "choice": KindPage("a probability for each of the patient's own options", choice_facts),
     "classification": KindPage(
         "a probability for each class; no threshold is set", class_facts,

@@ -19,6 +19,7 @@ from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
 from chiasm.report.decisions import decisions_part
 from chiasm.report.external import external_part
+from chiasm.report.found import found_part
 from chiasm.report.guidelines import guidelines_part
 from chiasm.report.interaction import interaction_part
 from chiasm.report.not_at_random import not_at_random_part
@@ -85,6 +86,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
     Section("said", "Texts", lambda trial, best: said_part(trial), lambda part: "What is said"),
+    Section("found", "Boxes", lambda trial, best: found_part(trial), lambda part: "What is found, and how many"),
     Section("places", "Places", lambda trial, best: places_part(trial), lambda part: "Where the answer stands"),
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chiasm.targets.boxes import Boxes
 from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
@@ -18,6 +19,7 @@ from chiasm.targets.target import Target
 
 __all__ = [
     "KINDS",
+    "Boxes",
     "Choice",
     "Classification",
     "CompetingRisks",

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.errors import Problem, error
+from chiasm.targets.boxes import Boxes
 from chiasm.targets.cells import Cells
 from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
@@ -21,7 +22,7 @@ from chiasm.targets.target import Target
 
 KINDS: dict[str, type[Target]] = {
     own.kind: own
-    for own in (Choice, Classification, CompetingRisks, FreeText, Multilabel, Regression, Survival, Responses)
+    for own in (Boxes, Choice, Classification, CompetingRisks, FreeText, Multilabel, Regression, Survival, Responses)
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.targets.marked import Marked, joined_marked
 from chiasm.targets.options import Options, joined_options
 from chiasm.targets.texts import Texts, joined_texts
 
@@ -24,7 +25,8 @@ class Outcome:
     else None; `value` is the place of the right one from 0. `repeats` (B, R, V) are the responses to R repetitions of
     each item, of which `value` is the mean, NaN where an item has fewer; None where none has two. `texts` are the
     reference texts of each patient, else None; `value` is their mean number of words, or while a model is fitted (B,
-    E) its points in the space of texts.
+    E) its points in the space of texts. `boxes` are those of each patient's image, else None; `value` is (B, K),
+    how many there are of each label.
     """
 
     value: NDArray[np.float64]
@@ -34,6 +36,7 @@ class Outcome:
     options: Options | None = None
     repeats: NDArray[np.float64] | None = None
     texts: Texts | None = None
+    boxes: Marked | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -46,7 +49,8 @@ class Outcome:
         options = None if self.options is None else self.options.take(rows)
         repeats = None if self.repeats is None else self.repeats[rows]
         texts = None if self.texts is None else self.texts.take(rows)
-        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats, texts)
+        boxes = None if self.boxes is None else self.boxes.take(rows)
+        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats, texts, boxes)
 
     def of_cause(self, place: int) -> Outcome:
         """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""
@@ -64,9 +68,10 @@ class Outcome:
 
 
 def words_of(outcome: Outcome) -> list[Any]:
-    """What an outcome holds in words, for a digest: each patient's options and reference texts; empty without any."""
+    """What an outcome holds in words, for a digest: each patient's options, texts and boxes; empty without any."""
+    marked = [] if outcome.boxes is None else [outcome.boxes.texts]
     held = [own for own in (outcome.options, outcome.texts) if own is not None]
-    return [(own.texts if isinstance(own, Options) else own.references).tolist() for own in held]
+    return [(own.texts if isinstance(own, Options) else own.references).tolist() for own in held] + marked
 
 
 def joined(outcomes: Sequence[Outcome]) -> Outcome:
@@ -75,6 +80,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     cause = [own.cause for own in outcomes if own.cause is not None]
     options = [own.options for own in outcomes if own.options is not None]
     texts = [own.texts for own in outcomes if own.texts is not None]
+    boxes = [own.boxes for own in outcomes if own.boxes is not None]
     return Outcome(
         np.concatenate([own.value for own in outcomes]),
         np.concatenate(event) if event else None,
@@ -83,6 +89,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         joined_options(options) if options else None,
         None,
         joined_texts(texts) if texts else None,
+        joined_marked(boxes) if boxes else None,
     )
 
 

@@ -38,6 +38,7 @@ class Target(ABC):
     `has_options`: each patient has options of his own, one of which is right; a model is fitted in the space of their
         features, and a prediction is a probability for each place among them.
     `has_channels`: the outcome is (B, V), a number for each of V channels, named by `names`.
+    `has_boxes`: the outcome is boxes in an image, and as channels how many there are of each label, named by `names`.
     `has_texts`: the outcome is words, and a prediction the text that a model says; it is fitted in a space of texts.
     `has_level`: predictions stand on a link whose level is the training prior; False where each is taken as it stands.
     `is_scaled`: the outcome is a number in a unit, or several; a network learns it centred and divided by its spread.
@@ -53,6 +54,7 @@ class Target(ABC):
     has_options: ClassVar[bool] = False
     has_channels: ClassVar[bool] = False
     has_texts: ClassVar[bool] = False
+    has_boxes: ClassVar[bool] = False
     has_level: ClassVar[bool] = True
     is_scaled: ClassVar[bool] = False
     unit: str = ""
@@ -89,6 +91,11 @@ class Target(ABC):
     def text_files(self) -> tuple[str, ...]:
         """Columns of the paths of text files that the outcome stands in; empty where it stands in the table."""
         return ()
+
+    @property
+    def box_files(self) -> tuple[str, tuple[float, float]] | None:
+        """Column of the paths of files of boxes, with the images' width and height in pixels; None without them."""
+        return None
 
     @property
     def main_named(self) -> bool:

@@ -129,6 +129,7 @@ def test_an_earlier_study_stays_until_the_new_one_stands(
         ({"twin": "compartment", "goal": {"over": "concentration"}}, "'over' is of a goal of kind 'ratio'"),
         ({"twin": "glucose", "patients": {"spread": 0.5}}, "are named and not drawn: leave 'spread' out"),
         ({"twin": "metabolic", "goal": {"low": 2, "high": 1}}, "the range from 2 to 1 is empty"),
+        ({"twin": "glucose", "goal": {"very_low": 90}}, "very low is below 90, and low below 70"),
         ({"twin": "metabolic", "goal": {"kind": "risk"}}, "is of blood glucose in mg/dL"),
         ({"twin": "metabolic", "patients": {"train": ["a"]}}, "are drawn and have no names: say how many"),
         ({"twin": "metabolic", "patients": {"test": 0}}, "patients are 1 to 1,000 on each side"),

@@ -1,17 +1,15 @@
-"""Read XML that others wrote as a small tree: no entity, no other file, no subtree that says who the patient is."""
+"""Read XML of recordings as a small tree, by `safe_xml`: without a subtree that says who the patient is."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import NoReturn
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 from chiasm.readers.reading import ReadError
+from chiasm.readers.safe_xml import tree_of
 
 MOST_BYTES = 64 << 20
-DEEPEST = 64
 MOST_ELEMENTS = 100_000  # that are kept
 AGAIN = "export the recording again"
 
@@ -37,66 +35,4 @@ def read_tree(path: Path, without: Collection[str]) -> tuple[Element, set[str]]:
     """
     if path.stat().st_size > MOST_BYTES:
         raise ReadError(f"the XML file is over {MOST_BYTES >> 20} MB", "export the recording as DICOM, EDF or WFDB")
-    builder = _Builder(frozenset(without))
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.buffer_text = True
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.text
-    parser.StartDoctypeDeclHandler = builder.doctype
-    parser.EntityDeclHandler = builder.entity
-    parser.SkippedEntityHandler = builder.entity
-    try:
-        parser.Parse(path.read_bytes(), True)  # at once: a long comment would be scanned again with every block
-        return builder.tree.close(), builder.filled
-    except (expat.ExpatError, ValueError, LookupError, AssertionError) as fault:
-        if isinstance(fault, ReadError):
-            raise
-        raise ReadError("the XML file is damaged or cut off", AGAIN) from None
-
-
-class _Builder:
-    """Handlers that build the tree, and refuse what is too deep, too much or an entity."""
-
-    def __init__(self, without: frozenset[str]) -> None:
-        self.tree, self.filled, self._without = TreeBuilder(), set[str](), without
-        self._path: list[str] = []
-        self._left_out = 0  # depth at which the subtree began that is left out; 0 if none
-        self._elements = 0
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        name = name.rpartition("}")[2]
-        self._path.append(name)
-        if len(self._path) > DEEPEST or self._elements >= MOST_ELEMENTS:
-            raise ReadError("the XML file is nested too deeply, or has too many parts", "check the file")
-        if not self._left_out and name in self._without:
-            self._left_out = len(self._path)
-        if self._left_out:
-            self._note(any(attributes.values()))
-            return
-        self._elements += 1
-        self.tree.start(name, {key.rpartition("}")[2]: value for key, value in attributes.items()})
-
-    def end(self, name: str) -> None:
-        if not self._left_out:
-            self.tree.end(name.rpartition("}")[2])
-        elif self._left_out == len(self._path):
-            self._left_out = 0
-        self._path.pop()
-
-    def text(self, data: str) -> None:
-        if self._left_out:
-            self._note(bool(data.strip()))
-        else:
-            self.tree.data(data)
-
-    def doctype(self, name: str, system: str | None, public: str | None, has_subset: int) -> None:
-        if has_subset:
-            self.entity()
-
-    def entity(self, *rest: object) -> NoReturn:
-        raise ReadError("the XML file defines or names entities, which are not read", AGAIN)
-
-    def _note(self, filled: bool) -> None:
-        if filled:
-            self.filled.add(self._path[self._left_out - 1])
+    return tree_of(path.read_bytes(), without, most=MOST_ELEMENTS, again=AGAIN)

@@ -31,7 +31,8 @@ class OfRecordings(OneOrAll):
         """Raise `Unsupported` unless one bag of counts is read, and the response is counts of the same neurons."""
         super().supports(cohort)
         name = modality_of(cohort, self.modality)
-        if cohort.target is None or not cohort.target.has_channels or cohort.outcome is None:
+        target = cohort.target
+        if target is None or not target.has_channels or target.has_boxes or cohort.outcome is None:
             raise Unsupported(
                 'what follows a recording is a response, the counts of the next bins: write kind = "response" in '
                 "[target]"

@@ -1,0 +1,1 @@
+"""Pretraining of networks over rasters, signals, images and volumes, by methods that need no outcome."""

@@ -1,0 +1,54 @@
+"""`simclr`: two views of an item are found among all others of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chiasm.encoders.raster.network import RasterNetwork
+from chiasm.objectives.contrastive import contrast
+from chiasm.pretraining.rasters.learner import Learner
+
+WIDTH = 64  # of what is compared
+TEMPERATURE = 0.2
+
+
+class TwoViews(Learner):
+    """Contrast of two views, on a projection of the mean state that is dropped afterwards.
+
+        L = - mean over the 2 B views i of log softmax_{j != i} (<z_i, z_j> / t) at the other view of i's item
+
+    Source: Chen et al., SimCLR, ICML 2020, arXiv:2002.05709, NT-Xent.
+    """
+
+    views = 2
+    strong = True
+
+    def __init__(self, network: RasterNetwork, temperature: float = TEMPERATURE) -> None:
+        super().__init__()
+        width = network.config.width
+        self.network, self.temperature = network, temperature
+        self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, WIDTH))
+
+    def forward(
+        self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
+    ) -> Tensor:
+        """Compare the views of a step."""
+        own = functional.normalize(self.project(self.network.summary(torch.cat(views))), dim=1)  # (2 B, 64)
+        rows = torch.arange(len(own), device=own.device)
+        other = (rows[:, None] - rows).abs() == len(own) // 2
+        scale = torch.tensor(1 / self.temperature, device=own.device)
+        return contrast(own, own, scale, targets=other.float(), without_self=True)
+
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the projections, of unit length."""
+        return functional.normalize(self.project(self.network.summary(x)), dim=1)
+
+
+def build(network: RasterNetwork, options: Any, generator: torch.Generator) -> TwoViews:
+    """Make the learner; its projection is drawn from torch's global generator, which the caller seeds."""
+    return TwoViews(network)
