@@ -45,7 +45,7 @@ class PretrainedRasters:
         folder: where it lies; `encoder` is how a manifest names it.
         modality, kind, method: what was read, and what was learned.
         curve: one row an epoch: losses of training and of held-out items, and the signs of a collapse (`rank`,
-            `spread`, `neighbours`, and `compared` where the method compares items), which read no loss.
+            `spread`, `neighbours`), which read no loss.
         loss: of held-out items at the epoch that is kept.
         facts: all of what the folder tells, without an identifier.
         sentences: what it says; notes: what a reader must know; problems: sources that could not be read.

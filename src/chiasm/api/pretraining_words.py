@@ -6,9 +6,9 @@ from typing import Any
 
 from chiasm.errors import count
 from chiasm.pretraining.rasters.methods import METHODS as RASTER_METHODS
-from chiasm.pretraining.rasters.objective import ALIKE
 from chiasm.pretraining.tasks import METHODS
 
+ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
 FEW_STEPS = 4  # of an epoch, below which a note advises a lower batch
 BETTER = 0.01  # share by which a perplexity, or nats by which a time, lies below another, from which it is called lower
 
