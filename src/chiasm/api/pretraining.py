@@ -224,13 +224,13 @@ def pretrain(
     if pack is not None and not METHODS[method].packs:
         raise ValueError(f"'{method}' joins no sequences, and pack is for icl: leave it out")
     checkpoint, anew = _checkpoint(out, resume)
-    labels = labels_of(opened, pack_by)
+    joined = labels_of(opened, pack_by)
     encoded = encode(opened.with_modalities([name]), {name: "pretrained"}, jobs=jobs)
     rows = encoded.cohort.rows_of(name)
     values = [str(value) for value in encoded.cohort.raw(name)]
     units = np.arange(len(opened)).astype(str) if opened.group is None else alone_where_empty(opened.group)
     corpus = corpus_of(values, units[rows].tolist(), held_out, seed)
-    groups = () if labels is None else groups_of(corpus, values, labels[rows].tolist())
+    groups = () if joined is None else groups_of(corpus, values, joined[rows].tolist())
     if steps is not None:
         options = replace(options, epochs=most_epochs(steps, rows_of_training(corpus, options, groups), batch))
     out.parent.mkdir(parents=True, exist_ok=True)

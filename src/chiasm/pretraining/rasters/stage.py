@@ -112,8 +112,8 @@ def pretrained_on_rasters(
     watched = COLUMNS if objective.compares else COLUMNS[:-1]
     curve = tuple(dict(zip(watched, map(float, row), strict=False)) for row in objective.curve)
     judged = min(int(corpus.held_out.sum()), options.batch)  # that are compared with each other
-    nothing = objective.guess if how.nothing is None else how.nothing(judged)
-    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, nothing)
+    guess = objective.guess if how.nothing is None else how.nothing(judged)
+    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, guess)
 
 
 def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
