@@ -111,7 +111,7 @@ def test_a_folder_is_an_encoder_of_a_model(tmp_path: Path) -> None:
     chiasm.pretrain(write_images(tmp_path / "cohort", ITEMS), tmp_path / "enc", epochs=1, network=TINY)
     encoder = f"raster:weights={tmp_path / 'enc'},level=token"
     path = write_images(tmp_path / "other", waves(60, 1, 8, 2, seed=9), encoder)
-    model = chiasm.fit(chiasm.open_cohort(path), "late-fusion")
+    model = chiasm.fit(chiasm.open_cohort(path), "single:image")
     assert len(model.predict(chiasm.open_cohort(path))) == 60
 
 
