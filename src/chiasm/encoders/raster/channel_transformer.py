@@ -41,7 +41,7 @@ class ChannelTransformer(nn.Module):
 
     def patches(self, x: Tensor) -> Tensor:
         """Cut rasters `(B, C, *space)` into raw patches of each channel `(B, C N, p)`, one channel after the other."""
-        cut = patches(x, self.config).unflatten(2, (self.config.channels, -1))  # (B, N, C, p)
+        cut = patches(x, self.config).reshape(len(x), self.config.places, self.config.channels, -1)  # (B, N, C, p)
         return cut.transpose(1, 2).flatten(1, 2)
 
     def states(self, x: Tensor, keep: Tensor | None = None, there: Tensor | None = None) -> Tensor:
@@ -85,4 +85,5 @@ class ChannelTransformer(nn.Module):
 
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean state of all places, `(B, D)`."""
-        return self(x)[:, 1:].mean(1)
+        mean: Tensor = self(x)[:, 1:].mean(1)
+        return mean

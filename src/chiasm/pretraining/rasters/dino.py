@@ -106,7 +106,8 @@ def summary_of_block(network: RasterNetwork, x: Tensor, generator: torch.Generat
         for axis, own in enumerate(lengths):  # the number of each place in row order
             along = first[:, axis, None] + torch.arange(own)  # (B, own)
             places = (places[:, :, None] * config.grid[axis] + along[:, None, :]).flatten(1)
-        return network(x, places.to(x.device))[:, 1:].mean(1)
+        mean: Tensor = network(x, places.to(x.device))[:, 1:].mean(1)
+        return mean
     corners = (first * config.patch).tolist()
     sides = [own * config.patch for own in lengths]
     cut = [
