@@ -27,6 +27,7 @@ RECIPES = [
     "lora:rank=1,where=all",
     "probe",
     "full-tuning",
+    "full-tuning:layer_decay=0.5,balanced=true",
     "ssf",
     "pego:rank=2",
     "petl-ast:reduction=4",

