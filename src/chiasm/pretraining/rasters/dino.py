@@ -16,7 +16,7 @@ from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.self_distillation import moved_centre, self_distillation
 from chiasm.pretraining.rasters.draws import uniform
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.teacher import follow, momentum_at, teacher_of
+from chiasm.pretraining.rasters.teacher import follow, in_full, momentum_at, teacher_of
 
 OUTPUTS, BOTTLENECK = 256, 64
 MOMENTUM, CENTRE_MOMENTUM, TEACHER_TEMPERATURE = 0.99, 0.9, 0.04
@@ -36,8 +36,9 @@ class ChoiceHead(nn.Module):
 
     def forward(self, summary: Tensor) -> Tensor:
         """Map `(B, D)` to `(B, K)`."""
-        own = functional.normalize(self.layers(summary), dim=1)
-        return own @ functional.normalize(self.outputs, dim=1).T
+        own = functional.normalize(self.layers(summary).float(), dim=1)
+        with in_full(own):
+            return own @ functional.normalize(self.outputs, dim=1).T
 
 
 class SelfDistillation(Learner):
