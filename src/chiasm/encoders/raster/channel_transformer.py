@@ -79,7 +79,7 @@ class ChannelTransformer(nn.Module):
             start = torch.arange(channels, device=x.device)[:, None] * count
             keep = (keep[:, None] + start).flatten(1)  # (B, C K)
         states = self.states(x, keep)
-        apart = states[:, 1:].unflatten(1, (channels, -1))  # (B, C, K, D)
+        apart = states[:, 1:].reshape(len(x), channels, -1, self.config.width)  # (B, C, K, D)
         mean = torch.where(here[..., None, None], apart, 0.0).sum(1) / here.sum(1)[:, None, None]
         return torch.cat([states[:, :1], mean], 1)
 
