@@ -273,8 +273,8 @@ def _sentences(facts: dict[str, Any], method: str) -> list[str]:
     compared = last.get("compared")
     if compared is not None and compared < ALIKE:
         said.append(
-            f"What the method compares has become almost one vector for all items ({compared:.3f}, where 0 is one): the "
-            "loss says nothing, so take more epochs, a lower learning rate, or another method."
+            f"What the method compares has become almost one vector for all items ({compared:.3f}, where 0 is one): "
+            "the loss says nothing, so take more epochs, a lower learning rate, or another method."
         )
     return said
 
