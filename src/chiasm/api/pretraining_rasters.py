@@ -12,7 +12,7 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
-from chiasm.api.pretraining_beside import beside_of
+from chiasm.api.pretraining_beside import beside_of, require_beside
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.kinds import as_read
 from chiasm.cohort.units import alone_where_empty
@@ -158,6 +158,7 @@ def pretrain_rasters(
     if ("text" in how.beside) != (asked.text is not None) or ("labels" in how.beside) != asked.labels:
         reads = " and ".join(how.beside) or "nothing"
         raise ValueError(f"'{options.method}' reads {reads} beside the modality: name text and labels where it does")
+    require_beside(cohort, asked.text, asked.labels)
     reading = _reading(cohort, name, asked)
     config = raster_config(
         asked.network or how.networks[0], reading.axes, reading.channels, reading.size, options.method

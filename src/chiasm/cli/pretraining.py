@@ -69,7 +69,7 @@ def pretrain(
     flips: Annotated[str, typer.Option(help="Of images: axes that may be mirrored, as 1 or 0+1; none.")] = "",
     precision: Annotated[str, typer.Option(help="Of images: 32, or bf16 for mixed precision.")] = "32",
     text: Annotated[
-        str | None, typer.Option(metavar="MODALITY", help="Text that a method reads beside images.")
+        str | None, typer.Option(metavar="MODALITY", help="Text beside images; or names, prompts, lineages.")
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Labels that a method reads beside images.")] = False,
     marks: Annotated[bool, typer.Option(help="Keep marks by which check finds patients pretrained on.")] = True,
