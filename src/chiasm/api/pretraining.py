@@ -154,7 +154,8 @@ def pretrain(
             how a source becomes one, as `resize=pad` or `hz=50`; see `RasterReading`.
         flips: of rasters: axes along which views are mirrored, as `1` or `0+1`; none, since sides matter in a body.
         precision: of rasters: 32, or bf16 for mixed precision; processes: of rasters: how many share every step.
-        text, labels: of rasters: what a method reads beside them: a modality of text, the labels of the target.
+        text, labels: of rasters: what a method reads beside them: a modality of text, or `names`, `prompts` or
+            `lineages` of labels where none is called so; the labels of the target.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
         resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
             a checkpoint it begins with its first epoch, and a note says so.

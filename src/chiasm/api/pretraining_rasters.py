@@ -12,7 +12,7 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
-from chiasm.api.pretraining_beside import beside_of
+from chiasm.api.pretraining_beside import beside_of, require_beside
 from chiasm.api.pretraining_contrasts import contrasts_named, gathered, readings_of
 from chiasm.api.pretraining_words import notes_on_rasters, said_of_rasters
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
@@ -159,6 +159,7 @@ def pretrain_rasters(
     if ("text" in how.beside) != (asked.text is not None) or ("labels" in how.beside) != asked.labels:
         reads = " and ".join(how.beside) or "nothing"
         raise ValueError(f"'{options.method}' reads {reads} beside the modality: name text and labels where it does")
+    require_beside(cohort, asked.text, asked.labels)
     require_shareable(options.method, how, options, asked.processes)
     names = contrasts_named(cohort, name)
     if len(names) > len(set(names)) or (len(names) > 1 and how.networks != ("channels",)):
