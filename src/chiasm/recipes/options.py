@@ -327,4 +327,8 @@ OPTIONS = {
         "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
         "width=16, depth=2"
     ),
+    "detector": (
+        "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.001, weight_decay=0.01, "
+        "network=rt-detr, weights=, width=64, queries=60"
+    ),
 }
