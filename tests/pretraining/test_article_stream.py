@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_articles import folder_of_articles
+from made_articles import bulk_of_articles
 from torch.utils.data import DataLoader
 
 import chiasm
@@ -124,7 +124,7 @@ def test_killed_in_the_middle_and_resumed_each_is_received_once(tmp_path: Path) 
 
 @pytest.mark.nightly
 def test_a_hundred_thousand_articles_killed_and_resumed(tmp_path: Path) -> None:
-    folder = folder_of_articles(tmp_path / "in", 100_000)
+    folder = bulk_of_articles(tmp_path / "in", 100_000)
     found = chiasm.articles(folder, tmp_path / "out")
     assert (found.articles, int(found.table["kept"].sum())) == (100_000, 100_000)
     keys = killed_and_resumed(tmp_path / "out", tmp_path / "kept.json", 1000, kills=10)
