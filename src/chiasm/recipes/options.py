@@ -241,6 +241,11 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.0, layer_decay=1.0, balanced=False, first=, "
         "first_epochs=10"
     ),
+    "distilled": (
+        "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, teacher=late-fusion, kind=hard, alpha=0.5, "
+        "temperature=1.0, token=True"
+    ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
         "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention"
