@@ -175,6 +175,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -
         ({"method": "next-event", "network": "gru:alphabet=dna"}, "alphabet"),
         ({"method": "next-event", "network": "gru:share=1.5"}, "share between 0 and 1"),
         ({"method": "next-event", "held_out": 0.7}, "the share held out is 0.7"),
+        ({"method": "next-event", "steps": 0}, "0 steps: one at least is needed"),
         ({"method": "next-event", "longest": 1}, "longest is 2 events or more"),
     ):
         with pytest.raises((chiasm.Unsupported, ValueError), match=words):

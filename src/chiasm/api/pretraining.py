@@ -191,6 +191,8 @@ def pretrain(
     patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
     name = _modality(opened, modality, (KIND,) if method == METHOD else KINDS)
     kind = opened.kinds[name]
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps: one at least is needed")
     if require_kind(opened, name, method):
         require_unused(share=share, pack_by=pack_by, pack=pack, unknown=unknown or None)
         read = RecordOptions(epochs, patience, batch, learning_rate, held_out, longest)
@@ -215,8 +217,6 @@ def pretrain(
         longest,
     )
     config = network_config(network, kind, method)
-    if steps is not None and steps < 1:
-        raise ValueError(f"{steps} steps: one at least is needed")
     if METHODS[method].packs != (pack_by is not None):
         raise ValueError(
             f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None
