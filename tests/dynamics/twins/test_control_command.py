@@ -136,6 +136,7 @@ def test_an_earlier_study_stays_until_the_new_one_stands(
         ({"twin": "metabolic", "patients": {"test": 0}}, "patients are 1 to 1,000 on each side"),
         ({"twin": "metabolic", "parameters": {"tigth": 1}}, "has no parameter 'tigth'"),
         ({"twin": "metabolic", "parameters": {"tight": -1}}, "the parameter 'tight' is not above 0"),
+        ({"twin": "predator-prey", "parameters": {"move": 3}}, "'move' is a chance, and above 1"),
         ({"twin": "metabolic", "training": {"epochs": 0}}, "the key 'epochs' of [training] is wrong"),
         ({"twin": "metabolic", "training": "all"}, "the key 'training' is wrong"),
         ({"twin": "glucose", "patients": {"train": ["adult#011"]}}, "there is no patient of that name among the 30"),
