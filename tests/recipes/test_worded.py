@@ -154,7 +154,7 @@ def batch_of(cohort: Cohort, own: Any) -> Seen:
     training = trainable(cohort, 0, None, "cpu")
     data = prepare(training)
     network = new_network(training, data, own.design_for(data), 0.0).eval()
-    examples = Examples(data.tokens, data.present, own.teaching(data), data.held_out)
+    examples = Examples(data.tokens, data.present, data.target, data.held_out)
     batch = examples.batch(np.arange(len(data.present)), "cpu")
     assert isinstance(network.fusion, WordedModalities)
     fused = network.fusion(take(data.tokens, np.arange(len(data.present))), batch.present)

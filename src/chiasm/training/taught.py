@@ -1,4 +1,4 @@
-"""An objective that reads labels beside the modalities: what is written of them teaches, and no head is trained."""
+"""An objective that reads outcomes beside the modalities: what is written of labels teaches, and no head is trained."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chiasm.training.network import Network
 from chiasm.training.objective import Objective, mean_over_patients, upon_offset
 
 TaughtLoss = Callable[[Any, Fused, Batch, torch.Generator], dict[str, Tensor]]
-"""The fusion, its output, the batch (whose target is what teaches) and a generator to named scalar terms."""
+"""The fusion, its output, the batch and a generator to named scalar terms."""
 
 
 class Taught(Objective):
-    """Objective of named terms of the fusion's output and of the batch, whose target holds labels or codes.
+    """Objective of named terms of the fusion's output and of the batch with its outcomes.
 
     Draws are made as by `Unlabelled`: in training from torch's global generator, on held-out patients the same each
     time.

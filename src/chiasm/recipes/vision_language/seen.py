@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from chiasm.fitting.label_sentences import Lesson
 from chiasm.fusion.worded import WordedModalities
@@ -21,7 +23,7 @@ class Seen:
 
     Args:
         fusion, fused: the fusion and its output.
-        batch: whose target holds the labels `(B, K)`.
+        batch: the patients, with their outcomes.
         lesson: what is written of them.
         language: place of the modality of language, -1 without.
         others: places of the other modalities.
@@ -39,10 +41,15 @@ class Seen:
         """Unit vectors `(B, M, D)`."""
         return self.fused.extras["vectors"]
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
-        """Labels `(B, K)`."""
-        return self.batch.target.value
+        """Labels `(B, K)` of the batch, 1 for each that a patient has; K is 0 where the target has none."""
+        value, count = self.batch.target.value, self.lesson.labels.shape[1]
+        if not count:
+            return value.new_zeros(len(value), 0)
+        if value.ndim == 1:  # the code of a class
+            return functional.one_hot(value.long(), count).to(value)
+        return torch.nan_to_num(value)
 
     def read(self) -> Tensor:
         """The patients `(B,)` who have a text."""

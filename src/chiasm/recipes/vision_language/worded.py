@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -26,8 +25,8 @@ from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.alignment.aligned import AlignedRecipe
 from chiasm.recipes.vision_language.design import WordedDesign
 from chiasm.recipes.vision_language.seen import Seen
-from chiasm.training import History, Network, Phase
-from chiasm.training.examples import Batch, TargetTensors
+from chiasm.training import Phase
+from chiasm.training.examples import Batch
 from chiasm.training.taught import Taught
 
 GRIDS = ("image", "volume", "dicom")
@@ -216,28 +215,6 @@ class WordedRecipe(AlignedRecipe):
         if len(found) < 2:
             return found
         return replace(found[0], objective=Taught(self.taught_by(data), self.name)), found[1]
-
-    def run(
-        self,
-        training: Training,
-        data: Prepared,
-        network: Network,
-        phases: Sequence[Phase],
-        stage: str = "",
-        *,
-        seed: int | None = None,
-    ) -> tuple[History, ...]:
-        """Train by these phases; what a batch holds as its target is, in the first one, who has which label."""
-        if phases[0].name != "align":
-            return super().run(training, data, network, phases, stage, seed=seed)
-        taught = replace(data, target=self.teaching(data), offset=None)
-        first = super().run(training, taught, network, phases[:1], stage + "-align", seed=seed)
-        return (*first, *(super().run(training, data, network, phases[1:], stage, seed=seed) if phases[1:] else ()))
-
-    def teaching(self, data: Prepared) -> TargetTensors:
-        """Return what the first phase reads of each patient beside the modalities; here the labels `(B, K)`."""
-        labels = torch.from_numpy(self.lesson(data).labels)
-        return TargetTensors(labels, torch.zeros(len(labels), dtype=torch.bool))
 
     def targets(self, labels: Tensor) -> Tensor:
         """Return how far two patients belong together by their labels, `(B, B)`."""
