@@ -59,8 +59,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_network_comes_near_to_what_a_chain_of_codes_and_its_times_allow() -> None:
-    found = trained(records(examples(300)), epochs=8, batch=8)
+@pytest.mark.parametrize("on_grid", [pytest.param(False, marks=pytest.mark.nightly), True])
+def test_a_network_comes_near_to_what_a_chain_of_codes_and_its_times_allow(on_grid: bool) -> None:
+    """Times on a grid have no spread, and their likelihood no bound, which must not outweigh what comes next."""
+    found = trained(records(examples(300), on_grid=on_grid), epochs=8, batch=8)
     chances = np.full(4, (1 - FOLLOWS) / 4) + np.array([FOLLOWS, 0, 0, 0])
     floor = math.exp(-(chances * np.log(chances)).sum())
     assert found.baselines["uniform"] == 4 and found.baselines["unigram"] == pytest.approx(4.0, abs=0.1)
