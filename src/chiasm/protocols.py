@@ -85,8 +85,8 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `ReadsUnlabelled`, `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`,
-    `ReadsInputs`, `DescribesOptions`.
+    `ReadsUnlabelled`, `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`,
+    `BringsAgainst`, `ReadsInputs`, `DescribesOptions`.
     """
 
     @property
