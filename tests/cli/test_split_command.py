@@ -156,6 +156,7 @@ def test_related_and_unrelated_training_are_of_one_size_and_the_others_unused(sc
         said = run("split", scans, "--by", "combination", *words, "--out", out)
         assert said.code == 0, said.err
         found[training] = pd.read_csv(out).set_index("case")["fold"]
+        assert ("none of its parts." in said.out) == (training == "unrelated") != ("has each of its parts" in said.out)
     table = pd.read_csv(scans / "patients.csv").set_index("case")
     whole = (table[["machine", "organ", "place"]] == ("CT", "lung, left", "A")).all(axis=1)
     for training, folds in found.items():

@@ -267,11 +267,13 @@ def _combination_sentences(
 ) -> tuple[str, ...]:
     least = table.loc[table["rows"].idxmin()]
     what = "the combination" if held_out is not None else "each combination"
-    told = [
-        f"Training never has {what} that is tested ({int(table['whole'].sum()):,} rows), and has each of its parts: "
-        f"{least['factor']} '{least['value']}' the least often, in {count(int(least['rows']), 'row')} of "
-        f"{count(int(least['combinations']), 'other combination')}."
-    ]
+    parts = (
+        f"has each of its parts: {least['factor']} '{least['value']}' the least often, in "
+        f"{count(int(least['rows']), 'row')} of {count(int(least['combinations']), 'other combination')}"
+        if table["rows"].all()
+        else "has none of its parts"
+    )
+    told = [f"Training never has {what} that is tested ({int(table['whole'].sum()):,} rows), and {parts}."]
     if held_out is not None:
         unused = int(counts.get("unused", 0))
         told.append(

@@ -91,7 +91,8 @@ def fit_courses(table: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("the table of courses has a row of no patient: say in each row whose it is")
     if bool(numbers["time"].isna().any()) or bool((numbers < 0).any().any()) or bool((numbers > MOST).any().any()):
         raise ValueError(f"the table of courses lacks a time, or has a number below 0 or over {MOST:g}: correct it")
-    whose = dict(tuple(numbers.groupby(table["patient"].astype(str).to_numpy())))
+    parts = numbers.groupby(table["patient"].astype(str).to_numpy())
+    whose: dict[str, pd.DataFrame] = {str(name): own for name, own in parts}
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(sorted(whose, key=_in_order), start=1):
         rows += [{"patient": number, **row} for row in _fitted(whose[name].sort_values([*COLUMNS[1:]]))]
