@@ -154,7 +154,8 @@ def pretrain(
             how a source becomes one, as `resize=pad` or `hz=50`; see `RasterReading`.
         flips: of rasters: axes along which views are mirrored, as `1` or `0+1`; none, since sides matter in a body.
         precision: of rasters: 32, or bf16 for mixed precision; processes: of rasters: how many share every step.
-        text, labels: of rasters: what a method reads beside them: a modality of text, the labels of the target.
+        text, labels: of rasters: what a method reads beside them: a modality of text, or `names`, `prompts` or
+            `lineages` of labels where none is called so; the labels of the target.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
         resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
             a checkpoint it begins with its first epoch, and a note says so.
@@ -190,6 +191,8 @@ def pretrain(
     patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
     name = _modality(opened, modality, (KIND,) if method == METHOD else KINDS)
     kind = opened.kinds[name]
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps: one at least is needed")
     if require_kind(opened, name, method):
         require_unused(share=share, pack_by=pack_by, pack=pack, unknown=unknown or None)
         read = RecordOptions(epochs, patience, batch, learning_rate, held_out, longest)
@@ -214,8 +217,6 @@ def pretrain(
         longest,
     )
     config = network_config(network, kind, method)
-    if steps is not None and steps < 1:
-        raise ValueError(f"{steps} steps: one at least is needed")
     if METHODS[method].packs != (pack_by is not None):
         raise ValueError(
             f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None

@@ -12,7 +12,8 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
-from chiasm.api.pretraining_beside import beside_of
+from chiasm.api.pretraining_beside import beside_of, require_beside
+from chiasm.api.pretraining_contrasts import contrasts_named, gathered, readings_of
 from chiasm.api.pretraining_words import notes_on_rasters, said_of_rasters
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.kinds import as_read
@@ -26,7 +27,6 @@ from chiasm.pretraining.rasters.methods import METHODS
 from chiasm.pretraining.rasters.options import RasterOptions, raster_config
 from chiasm.pretraining.rasters.processes import Sharing, require_shareable, shared
 from chiasm.pretraining.rasters.stage import pretrained_on_rasters, steps_of_epoch
-from chiasm.pretraining.rasters.stored_items import StoredItems
 from chiasm.progress import followed
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
@@ -109,7 +109,8 @@ def raster_modality(cohort: Cohort, asked: str | None, method: str | None) -> st
     """
     able = [name for name in cohort.modalities if as_read(cohort.kinds[name]) in AXES]
     if asked is not None:
-        return asked if asked in able else None
+        parts = asked.split(",")
+        return asked if asked in able or (len(parts) > 1 and all(own.strip() in able for own in parts)) else None
     if method in METHODS or (method is None and len(able) == len(cohort.modalities)):
         if len(able) == 1:
             return able[0]
@@ -158,8 +159,13 @@ def pretrain_rasters(
     if ("text" in how.beside) != (asked.text is not None) or ("labels" in how.beside) != asked.labels:
         reads = " and ".join(how.beside) or "nothing"
         raise ValueError(f"'{options.method}' reads {reads} beside the modality: name text and labels where it does")
+    require_beside(cohort, asked.text, asked.labels)
     require_shareable(options.method, how, options, asked.processes)
-    reading = _reading(cohort, name, asked)
+    names = contrasts_named(cohort, name)
+    if len(names) > len(set(names)) or (len(names) > 1 and how.networks != ("channels",)):
+        able = " or ".join(own for own, method in METHODS.items() if method.networks == ("channels",))
+        raise Unsupported(f"different modalities are pretrained on together as contrasts, by {able}")
+    reading, parts = readings_of({own: _reading(cohort, own, asked) for own in names})
     config = raster_config(
         asked.network or how.networks[0], reading.axes, reading.channels, reading.size, options.method
     )
@@ -168,10 +174,10 @@ def pretrain_rasters(
     anew = resume and not checkpoint.exists()
     if checkpoint.exists() and not resume:
         raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
-    encoded = encode(cohort.with_modalities([name]), {name: _values_of(reading)}, jobs=jobs)
-    rows, raw = encoded.cohort.rows_of(name), encoded.cohort.raw(name)
+    encoded = encode(cohort.with_modalities(names), {own: _values_of(part) for own, part in parts.items()}, jobs=jobs)
+    found_items = gathered(encoded.cohort, names)
+    rows, items = found_items.rows, found_items.items
     units = np.arange(len(cohort)).astype(str) if cohort.group is None else alone_where_empty(cohort.group)
-    items = list(raw.contents)
     corpus = corpus_of(items, units[rows].tolist(), options.held_out, seed)
     first = dict(zip(reversed(items), reversed(range(len(items))), strict=True))
     places = np.array([first[item] for item in corpus.items])
@@ -184,11 +190,15 @@ def pretrain_rasters(
 
         def run(sharing: Sharing | None, file: Path | None, place: str, tells: bool) -> None:
             found = pretrained_on_rasters(
-                corpus, StoredItems(raw, places), config, options, beside=beside, seed=seed, checkpoint=file,
+                corpus, found_items.packed(places), config, options, beside=beside, seed=seed, checkpoint=file,
                 device=place, progress=told if tells else silent, sharing=sharing,
             )  # fmt: skip
             if tells:
-                artifact.save(out, as_stored_raster(found, corpus, reading, options, marks=asked.marks))
+                stored = as_stored_raster(
+                    found, corpus, reading, options, marks=found_items.contents if asked.marks else None,
+                    contrasts={own: part.first for own, part in parts.items()} if len(names) > 1 else None,
+                )  # fmt: skip
+                artifact.save(out, stored)
 
         if asked.processes > 1:
             shared(asked.processes, options.precision, device, checkpoint, run)

@@ -74,8 +74,8 @@ def said_of_events(facts: dict[str, Any]) -> list[str]:
     wait, constant = facts["wait"], facts["constant_wait"]
     word = "better than" if wait <= constant - BETTER else "no better than"
     said.append(
-        f"It tells the time to the next event {word} the mean and spread of all times do: {wait:.3f} and "
-        f"{constant:.3f} nats."
+        f"It tells the time to the next event {word} how often it is zero, and mean and spread of the others, do: "
+        f"{wait:.3f} and {constant:.3f} nats."
     )
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:

@@ -70,7 +70,7 @@ def pretrain(
     precision: Annotated[str, typer.Option(help="Of images: 32, or bf16 for mixed precision.")] = "32",
     processes: Annotated[int, typer.Option(min=1, help="Of images: that share every step, with lightning-fabric.")] = 1,
     text: Annotated[
-        str | None, typer.Option(metavar="MODALITY", help="Text that a method reads beside images.")
+        str | None, typer.Option(metavar="MODALITY", help="Text beside images; or names, prompts, lineages.")
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Labels that a method reads beside images.")] = False,
     marks: Annotated[bool, typer.Option(help="Keep marks by which check finds patients pretrained on.")] = True,

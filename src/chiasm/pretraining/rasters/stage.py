@@ -90,7 +90,7 @@ def pretrained_on_rasters(
     if set(beside) != set(how.beside):
         raise ValueError(f"'{options.method}' reads beside the items: {', '.join(how.beside) or 'nothing'}")
     mean, deviation, flat = standard_of(rasters, ~corpus.held_out, config)
-    learner = built(config, options, seed)
+    learner = built(config, options, seed, {name: values.shape[1] for name, values in beside.items()})
     together = Precise(options.precision, device) if sharing is None else sharing(learner)
     items = len(corpus.items)
     tokens = {NAME: rasters} | {name: packed_rasters(values) for name, values in beside.items()}
@@ -122,12 +122,14 @@ def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
     return PackedTokens(torch.from_numpy(flat), np.arange(len(flat) + 1), 1)
 
 
-def built(config: RasterConfig, options: RasterOptions, seed: int) -> Learner:
-    """Make a fresh learner, its weights drawn from the seed."""
+def built(config: RasterConfig, options: RasterOptions, seed: int, widths: Mapping[str, int] | None = None) -> Learner:
+    """Make a fresh learner, its weights drawn from the seed; `widths` are those of what stands beside the items."""
     network = untrained(config, seeded(seed, "network"))
     own = seeded(seed, "learner")
     with drawn_from(own):
-        return options.how.build(network, options, torch.Generator().manual_seed(own))
+        learner = options.how.build(network, options, torch.Generator().manual_seed(own))
+        learner.meet(widths or {})
+        return learner
 
 
 def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfig) -> tuple[Floats, Floats, int]:
