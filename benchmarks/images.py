@@ -339,8 +339,8 @@ def write_part(results: Path, page: Path) -> str:
             continue
         first = next(iter(own.values()))
         text += (
-            f"\n`{name}`: {first['trained']:,} items in training, {first['tested']:,} of {first['groups']:,} groups, "
-            f"people, images or smears, tested.\n\n{HEAD}"
+            f"\n`{name}`: {first['trained']:,} items in training; {first['tested']:,} items of {first['groups']:,} "
+            f"groups (images, people or smears) tested.\n\n{HEAD}"
         )
         for way, row in own.items():
             values = [cell(row["values"].get(str(share))) for share in SHARES]
