@@ -33,6 +33,7 @@ class MaskedContrasts(Learner):
     """
 
     network: ChannelTransformer
+    positions: Tensor
 
     def __init__(self, network: ChannelTransformer, share: float) -> None:
         super().__init__()
