@@ -45,7 +45,7 @@ def test_a_collapse_of_what_is_compared_is_said(tmp_path: Path, monkeypatch: pyt
     assert found.curve["compared"].tolist() == [0.0]
     assert any("almost one vector for all items (0.000" in own for own in found.sentences)
     page = found.report(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "how far what is compared differs" in page and "almost one vector" in page
+    assert "share that differs" in page and "almost one vector" in page
 
 
 def test_broken_flat_and_tiny_images_are_counted_and_said(tmp_path: Path, run: Run) -> None:

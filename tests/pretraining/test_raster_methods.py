@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -228,3 +229,12 @@ def test_seen_patches_are_shared_among_the_contrasts_there_and_absent_ones_are_n
         other[:, channel, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 9.0
         rows = ~hidden[:, patch] & there[:, patch]
         assert torch.equal(learner.told(x, hidden, there)[rows], learner.told(other, hidden, there)[rows])
+
+
+def test_every_method_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, how in METHODS.items():
+        if not how.beside:
+            assert how.source.rpartition("arXiv:")[2] in rows[name], name
+            assert all(f"`{network}`" in rows[name].rpartition("|")[0].rpartition("|")[2] for network in how.networks)

@@ -23,7 +23,6 @@ from chiasm.errors import count
 from chiasm.pretraining.corpus import corpus_of
 from chiasm.pretraining.rasters.folder import as_stored_raster
 from chiasm.pretraining.rasters.methods import METHODS
-from chiasm.pretraining.rasters.objective import ALIKE
 from chiasm.pretraining.rasters.options import RasterOptions, raster_config
 from chiasm.pretraining.rasters.stage import pretrained_on_rasters, steps_of_epoch
 from chiasm.pretraining.rasters.stored_items import StoredItems
@@ -35,6 +34,7 @@ from chiasm.report.written import write_page
 
 ANEW = "there is no checkpoint to resume beside the folder: the pretraining began with its first epoch"
 BETTER = 0.01  # share by which a loss lies below another, from which it is called lower
+ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
 LOOKED_AT = 5  # sources that are read to say how many channels there are, until one can be read
 
 
@@ -46,7 +46,7 @@ class PretrainedRasters:
         folder: where it lies; `encoder` is how a manifest names it.
         modality, kind, method: what was read, and what was learned.
         curve: one row an epoch: losses of training and of held-out items, and the signs of a collapse (`rank`,
-            `spread`, `neighbours`, and `compared` where the method compares items), which read no loss.
+            `spread`, `neighbours`), which read no loss.
         loss: of held-out items at the epoch that is kept.
         facts: all of what the folder tells, without an identifier.
         sentences: what it says; notes: what a reader must know; problems: sources that could not be read.
@@ -263,10 +263,11 @@ def _sentences(facts: dict[str, Any], method: str) -> list[str]:
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
         said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
-    if last.get("compared") is not None and last["compared"] < ALIKE:
+    compared = last.get("compared")
+    if compared is not None and compared < ALIKE:
         said.append(
-            f"What the method compares has become almost one vector for all items ({last['compared']:.3f}, where 0 is "
-            "one): the loss says nothing, so take more epochs, a lower learning rate, or another method."
+            f"What the method compares has become almost one vector for all items ({compared:.3f}, where 0 is one): "
+            "the loss says nothing, so take more epochs, a lower learning rate, or another method."
         )
     return said
 

@@ -23,7 +23,7 @@ from chiasm.cli.options import (
     told_how_to_go_on,
 )
 
-SIGNS = ("rank", "spread", "neighbours")
+SIGNS = ("rank", "spread", "neighbours", "compared")
 
 
 def pretrain(
@@ -123,8 +123,8 @@ def pretrain(
         screen.hint(f"{problem.severity}: {problem}")
     for note in found.notes[anew:]:  # the first was said before
         screen.hint(f"note: {note}")
-    told = [name for name in ("perplexity", "compared") if name in found.curve]
-    own = ["train", "held_out", *told, *SIGNS]
+    own = ["train", "held_out", *(["perplexity"] if "perplexity" in found.curve else [])]
+    own += [name for name in SIGNS if name in found.curve]
     named = (
         {"train": "train (nats)", "held_out": "held out (nats)"} if "perplexity" in own else {"held_out": "held out"}
     )

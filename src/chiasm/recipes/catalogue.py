@@ -10,6 +10,7 @@ from chiasm.recipes import (
     alignment,
     balance,
     baselines,
+    detection,
     dynamics,
     fusion,
     hospitals,
@@ -21,7 +22,7 @@ from chiasm.specs import loaded, parts_brought
 
 ROWS = (
     baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | vision_language.ROWS | missing.ROWS | hospitals.ROWS
-    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS
+    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

@@ -236,6 +236,11 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
         "weight_decay=0.01, upon=, modality_dropout=0.0, layer_decay=1.0, balanced=False"
     ),
+    "staged-transfer": (
+        "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, layer_decay=1.0, balanced=False, first=, "
+        "first_epochs=10"
+    ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
         "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, where=attention"
@@ -317,5 +322,9 @@ OPTIONS = {
     ),
     "history-ridge": (
         "modality=, kernels=5, slowest=10.0"
+    ),
+    "centres": (
+        "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
+        "width=16, depth=2"
     ),
 }

@@ -13,8 +13,13 @@ from chiasm.report.tables import Heading, Table
 from chiasm.report.wording import number
 
 TEMPLATE = "raster_pretraining.html.j2"
-SIGNS = {"rank": "effective rank", "spread": "share between items", "neighbours": "share that is a neighbour"}
-COMPARED = "how far what is compared differs"
+SIGNS = {
+    "rank": "effective rank",
+    "spread": "share between items",
+    "neighbours": "share that is a neighbour",
+    "compared": "share that differs",
+}
+"""What watches the training apart from its loss; the last one of methods that compare whole items."""
 
 
 def render_raster_pretraining(
@@ -75,7 +80,7 @@ def draw_raster_pretraining(
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
         signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(_signs_of(curve).items()):
+        for place, (column, label) in enumerate(_signs(curve).items()):
             own = curve[column].astype(float)
             if own.notna().any():
                 first = float(own.dropna().iloc[0]) or 1.0
@@ -101,13 +106,12 @@ def draw_raster_pretraining(
         return Picture(figure, (losses, signs), text + ".")
 
 
-def _signs_of(curve: pd.DataFrame) -> dict[str, str]:
-    """Return the columns that watch for a collapse, and what they are called."""
-    return SIGNS | ({"compared": COMPARED} if "compared" in curve else {})
+def _signs(curve: pd.DataFrame) -> dict[str, str]:
+    return {name: label for name, label in SIGNS.items() if name in curve}
 
 
 def _curve_table(curve: pd.DataFrame, best: int) -> Table:
-    signs = _signs_of(curve)
+    signs = _signs(curve)
     names = ("train", "held_out", *signs)
     labels = ("training loss", "held-out loss", *signs.values())
     headings = [Heading("epoch", number=False), *(Heading(label) for label in labels)]

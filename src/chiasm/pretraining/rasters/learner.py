@@ -42,15 +42,15 @@ class Learner(nn.Module):
         """
         raise NotImplementedError
 
+    def guess(self, views: tuple[Tensor, ...]) -> float | None:
+        """Return the loss on these views of one who knows nothing, where that depends on the items; else None."""
+        return None
+
     def compared(self, x: Tensor) -> Tensor | None:
         """Return the vectors `(B, E)` by which the loss compares whole items as they are; None where it compares none.
 
         They may become one for all items, and the loss very low, while the network's own states stay as they were.
         """
-        return None
-
-    def guess(self, views: tuple[Tensor, ...]) -> float | None:
-        """Return the loss on these views of one who knows nothing, where that depends on the items; else None."""
         return None
 
     def meet(self, widths: Mapping[str, int]) -> None:

@@ -23,7 +23,6 @@ from chiasm.training.objective import Computed, Objective
 NAME = "raster"
 WATCHED = 512  # held-out items whose summaries are watched
 COLUMNS = ("train", "held_out", "rank", "spread", "neighbours", "compared")
-ALIKE = 0.1  # of `compared`, below which all items are almost one
 
 
 class LearningRasters(Objective):
@@ -97,8 +96,8 @@ class LearningRasters(Objective):
         """
         self._follow(network)
         learner, generator = _inside(network), torch.Generator().manual_seed(0)
-        total, guess, count, summaries, states = 0.0, 0.0, 0, list[Tensor](), Variance()
-        compared: list[Tensor] = []
+        total, guess, count = 0.0, 0.0, 0
+        summaries, states, compared = list[Tensor](), Variance(), list[Tensor]()
         for part in _parts(batches, self.batch):
             views = self._views(learner, self.standardised(part), generator)
             loss = learner(views, self._beside(part, slice(0, len(part))), generator)

@@ -137,7 +137,8 @@ def built(config: RasterConfig, options: RasterOptions, seed: int, widths: Mappi
 def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfig) -> tuple[Floats, Floats, int]:
     """Return mean and deviation of the channels of the items trained on, `(C,)`, and how many of all have one colour.
 
-    A channel that is the same everywhere has the deviation 1.
+    A channel that is the same everywhere has the deviation 1. Those that an item of a `channels` network lacks do not
+    count.
 
     Raises:
         Unsupported: all items trained on are of one colour.
@@ -146,23 +147,26 @@ def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfi
     if rasters.width != config.values:
         raise ValueError(f"rasters have {rasters.width:,} numbers, and the network reads {config.values:,}")
     channels, flat, varied = config.channels, 0, 0
-    number, total, square = 0, np.zeros(channels), np.zeros(channels)
+    number, total, square = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     shift: Floats | None = None
     for start in range(0, len(trained), READ_AT_ONCE):
         rows = np.arange(start, min(start + READ_AT_ONCE, len(trained)))
         values = rasters.take(rows).values[:, 0].reshape(len(rows), channels, -1).double().numpy()
-        alike = (values.max(2) == values.min(2)).all(1)
+        one_value = values.max(2) == values.min(2)  # (b, C)
+        alike = one_value.all(1)
+        there = ~one_value | alike[:, None] if config.network == "channels" else np.ones_like(one_value)
         flat, varied = flat + int(alike.sum()), varied + int((~alike & trained[rows]).sum())
-        values = values[trained[rows]]
+        values, there = values[trained[rows]], there[trained[rows]]
         if len(values):
             shift = values.mean((0, 2)) if shift is None else shift  # so that large means cancel no digits
-            apart = values - shift[:, None]
-            number, total = number + len(values) * values.shape[2], total + apart.sum((0, 2))
+            apart = (values - shift[:, None]) * there[..., None]
+            number, total = number + there.sum(0) * values.shape[2], total + apart.sum((0, 2))
             square = square + (apart**2).sum((0, 2))
     if not varied or shift is None:
         raise Unsupported(
             f"all {count(int(trained.sum()), 'item')} trained on are of one colour: there is nothing to learn from them"
         )
+    number = np.maximum(number, 1)
     mean = total / number
     variance = square / number - mean**2
     deviation = np.sqrt(np.where(variance > 1e-12 * np.maximum(1.0, shift**2), variance, 1.0))
