@@ -31,6 +31,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "tuning",
         "explain",
         "texts",
+        "knowledge",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )

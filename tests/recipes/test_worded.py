@@ -222,3 +222,13 @@ def test_reports_and_pictures_find_each_other_and_sentences_are_read_as_reports(
     assert len(found) == 360
     told = model.classify(cohort, {"round": "round", "long": "long"})
     pd.testing.assert_frame_equal(told, model.classify(cohort, {"round": "round", "long": "long"}, by="report"))
+
+
+@pytest.mark.nightly
+def test_whether_sentences_of_experts_pay_is_a_named_contrast() -> None:
+    pair = [recipe(name, epochs=2, depth=0) for name in ("flair", "unicl")]
+    protocol = chiasm.Protocol(folds=2, repeats=1, inner_folds=2, draws=100)
+    trial = chiasm.evaluate(things(80), pair, protocol, jobs=1, contrasts=[(pair[0].name, pair[1].name)])
+    rows = {row["name"]: row for row in trial.document["recipes"]}
+    assert rows[pair[0].name]["reads_knowledge"] and not rows[pair[1].name]["reads_knowledge"]
+    assert {rows[own.name]["side"] for own in pair} == {"single"} and len(trial.document["contrasts"]) == 1

@@ -144,8 +144,8 @@ class WordedRecipe(AlignedRecipe):
     def paired(self, data: Prepared) -> NDArray[np.bool_]:
         """Return the patients `(B,)` who are trained on and have something beside a text, or a sentence, of theirs."""
         m = self.place(data.cohort)
-        other = data.present[:, self.others(data)].any(1)
-        read = data.present[:, m] if m >= 0 else np.zeros(len(other), bool)
+        other = np.asarray(data.present[:, self.others(data)].any(1), bool)
+        read = np.asarray(data.present[:, m] if m >= 0 else np.zeros(len(data.present)), bool)
         return np.asarray(~data.held_out & other & (read | self.told(data)))
 
     def connected(self, data: Prepared) -> dict[str, int]:
