@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from chiasm.encoders.raster.config import RasterConfig
 from chiasm.encoders.raster.network import untrained
 from chiasm.encoders.raster.patch_transformer import patches
 from chiasm.pretraining.rasters import byol, dino, moco, swav
+from chiasm.pretraining.rasters.bm_mae import MaskedContrasts
 from chiasm.pretraining.rasters.learner import Learner
 from chiasm.pretraining.rasters.methods import METHODS
 from chiasm.pretraining.rasters.options import RasterOptions
@@ -26,10 +28,12 @@ def config_of(network: str, axes: int = 2, channels: int = 1) -> RasterConfig:
     return RasterConfig(network, axes=axes, channels=channels, size=16, patch=4, width=16, depth=2, heads=2)
 
 
-def learner_of(name: str, network: str, axes: int = 2) -> Learner:
+def learner_of(name: str, network: str, axes: int = 2, channels: int = 1) -> Learner:
     torch.manual_seed(0)
     how = METHODS[name]
-    return how.build(untrained(config_of(network, axes)), RasterOptions(name), torch.Generator().manual_seed(0))
+    return how.build(
+        untrained(config_of(network, axes, channels)), RasterOptions(name), torch.Generator().manual_seed(0)
+    )
 
 
 def views_of(learner: Learner, items: int = 6) -> tuple[Tensor, ...]:
@@ -204,3 +208,33 @@ def test_heads_that_stand_for_a_method_are_the_papers() -> None:
         aims = [learner.teacher_project(learner.teacher.summary(view)) for view in views]
     cos = [nn.functional.cosine_similarity(said[a], aims[1 - a], dim=1).mean() for a in (0, 1)]
     torch.testing.assert_close(loss_of(learner, views).detach(), 2 - cos[0] - cos[1])
+
+
+def test_seen_patches_are_shared_among_the_contrasts_there_and_absent_ones_are_neither_read_nor_told() -> None:
+    learner = learner_of("bm-mae", "channels", channels=3)
+    assert isinstance(learner, MaskedContrasts)
+    present = torch.tensor([[True, True, True], [True, False, True], [False, True, False]]).repeat(400, 1)
+    seen = learner.drawn(present, torch.Generator().manual_seed(0)).unflatten(1, (3, 16)).sum(2)
+    assert bool((seen.sum(1) == (0.25 * 16 * present.sum(1)).long()).all())  # exactly a quarter of what is there
+    assert not bool(seen[~present].any())
+    first = seen[::3, 0].double()  # of twelve patches; all shares equally likely: mean a third, deviation sqrt(1 / 18)
+    assert float(first.mean()) == pytest.approx(4, abs=0.5) and 2.4 < float(first.std()) < 3.2
+    x = torch.randn(6, 3, 16, 16, generator=GENERATOR)
+    x[:3, 1] = 0.0
+    hidden = learner.drawn(learner.network.present(x), torch.Generator().manual_seed(1))
+    there = learner.network.present(x).repeat_interleave(16, 1)
+    for patch in range(0, 48, 5):  # whatever is hidden does not move what is told
+        other, (channel, place) = x.clone(), divmod(patch, 16)
+        row, column = divmod(place, 4)
+        other[:, channel, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 9.0
+        rows = ~hidden[:, patch] & there[:, patch]
+        assert torch.equal(learner.told(x, hidden, there)[rows], learner.told(other, hidden, there)[rows])
+
+
+def test_every_method_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, how in METHODS.items():
+        if not how.beside:
+            assert how.source.rpartition("arXiv:")[2] in rows[name], name
+            assert all(f"`{network}`" in rows[name].rpartition("|")[0].rpartition("|")[2] for network in how.networks)

@@ -14,6 +14,7 @@ from made_records import CODES, FOLLOWS, records, write_records
 
 import chiasm
 from chiasm import artifact
+from chiasm.cohort.encoder_places import beside
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.seen import item_of
 from chiasm.pretraining.corpus import Corpus, corpus_of
@@ -136,6 +137,21 @@ def test_the_command_leaves_a_folder_that_tells_no_patient_and_that_check_finds_
         found = [own for own in chiasm.check_cohort(other) if own.finding == "pretrained-on-cohort"]
         assert [own.leak for own in found] == [True] * finds
         assert all("about 60 of the 60" in own.what and "ehr-mamba" in own.fix for own in found)
+
+
+def test_a_folder_is_found_beside_the_manifest_unless_one_lies_where_the_command_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_records(tmp_path / "cohort", RECORDS[:20], "record:weights=enc,windows=0")
+    (tmp_path / "cohort" / "enc").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    named = chiasm.open_cohort(Path("cohort/cohort.toml")).encoders["stays"]
+    assert named == f"record:weights={Path('cohort') / 'enc'},windows=0"
+    assert make_encoder(named, "events").width == 16
+    (tmp_path / "enc").mkdir()
+    assert chiasm.open_cohort(path).encoders["stays"] == "record:weights=enc,windows=0"
+    for spec in ("record:weights=nowhere", f"record:weights={folder}", "frames:encoder=timm:net,weights=none"):
+        assert beside(spec, path.parent) == spec
 
 
 @pytest.mark.nightly

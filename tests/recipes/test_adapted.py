@@ -27,6 +27,7 @@ RECIPES = [
     "lora:rank=1,where=all",
     "probe",
     "full-tuning",
+    "full-tuning:layer_decay=0.5,balanced=true",
     "ssf",
     "pego:rank=2",
     "petl-ast:reduction=4",
@@ -42,8 +43,8 @@ RECIPES = [
     "more:rank=2",
 ]
 
-# Those that need several labels, sites, images or a language model, in files of their own.
-ELSEWHERE = {"got-d", "mftcoder", "noise-mask", "prompt-learning"}
+# Those that need several labels, sites, a column, images or a language model, in files of their own.
+ELSEWHERE = {"got-d", "mftcoder", "noise-mask", "prompt-learning", "staged-transfer"}
 
 
 @pytest.fixture(scope="module")

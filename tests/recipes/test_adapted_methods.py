@@ -75,6 +75,19 @@ def test_full_tuning_trains_everything_that_is_read(cohort: chiasm.Cohort) -> No
         assert torch.equal(own, parameter) == name.startswith("pooler"), name
 
 
+def test_full_tuning_by_layers_and_by_classes(cohort: chiasm.Cohort) -> None:
+    plain = network_of(make_recipe(f"full-tuning:{QUICK}").fit(cohort, seed=0)).state
+    trunk, _ = trunk_of(cohort)
+    below = "fusion.trained.0.network.embeddings.word_embeddings.weight"
+    start = trunk.network.embeddings.word_embeddings.weight.detach().numpy()
+    slow = network_of(make_recipe(f"full-tuning:{QUICK},layer_decay=0.01").fit(cohort, seed=0)).state
+    assert 0 < np.abs(slow[below] - start).max() < 0.01 * np.abs(plain[below] - start).max()
+    balanced = network_of(make_recipe(f"full-tuning:{QUICK},balanced=true").fit(cohort, seed=0)).state
+    assert not np.array_equal(balanced["head.linear.bias"], plain["head.linear.bias"])
+    with pytest.raises(ValueError, match="layer_decay lies above 0"):
+        make_recipe("full-tuning:layer_decay=0")
+
+
 def test_ssf_has_two_numbers_a_channel_of_every_layer_that_is_read(cohort: chiasm.Cohort) -> None:
     model = make_recipe(f"ssf:{QUICK}").fit(cohort, seed=0)
     channels = 16 + 2 * (4 * 16 + 16 + 32 + 16 + 16)  # a norm; maps, norm, feed-forward network, norm of two layers

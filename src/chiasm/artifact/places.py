@@ -171,4 +171,5 @@ PLACES = {
     "unipt": "chiasm.recipes.adaptation.unipt",
     "urfound": "chiasm.recipes.fusion.urfound",
     "verbalizer": "chiasm.adapters.verbalizer",
+    "worded": "chiasm.recipes.vision_language.design",
 }

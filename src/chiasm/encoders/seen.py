@@ -100,6 +100,13 @@ class RemembersItems(Protocol):
     def remembered(self) -> SeenItems | None: ...
 
 
+@runtime_checkable
+class MarksContents(Protocol):
+    """Protocol of an encoder whose marks are those of the contents of files, and not of what is read from them."""
+
+    marks_contents: bool
+
+
 def item_of(value: Any) -> str:
     """Return a decoded value as the text that is marked: a sequence as it is, else a hash of all that it holds.
 

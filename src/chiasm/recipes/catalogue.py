@@ -16,12 +16,13 @@ from chiasm.recipes import (
     hospitals,
     missing,
     tunings,
+    vision_language,
 )
 from chiasm.specs import loaded, parts_brought
 
 ROWS = (
-    baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | missing.ROWS | hospitals.ROWS | tunings.ROWS
-    | adaptation.ROWS | dynamics.ROWS | detection.ROWS
+    baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | vision_language.ROWS | missing.ROWS | hospitals.ROWS
+    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

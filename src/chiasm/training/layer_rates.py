@@ -10,7 +10,7 @@ from torch import nn
 
 def layer_rates(
     network: nn.Module,
-    blocks: str,
+    blocks: str | Sequence[str],
     *,
     stem: Sequence[str],
     rate: float,
@@ -27,7 +27,8 @@ def layer_rates(
     Args:
         network: the network to train; frozen parameters are in no group, every other one is in exactly one. A parameter
             shared between two places has the lower depth.
-        blocks: dotted name of the list of blocks, such as "encoder.layers".
+        blocks: dotted name of the list of blocks, such as "encoder.layers"; or of several lists of one length, whose
+            i-th parts are block i together, as a convolution that reduces and the block after it.
         stem: dotted names of modules or parameters below the blocks; `()` if there are none.
         rate: learning rate of the head, above 0.
         decay: above 0, at most 1; 1 gives all the same rate.
@@ -39,7 +40,8 @@ def layer_rates(
         schedules that set "lr" themselves).
 
     Raises:
-        ValueError: a number is outside its range, a name matches no parameter, or `blocks` is no list of blocks.
+        ValueError: a number is outside its range, a name matches no parameter, `blocks` is no list of blocks, or
+            several are of different lengths.
 
     Deviation: the published code writes "lr_scale", which only its own schedule reads, and matches parameters by the
     start of their names: for a network nested in another, nothing matches and all get the full rate. Here "lr" is set,
@@ -48,16 +50,21 @@ def layer_rates(
     if not 0.0 < rate < float("inf") or not 0.0 < decay <= 1.0 or not 0.0 <= weight_decay < float("inf"):
         raise ValueError("the rate is above 0, the decay above 0 and at most 1, the weight decay at least 0")
     named = list(network.named_parameters(remove_duplicate=False))
-    for name in (blocks, *stem, *undecayed):
+    lists = (blocks,) if isinstance(blocks, str) else tuple(blocks)
+    for name in (*lists, *stem, *undecayed):
         if not any(_inside(parameter, name) for parameter, _ in named):
             raise ValueError(f"the network has no parameter in '{name}': give the dotted name of a part that has one")
-    listed = dict(network.named_modules(remove_duplicate=False)).get(blocks)
-    if not isinstance(listed, nn.ModuleList | nn.Sequential):
-        raise ValueError(f"'{blocks}' is not a list of blocks: give the name of a ModuleList or a Sequential")
-    below = dict.fromkeys(stem, 0)
-    names = [name for name, _ in listed.named_modules(remove_duplicate=False) if name and "." not in name]
-    below |= {f"{blocks}.{name}": place for place, name in enumerate(names, 1)}
-    top = len(names) + 1
+    below, lengths = dict.fromkeys(stem, 0), set()
+    for own in lists:
+        listed = dict(network.named_modules(remove_duplicate=False)).get(own)
+        if not isinstance(listed, nn.ModuleList | nn.Sequential):
+            raise ValueError(f"'{own}' is not a list of blocks: give the name of a ModuleList or a Sequential")
+        names = [name for name, _ in listed.named_modules(remove_duplicate=False) if name and "." not in name]
+        below |= {f"{own}.{name}": place for place, name in enumerate(names, 1)}
+        lengths.add(len(names))
+    if len(lengths) != 1:
+        raise ValueError(f"the lists {', '.join(lists)} have different lengths: name those whose parts go together")
+    top = lengths.pop() + 1
     depths: dict[nn.Parameter, int] = {}
     plain: set[nn.Parameter] = set()
     for name, parameter in named:

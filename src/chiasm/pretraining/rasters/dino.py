@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.encoders.raster.conv_net import ConvNet
 from chiasm.encoders.raster.network import RasterNetwork
-from chiasm.encoders.raster.patch_transformer import PatchTransformer
 from chiasm.objectives.self_distillation import moved_centre, self_distillation
 from chiasm.pretraining.rasters.draws import uniform
 from chiasm.pretraining.rasters.learner import Learner
@@ -101,7 +101,7 @@ def summary_of_block(network: RasterNetwork, x: Tensor, generator: torch.Generat
     lengths = [max(2, length // 2) for length in config.grid]  # in patches
     room = torch.tensor([length - own + 1 for length, own in zip(config.grid, lengths, strict=True)])
     first = (uniform(len(x), config.axes, generator=generator) * room).long().minimum(room - 1)  # (B, axes)
-    if isinstance(network, PatchTransformer):
+    if not isinstance(network, ConvNet):
         places = torch.zeros(len(x), 1, dtype=torch.int64)
         for axis, own in enumerate(lengths):  # the number of each place in row order
             along = first[:, axis, None] + torch.arange(own)  # (B, own)

@@ -62,6 +62,10 @@ class SparseReconstruction(Learner):
         wrong = (told - own_scale(patches(x, config))).square().mean(2)
         return wrong[~active].mean()
 
+    def guess(self, views: tuple[Tensor, ...]) -> float:
+        """Return the loss of one who tells each patch by its mean: the share of patches of more than one colour."""
+        return float(own_scale(patches(views[0], self.network.config)).square().mean())
+
     def maps(self, x: Tensor, active: Tensor) -> list[Tensor]:
         """Return the map of each stage, the finest first, zero where it is hidden; `active` is `(B, N)` bool."""
         grid = active.reshape(-1, *self.network.config.grid)

@@ -40,7 +40,8 @@ class RecordEncoder:
     does not know are left out; a record that has no other is refused.
 
     Args:
-        weights: the folder: its whole path, that from where the command runs, or from where the manifest lies.
+        weights: the folder: its whole path, or that from where the command runs, or, in a manifest, from where that
+            lies.
         level, windows, most: which states become tokens.
 
     Raises:

@@ -22,6 +22,15 @@ ROWS = by_name((
         ),
     ),
     Row(
+        "staged-transfer", "adaptation.staged_transfer:StagedTransfer", "adaptation",
+        "a modality whose encoder is a network, and a declared column that is learned first",
+        Citation(
+            "Breast Tumor Classification Using EfficientNet Deep Learning Model",
+            "arXiv", 2024, "https://arxiv.org/abs/2411.17870",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "lora", "adaptation.lora:LoRARecipe", "adaptation",
         "a modality whose encoder is a network: text, image, volume or ECG",
         Citation(
