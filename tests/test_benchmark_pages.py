@@ -21,7 +21,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"))
 
 
-@pytest.mark.parametrize("name", ["fuse", "starts", "lines", "fusion", "tuning", "explain", "texts"])
+@pytest.mark.parametrize("name", ["fuse", "starts", "lines", "fusion", "tuning", "explain", "texts", "detection"])
 def test_the_page_is_what_the_results_give(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = shutil.copy(PAGE, tmp_path / "page.md")
     made(name, monkeypatch)["write_part"](ROOT / "benchmarks" / "results" / f"{name}.jsonl", copy)
