@@ -3,7 +3,7 @@
     python benchmarks/articles.py [--out benchmarks/results/articles.jsonl] [size ...]
     python benchmarks/articles.py --table    writes the part of docs/articles.md
 
-Articles are made: an archive each, of an XML of a page and one picture, grey, by a seed; `small` are 100,000 with a PNG
+Articles are made: an archive each, of an XML of a page and one picture, grey, by a seed; `small` are 4,000 with a PNG
 of 12 x 13 noisy pixels, so that what is paid for each sample shows, `pictures` 5,000 with a JPEG of 256 x 257.
 `chiasm.articles` writes the shards. Then the same shards are read whole, in this process, four ways in turn, three
 times: by `tarfile` of Python, member by member; by webdataset where it is installed, its expander and its grouping; by
@@ -36,10 +36,10 @@ from chiasm.pretraining.articles.shards import Shards, open_shards  # noqa: E402
 from chiasm.pretraining.articles.stream import Order, Received, resumed, stream  # noqa: E402
 from pages import ROOT, part, rows_of, run  # noqa: E402
 
-SIZES = {"small": (100_000, 12, "PNG"), "pictures": (5_000, 256, "JPEG")}
+SIZES = {"small": (4_000, 12, "PNG"), "pictures": (5_000, 256, "JPEG")}
 NAME, TIMES = "articles", 3
 PAGE = ROOT / "docs" / "articles.md"
-WORDS = "A paragraph of forty words stands here so that the text of an article is not nothing at all. " * 20
+WORDS = "A paragraph of forty words stands here so that the text of an article is not nothing at all. " * 5
 
 
 def main() -> None:

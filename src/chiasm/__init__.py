@@ -89,6 +89,8 @@ _PUBLIC = {
     "not_at_random": "chiasm.api",
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api",
+    "operating_point": "chiasm.metrics.operating",
+    "operating_points": "chiasm.metrics.operating",
     "patients_right": "chiasm.evaluation.patient_by_patient",
     "parse_prompt": "chiasm.encoders.sequence.prompts",
     "pretrain": "chiasm.api",
@@ -227,6 +229,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation.patient_by_patient import patients_right
     from chiasm.evaluation.validation import Validation
     from chiasm.metrics.noise_ceiling import noise_ceiling
+    from chiasm.metrics.operating import operating_point, operating_points
     from chiasm.metrics.similarity import (
         cka,
         compare_dissimilarities,

@@ -67,3 +67,17 @@ def folder_of_articles(folder: Path, many: int, figures: int = 1) -> Path:
         files |= {f"{name}.png": picture(number * figures + k) for k, name in enumerate(names)}
         archive(folder / f"PMC{number:06d}.tar.gz", files, f"PMC{number:06d}")
     return folder
+
+
+def bulk_of_articles(folder: Path, many: int, each: int = 1000) -> Path:
+    """A folder of archives, each of a thousand articles with a figure, every one in a folder of its own."""
+    folder.mkdir(parents=True)
+    for start in range(0, many, each):
+        with tarfile.open(folder / f"{start:06d}.tar", "w") as packed:
+            for number in range(start, min(start + each, many)):
+                text = article(figure("f", f"Scan {number}."), f"{number:06d}")
+                for name, data in (("a.nxml", text), ("f.png", picture(number, side=8))):
+                    member = tarfile.TarInfo(f"PMC{number:06d}/{name}")
+                    member.size = len(data)
+                    packed.addfile(member, io.BytesIO(data))
+    return folder

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from made_articles import BY, archive, article, figure, folder_of_articles, picture
+from PIL import Image
 
 import chiasm
 from chiasm.pretraining.articles import tar
@@ -97,6 +98,19 @@ def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
     assert sum(found.left_out.values()) == 8
     assert int(chiasm.articles(tmp_path, licences=["any"]).table["kept"].sum()) == 6
     assert int(chiasm.articles(tmp_path, licences=["CC-BY-NC"]).table["kept"].sum()) == 1
+
+
+def test_pictures_of_nothing_and_captions_that_repeat_are_said(tmp_path: Path) -> None:
+    held = io.BytesIO()
+    Image.new("RGB", (20, 20), (90, 90, 90)).save(held, "PNG")
+    files = {"a.png": held.getvalue(), "b.png": picture(1, side=4), "c.png": picture(2), "d.png": picture(3)}
+    body = "".join(figure(name[0], "A lung.") for name in files)
+    found = chiasm.articles(archive(tmp_path / "a.tar.gz", {"a.nxml": article(body), **files}))
+    assert list(found.table["why"])[:2] == [
+        "its picture is not read: the picture has one colour",
+        "its picture is not read: the picture has fewer than 8 pixels a side",
+    ]
+    assert found.notes == ("1 pair kept with the caption of another, which a contrast takes for unlike",)
 
 
 def test_concepts_are_whole_words_and_none_crowds_out_the_rare() -> None:

@@ -44,7 +44,7 @@ RECIPES = [
 ]
 
 # Those that need several labels, sites, a column, images or a language model, in files of their own.
-ELSEWHERE = {"got-d", "mftcoder", "noise-mask", "prompt-learning", "staged-transfer"}
+ELSEWHERE = {"got-d", "mftcoder", "noise-mask", "prompt-learning", "staged-transfer", "distilled"}
 
 
 @pytest.fixture(scope="module")

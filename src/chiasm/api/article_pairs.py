@@ -22,6 +22,7 @@ from chiasm.pretraining.articles.pairs import Funnel, Pair, Wanted, pairs_of
 from chiasm.pretraining.articles.shards import PER_SHARD, ShardWriter, open_shards, sample_of
 from chiasm.pretraining.articles.sources import Found, articles_in
 from chiasm.progress import followed
+from chiasm.readers.guard import quiet
 from chiasm.readers.reading import ReadError
 
 
@@ -64,12 +65,15 @@ class Articles:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else a reader must know: articles without figures, and those that were there twice."""
+        """What else a reader must know: articles without figures or there twice, captions that several pairs have."""
         said = []
         if self.without_figures:
             said.append(f"{count(self.without_figures, 'article')} without a figure")
         if self.repeated:
             said.append(f"{count(self.repeated, 'article')} left out that were there before")
+        captions = self.table.loc[self.table["kept"], "caption"]
+        if again := int(captions.duplicated().sum()):
+            said.append(f"{count(again, 'pair')} kept with the caption of another, which a contrast takes for unlike")
         return tuple(said)
 
     def save(self, path: Path | str) -> Path:
@@ -141,7 +145,7 @@ def articles(
     for place in filter(None, (shards, folder)):
         if place.exists() and not force:
             raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(place))
-    with followed("files", progress) as told:
+    with followed("files", progress) as told, quiet():
         pairs = pairs_of(_told_of(given, told), wanted, funnel)
         if shards is None:
             rows = [_row(pair) for pair in pairs]

@@ -43,6 +43,7 @@ PLACES = {
     "constant-dose": "chiasm.dynamics.twins.controllers",
     "contextual-fusion": "chiasm.recipes.fusion.contextual_fusion",
     "control-goal": "chiasm.dynamics.twins.goals",
+    "distilled": "chiasm.recipes.adaptation.distilled_fusion",
     "dose-limits": "chiasm.dynamics.twins.limits",
     "early-elastic-net": "chiasm.recipes.baselines.early",
     "early-fusion": "chiasm.recipes.baselines.early",

@@ -182,6 +182,11 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
         "heads=4, words=, encoder=minilm, captions=drawn"
     ),
+    "clinical-labels": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, clinical=, columns=, bins=3"
+    ),
     "ptunifier": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=pool, "
@@ -235,6 +240,11 @@ OPTIONS = {
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
         "weight_decay=0.01, upon=, modality_dropout=0.0, layer_decay=1.0, balanced=False, first=, "
         "first_epochs=10"
+    ),
+    "distilled": (
+        "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.0001, "
+        "weight_decay=0.01, upon=, modality_dropout=0.0, teacher=late-fusion, kind=hard, alpha=0.5, "
+        "temperature=1.0, token=True"
     ),
     "lora": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "

@@ -34,7 +34,8 @@ def picture_of(data: bytes) -> Picture:
     `mark` is a digest of size and pixels, so that the same picture packed in two ways has one.
 
     Raises:
-        ReadError: empty, damaged, cut off, of another format, too large, or of fewer than eight pixels a side.
+        ReadError: empty, damaged, cut off, of another format, too large, of one colour, or of fewer than eight pixels a
+            side.
         Unsupported: the package pillow is missing.
     """
     try:
@@ -55,12 +56,20 @@ def picture_of(data: bytes) -> Picture:
         check_packed(shape, 1, len(data))
         kind = image.format or ""
         image.load()
+        if all(low == high for low, high in _ends(image)):
+            raise ReadError("the picture has one colour", "leave it out")
         deep = image.mode[0] in "IF"  # beyond 8 bits, which colours cannot hold
         pixels = (image if deep else image.convert("RGB")).tobytes()
         mark = hashlib.sha256(f"{width}x{height} {image.mode if deep else 'RGB'} ".encode() + pixels).hexdigest()
         if kind in KEPT:
             return Picture(data, KEPT[kind], width, height, mark)
         return Picture(_as_png(image), "png", width, height, mark)
+
+
+def _ends(image: Any) -> list[tuple[float, float]]:
+    """Return the least and the largest value of each channel."""
+    found = image.getextrema()
+    return list(found) if isinstance(found[0], tuple) else [found]
 
 
 def _as_png(image: Any) -> bytes:

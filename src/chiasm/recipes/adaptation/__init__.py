@@ -31,6 +31,15 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "distilled", "adaptation.distilled:Distilled", "adaptation",
+        "a modality whose encoder is a network, and classes",
+        Citation(
+            "Training data-efficient image transformers & distillation through attention",
+            "ICML", 2021, "https://arxiv.org/abs/2012.12877",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "lora", "adaptation.lora:LoRARecipe", "adaptation",
         "a modality whose encoder is a network: text, image, volume or ECG",
         Citation(
