@@ -58,7 +58,7 @@ by `--table`. 364 smears of `blood-cells-bccd`, resized to {SIZE} x {SIZE} pixel
 trained from nothing within each fold. `null` draws in every smear what training smears have on average;
 `single:image` is the usual search of linear models and trees on the patches, which says how many cells there are and
 draws none. Means over folds, with 95 % bootstrap intervals of smears; two smears may be of one patient, which nobody
-can tell. Processor time is of all folds.
+can tell.
 """
 
 
@@ -161,11 +161,11 @@ def write_part(results: Path, page: Path) -> str:
     rows = rows_of(results)
     lines = [
         INTRODUCTION,
-        f"| recipe | {' | '.join(MEANS.values())} | weights | CPU s |",
-        "|---" * (3 + len(MEANS)) + "|",
+        f"| recipe | {' | '.join(MEANS.values())} | weights |",
+        "|---" * (2 + len(MEANS)) + "|",
     ]
     for row in (rows[own] for own in LINES if own in rows):
-        cells = [f"`{row['recipe']}`", *(told(row[own]) for own in MEANS), f"{row['parameters']:,}", str(row["cpu"])]
+        cells = [f"`{row['recipe']}`", *(told(row[own]) for own in MEANS), f"{row['parameters']:,}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",

@@ -32,6 +32,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "explain",
         "texts",
         "knowledge",
+        "detection",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )

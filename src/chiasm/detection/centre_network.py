@@ -33,7 +33,8 @@ class Same(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, D, H, W)` to the same shape."""
-        return x + self.inner(x)
+        inner: Tensor = self.inner(x)
+        return x + inner
 
 
 class CentreNetwork(nn.Module):

@@ -102,7 +102,7 @@ def as_drawn(cell: object) -> Drawn | Unread | None:
     given = cell.tolist() if isinstance(cell, np.ndarray) else cell
     try:
         rows = json.loads(given) if isinstance(given, str) else given
-        plain = [list(own) for own in rows]  # type: ignore[union-attr, attr-defined]
+        plain = [list(own) for own in rows]  # type: ignore[union-attr]
         names = tuple(own[0] if isinstance(own[0], int) else str(own[0]) for own in plain)
         corners = np.array([own[-4:] for own in plain], dtype=np.float64).reshape(-1, 4)
         if any(len(own) not in (5, 6) for own in plain):

@@ -102,7 +102,9 @@ class Boxes(Target):
             return []
         what = f"{count(len(without), 'label')} without a box in any image: {', '.join(without)}"
         return [
-            warning(what, "left out of every mean over labels; or correct its name", path=path, finding="rare-class")
+            warning(
+                what, "left out of every mean over labels; or correct its name", path=path, finding="constant-channel"
+            )
         ]
 
     # Splitting

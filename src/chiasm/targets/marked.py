@@ -130,7 +130,7 @@ def overlaps(one: Floats, other: Floats) -> Floats:
 
 def areas(corners: Floats) -> Floats:
     """(n,) area of boxes, as a share of the image."""
-    return np.clip(corners[:, 2:] - corners[:, :2], 0.0, None).prod(axis=1)
+    return np.asarray(np.clip(corners[:, 2:] - corners[:, :2], 0.0, None).prod(axis=1), dtype=np.float64)
 
 
 def usual_boxes(marked: Marked) -> BoxesOfOne:
