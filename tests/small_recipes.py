@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "clip-pairs": [{}, {"tune": True, "modality": "m3"}],
     "imgany-retrieval": [{"words": 24, "k": 3}],
     "fuse-language": [{"anchor": "m1"}],
+    "unicl": [{"words": "m1"}, {"modality": "m3"}],
+    "siglip": [{"words": "m1"}],
     "mirror": [{}, {"modality": "m3"}],
     "symile": [{}, {"complete": True}],
     "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],
@@ -65,15 +67,22 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 # What those need to be fitted beside a target: a cohort of molecules and text, of records, or a source. The
 # public check meets them in tests of their own, as it does what changes an encoder's network (recipes/test_adapted.py).
-NEEDS = {"ehr-mamba": {"events"}, "gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}}
-QUICK = {"ehr-mamba": {"depth": 1, "base_epochs": 1}, "gin": {"layers": 2}, "molfm": {"layers": 2}}
+NEEDS = {
+    "ehr-mamba": {"events"}, "gin": {"drug"}, "molfm": {"drug", "note"}, "transfer": {"m1"}, "flair": {"m1"},
+    "devide": {"m1"}, "bioclip": {"m1"},
+}  # fmt: skip
+QUICK: dict[str, dict[str, Any]] = {
+    "ehr-mamba": {"depth": 1, "base_epochs": 1}, "gin": {"layers": 2}, "molfm": {"layers": 2}, "flair": {"words": "m1"},
+    "devide": {"words": "m1"}, "bioclip": {"words": "m1"},
+}  # fmt: skip
+WRITTEN = {"flair", "devide", "bioclip"}  # what they read of labels, `described` writes
 ELSEWHERE = set(NEEDS)
 # Recipes of one kind of target alone, competing risks and texts, which the public check meets in tests of their own.
 ON_ONE_KIND = {"fine-gray", "nearest-patient"}
 ON_TOKENS = [
     name
     for name, cls in RECIPES.items()
-    if cls.family not in ("adaptation", "dynamics") and name not in ELSEWHERE | ON_ONE_KIND
+    if cls.family not in ("adaptation", "detection", "dynamics") and name not in ELSEWHERE | ON_ONE_KIND
 ]
 
 
@@ -107,7 +116,24 @@ def parts_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Parts:
     if "events" in NEEDS.get(recipe.id, ()):
         return record_parts(kind, n, seed)
     made = parts(kind, n, seed)
+    if recipe.id in WRITTEN:
+        return described(made)
     return made.borrowing(parts(kind, n, seed + 1)) if recipe.id in ELSEWHERE else made
+
+
+def described(made: Parts) -> Parts:
+    """The same parts with two sentences and a lineage of each label, where the target has labels."""
+    target = made.cohort().target
+    if target is None or not (target.has_classes or target.has_labels):
+        return made
+    prompts = {name: (f"what is called {name}", f"{name} as it is seen") for name in target.names}
+    lineages = {name: {"genus": "Parus", "species": f"alba{k}"} for k, name in enumerate(target.names)}
+    return replace(made, prompts=prompts, lineages=lineages)
+
+
+def described_parts(kind: str, n: int = 84, seed: int = 0) -> Parts:
+    """`parts` with what is written of each label."""
+    return described(parts(kind, n, seed))
 
 
 def cohort_for(recipe: Any, kind: str, n: int = 84, seed: int = 0) -> Cohort:

@@ -38,6 +38,7 @@ _PUBLIC = {
     "Validation": "chiasm.evaluation.validation",
     "Verdict": "chiasm.evaluation",
     "articles": "chiasm.api.article_pairs",
+    "answers_by_rank": "chiasm.cohort.taxonomy",
     "at_prevalence": "chiasm.api",
     "bench": "chiasm.api",
     "bench_compare": "chiasm.api",
@@ -103,6 +104,7 @@ _PUBLIC = {
     "states": "chiasm.api",
     "stress": "chiasm.api",
     "synthetic_cohort": "chiasm.cohort",
+    "taxonomy_caption": "chiasm.cohort.taxonomy",
     "text_baselines": "chiasm.api.text_answers",
     "text_scores": "chiasm.api.text_answers",
     "tune": "chiasm.api",
@@ -214,6 +216,7 @@ if TYPE_CHECKING:
     from chiasm.cohort.compositional import compositional_split
     from chiasm.cohort.identity import identity_groups
     from chiasm.cohort.identity_split import identity_split
+    from chiasm.cohort.taxonomy import answers_by_rank, taxonomy_caption
     from chiasm.encoders.sequence.prompt_vocabulary import PromptVocabulary
     from chiasm.encoders.sequence.prompts import parse_prompt, render_prompt
     from chiasm.errors import FindingWarning

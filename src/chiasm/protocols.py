@@ -180,6 +180,14 @@ class ReadsKnowledge(Protocol):
 
 
 @runtime_checkable
+class ReadsLabelTexts(Protocol):
+    """Protocol of a recipe that says whether it reads what is written of labels, as `ReadsKnowledge` of things."""
+
+    @property
+    def reads_label_texts(self) -> bool: ...
+
+
+@runtime_checkable
 class SelectsSettings(Protocol):
     """Protocol of a recipe with inner selection: the number of settings it tries, else taken as 1.
 

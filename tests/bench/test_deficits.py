@@ -72,5 +72,8 @@ def test_other_items_and_too_few_are_refused() -> None:
     marks = answers(items, {"none": 1.0, "external": 1.0}, 1)
     with pytest.raises(ValueError, match="other items"):
         skills(marks, answers(asked(25), {"none": 1.0, "external": 1.0}, 1))
-    with pytest.raises(ValueError, match="nothing to tell apart"):
+    with pytest.raises(ValueError, match="no tag 'colour'"):
         skills(marks, tags=["colour"])
+    few = asked(12)
+    with pytest.raises(ValueError, match="nothing to tell apart"):
+        skills(answers(few, {"none": 1.0, "external": 1.0}, 1))

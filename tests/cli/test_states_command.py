@@ -121,6 +121,8 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
         ((tmp_path / "ridge", manifest), "no hidden states"),
         ((model, manifest, "--out", tmp_path / "s.txt"), "must end in .parquet or .csv"),
         ((model, manifest, "--page", tmp_path / "s.pdf"), "must end in .html"),
+        ((model, manifest, "--out", tmp_path / "s.csv", "--connections", tmp_path / "s.csv"), "name one file"),
+        ((model, manifest, "--connections", manifest.parent / "trials.csv"), "choose another --connections"),
         ((model, manifest, "--connections", tmp_path / "c.json"), "must end in .parquet or .csv"),
     ):
         said = run("states", *words)

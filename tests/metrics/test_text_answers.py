@@ -26,6 +26,17 @@ def test_scores_are_means_with_intervals_of_patients() -> None:
     assert together["low"].isna().all()  # five groups are too few for an interval
 
 
+def test_answers_that_are_all_right_or_all_wrong_leave_doubt() -> None:
+    for said, mean in (("left", 1.0), ("nothing", 0.0)):
+        table = chiasm.text_scores([f"{said} lung now here"] * 12, ["left lung now here"] * 12, draws=100)
+        for row in table.to_dict("records"):
+            if row["metric"] in ("exact_match", "bleu"):
+                assert row["mean"] == pytest.approx(mean) and row["high"] - row["low"] == pytest.approx(
+                    0.2425, abs=1e-3
+                )
+            assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1 + 1e-9 and row["high"] - row["low"] > 0.1
+
+
 def test_what_needs_no_model_is_learned_from_training_patients() -> None:
     found = chiasm.text_baselines(QUESTIONS, ANSWERS, ["side of the mass?", "zzz", "the age"])
     assert found["most_frequent"].tolist() == ["No."] * 3
@@ -48,7 +59,12 @@ def test_what_cannot_be_scored_is_refused() -> None:
             wrong()
     with pytest.raises(ValueError, match="give each its own"):
         chiasm.text_scores(["a"], ["a"], groups=["x", "y"])
-    assert np.isnan(chiasm.text_scores(["a"], ["a"], draws=10)["low"]).all()
+    assert np.isnan(chiasm.text_scores(["a"], ["a"], draws=100)["low"]).all()
+    for few in (10, 0, -3):
+        with pytest.raises(ValueError, match=f"draws={few} are too few"):
+            chiasm.text_scores(["a"], ["a"], draws=few)
+    with pytest.raises(ValueError, match="one of them is no text"):
+        chiasm.text_scores(["a"], ["a"], entities=["lung", 3])  # type: ignore[list-item]
     for nobody in (None, np.nan, pd.NA):
         with pytest.raises(ValueError, match="2 answers have no group"):
             chiasm.text_scores(["a"] * 3, ["a"] * 3, groups=["x", nobody, nobody])

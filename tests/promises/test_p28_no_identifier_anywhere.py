@@ -326,12 +326,17 @@ def of_every_service(tmp_path: Path, model: Path) -> list[list[str]]:
         ["keys", "--out", pair], ["sign", str(model), "--key", f"{pair}.pem"], ["inspect", str(model), "--json"],
         ["evaluate", "ward", "--identifiers", "--out", f"{to}/run", "--recipes", "single:clinical", "--folds",
          "2", "--jobs", "1"],
+        ["tune", "ward", "--recipe", "stacked-fusion", "--space", "shrinkage=1.0;10.0", "--inner", "2", "--jobs",
+         "1", "--out", f"{to}/tuned"],
+        ["pretrain", "ward", "--modality", "photo", "--method", "mae", "--network", "vit:width=16,depth=1,heads=2",
+         "--size", "16", "--epochs", "1", "--out", f"{to}/photos", "--page", f"{to}/photos.html", "--jobs", "1"],
+        ["articles", "ward", "--out", f"{to}/shards-refused"],
     ]  # fmt: skip
 
 
 def expected_of(command: list[str]) -> tuple[int, ...]:
     """How a command may end: 2 where it is refused, 1 where an alarm is raised."""
-    refused = ("nobody-of-that-name", "no-such-recipe", "refused.csv", "refused.onnx")
+    refused = ("nobody-of-that-name", "no-such-recipe", "refused.csv", "refused.onnx", "shards-refused")
     if any(word.endswith(refused) for word in command):
         return (2,)
     return (0, 1) if command[0] == "monitor" else (0,)

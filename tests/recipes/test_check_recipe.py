@@ -36,7 +36,7 @@ def one_kind(number: int, recipe: Any) -> str:
 cohort_of = cache(mixed)
 
 
-HELD_BY_THEIR_OWN = {"alignment", "balance", "missing"}
+HELD_BY_THEIR_OWN = {"alignment", "balance", "missing", "vision language"}
 """Families of which each recipe's own test calls `check_recipe`, as do the fusions that came with them: by day one of
 a family, for the others share its training and `check_fusion` holds their networks by day."""
 SKELETONS = PATHS | {"boosted-trees", "block-forest-trees=20"}

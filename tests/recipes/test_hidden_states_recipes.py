@@ -79,7 +79,7 @@ def test_who_lacks_the_recording_gets_the_mean_and_another_modality_is_not_read(
     made = chiasm.cohort_from_frames(
         patients, {"spikes": dict(list(bags.items())[:30]), "extra": extra}, target=chiasm.Responses("next")
     )
-    with pytest.raises(Unsupported, match="name the one of the recordings"):
+    with pytest.raises(Unsupported, match="has 2 modalities: name the one of the recordings"):
         HistoryRidge().supports(made)
     model = chiasm.fit(made, "history-ridge:modality=spikes,kernels=1", seed=0)
     said = model.predict(made)
@@ -116,6 +116,7 @@ def test_options_that_cannot_be_are_refused() -> None:
         ({"stay": 1.0}, "between 0 and 1"),
         ({"connectivity": "onehot"}, "one-hot"),
         ({"kernels": 0}, "one kernel"),
+        ({"slowest": float("inf")}, "has an end"),
         ({"rounds": 0}, "one or more"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.monitoring import Monitored, monitor
-    from chiasm.api.pretraining import Pretrained, pretrain
+    from chiasm.api.pretraining import Pretrained, checkpoint_of, pretrain
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar, similar_in_training
     from chiasm.api.scikit import from_sklearn
@@ -109,7 +109,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.merging": "merge",
     "chiasm.api.models": "fit load_model write_predictions",
     "chiasm.api.monitoring": "monitor Monitored",
-    "chiasm.api.pretraining": "pretrain Pretrained",
+    "chiasm.api.pretraining": "pretrain Pretrained checkpoint_of",
     "chiasm.api.reporting": "write_card write_guidelines write_methods write_supplement",
     "chiasm.api.retrieval": "score_similar similar similar_in_training",
     "chiasm.api.scikit": "from_sklearn",
@@ -212,6 +212,7 @@ __all__ = [
     "bench_compare",
     "bench_score",
     "check_cohort",
+    "checkpoint_of",
     "collect",
     "conformal",
     "demo_cohort",

@@ -12,22 +12,33 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
+from chiasm.api.pretraining_packs import groups_of, labels_of
+from chiasm.api.pretraining_rasters import (
+    AskedOfRasters,
+    PretrainedRasters,
+    pretrain_rasters,
+    raster_modality,
+    require_of_rasters,
+    require_of_sequences,
+)
+from chiasm.api.pretraining_words import notes_on_letters, said_of_letters
+from chiasm.api.record_pretraining import KIND, pretrain_on_records, require_kind, require_unused
 from chiasm.cohort import Cohort, Problem, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.cohort.units import alone_where_empty
 from chiasm.encoders.sequence.stored_network import StoredNetwork
-from chiasm.errors import count, nearest
-from chiasm.pretraining.corpus import Corpus, corpus_of
+from chiasm.errors import nearest
+from chiasm.pretraining.corpus import corpus_of
 from chiasm.pretraining.folder import as_stored
 from chiasm.pretraining.options import PretrainOptions, network_config
+from chiasm.pretraining.records.options import METHOD, RecordOptions
 from chiasm.pretraining.stage import most_epochs, pretrained_on, rows_of_training
 from chiasm.pretraining.tasks import METHODS
 from chiasm.progress import followed
 from chiasm.report.written import write_page
 
 KINDS = ("dna", "protein", "molecule")
-ANEW = "there is no checkpoint to resume beside the folder: the pretraining began with its first epoch"
-BETTER = 0.01  # share by which a perplexity lies below another, from which it is called lower
+ANEW = "there is no checkpoint to resume beside the folder: the pretraining begins with its first epoch"
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +74,7 @@ class Pretrained:
     @property
     def encoder(self) -> str:
         """The encoder of a manifest that reads the folder."""
-        return f"sequence:weights={self.folder}"
+        return f"{'record' if self.kind == KIND else 'sequence'}:weights={self.folder}"
 
     def report(self, path: Path | str) -> Path:
         """Write the page, one HTML file: the curves, the baselines, and what watches the training.
@@ -84,27 +95,33 @@ def pretrain(
     out: Path | str,
     *,
     modality: str | None = None,
-    method: str = "causal",
-    network: str = "gru",
+    method: str | None = None,
+    network: str | None = None,
     epochs: int = 20,
     steps: int | None = None,
-    patience: int = 3,
+    patience: int | None = None,
     batch: int = 64,
-    learning_rate: float = 3e-3,
+    learning_rate: float | None = None,
     held_out: float = 0.1,
     share: float | None = None,
     pack_by: str | None = None,
     pack: int | None = None,
     longest: int = 4096,
     unknown: bool = False,
+    size: int | None = None,
+    reading: str = "",
+    flips: str = "",
+    precision: str = "32",
+    text: str | None = None,
+    labels: bool = False,
     marks: bool = True,
     resume: bool = False,
     seed: int = 0,
     device: str = "cpu",
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Pretrained:
-    """Pretrain a network on the sequences of a modality, without their outcomes, and write it as an encoder's folder.
+) -> Pretrained | PretrainedRasters:
+    """Pretrain a network on a modality's sequences, signals, images or volumes, and write it as an encoder's folder.
 
     The patients held out, whole groups of them, are never trained on; they choose the epoch. A sequence that several
     patients have is read once. No outcome is needed, and none is read but by `pack_by="target"`. A model that is then
@@ -114,19 +131,29 @@ def pretrain(
     Args:
         cohort: a cohort, or the path of a manifest.
         out: the folder; beside it lies `<out>.checkpoint` until the training is over.
-        modality: of kind dna, protein or molecule; may be left out where there is one alone.
+        modality: of kind dna, protein, molecule, events, image, volume, dicom, ecg or signal; may be left out where the
+            method reads one alone.
         method: `causal`, each letter from those before it; `masked`, hidden letters from both sides; `fim`, a middle
-            from both of its sides; `icl`, `causal` with sequences of one group joined.
-        network: a cell with its options, as `gru:width=64,depth=2,rc=ph`; see `SequenceConfig`.
+            from both of its sides; `icl`, `causal` with sequences of one group joined; `next-event`, of event records,
+            which event comes next, and when (EHRMamba, arXiv:2405.14567): the encoder is `record:weights=`. Of signals,
+            images and volumes `mae` unless it is named, see `pretraining.rasters.methods`; `raster:weights=`.
+        network: a cell with its options, as `gru:width=64,depth=2,rc=ph`; see `SequenceConfig`, and of next-event
+            `RecordConfig`; of rasters `vit:width=192,depth=4,patch=4` or `conv:width=64,depth=3`, see `RasterConfig`.
         epochs: the most passes over the training sequences; steps: so many instead, rounded up to whole epochs.
-        patience: epochs without a lower held-out loss after which the training stops.
-        batch: sequences a step; learning_rate: peak rate of AdamW.
+        patience: epochs without a lower held-out loss after which the training stops: 3, of rasters 5.
+        batch: sequences or items a step; learning_rate: peak rate of AdamW: 3e-3, of rasters 1e-3.
         held_out: share of the patients that is held out.
-        share: of the letters that `masked` hides (0.15), of the sequences whose middle `fim` moves (0.5).
+        share: of the letters that `masked` hides (0.15), of the sequences whose middle `fim` moves (0.5), of the
+            patches that `mae` hides (0.75).
         pack_by: with `icl`: `group`, `site`, `target` (its classes) or a declared subgroup; pack: sequences a
             pack, 4 unless it is given.
-        longest: letters of the longest sequence that is accepted.
+        longest: letters of the longest sequence that is accepted; of a record the last so many events are read.
         unknown: read letters outside the alphabet as one that is unknown; else they are refused.
+        size, reading: of rasters: length of each axis, else their own up to 64 pixels, 32 voxels or 1,000 samples; and
+            how a source becomes one, as `resize=pad` or `hz=50`; see `RasterReading`.
+        flips: of rasters: axes along which views are mirrored, as `1` or `0+1`; none, since sides matter in a body.
+        precision: of rasters: 32, or bf16 for mixed precision.
+        text, labels: of rasters: what a method reads beside them: a modality of text, the labels of the target.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
         resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
             a checkpoint it begins with its first epoch, and a note says so.
@@ -144,8 +171,36 @@ def pretrain(
     Source: Schmidinger et al., Bio-xLSTM, arXiv:2411.04165, for the methods; formulas in `chiasm.objectives`.
     """
     opened, out = as_cohort(cohort), Path(out)
-    name = _modality(opened, modality)
+    if (of_rasters := raster_modality(opened, modality, method)) is not None:
+        require_of_rasters(method, pack_by=pack_by, pack=pack, unknown=unknown or None)
+        more = {
+            "epochs": epochs, "patience": patience, "batch": batch, "learning_rate": learning_rate,
+            "held_out": held_out, "flips": flips, "precision": precision,
+        }  # fmt: skip
+        asked = AskedOfRasters(method, network, size, reading, steps, share, text, labels, marks, more)
+        return pretrain_rasters(
+            opened, of_rasters, out, asked, resume=resume, seed=seed, device=device, jobs=jobs, progress=progress
+        )
+    require_of_sequences(
+        size=size, reading=reading or None, flips=flips or None, precision=None if precision == "32" else precision,
+        text=text, labels=labels or None,
+    )  # fmt: skip
+    method, network = method or "causal", network or "gru"
+    patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
+    name = _modality(opened, modality, (KIND,) if method == METHOD else KINDS)
     kind = opened.kinds[name]
+    if require_kind(opened, name, method):
+        require_unused(share=share, pack_by=pack_by, pack=pack, unknown=unknown or None)
+        read = RecordOptions(epochs, patience, batch, learning_rate, held_out, longest)
+        checkpoint, anew = _checkpoint(out, resume)
+        with followed("epochs", progress) as told:
+            own = pretrain_on_records(
+                opened, name, out, network=network, options=read, steps=steps, marks=marks, checkpoint=checkpoint,
+                seed=seed, device=device, jobs=jobs, followed=told,
+            )  # fmt: skip
+        notes = (*((ANEW,) if anew else ()), *own.notes)
+        told_by = own.facts["perplexity"], own.facts["baselines"], own.facts
+        return Pretrained(out, name, kind, method, own.curve, *told_by, own.sentences, notes, own.problems)
     options = PretrainOptions(
         method,
         epochs,
@@ -167,18 +222,14 @@ def pretrain(
         )  # fmt: skip
     if pack is not None and not METHODS[method].packs:
         raise ValueError(f"'{method}' joins no sequences, and pack is for icl: leave it out")
-    artifact.require_place(out)
-    checkpoint = out.with_name(f"{out.name}.checkpoint")
-    anew = resume and not checkpoint.exists()
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
-    labels = _labels(opened, pack_by)
+    checkpoint, anew = _checkpoint(out, resume)
+    labels = labels_of(opened, pack_by)
     encoded = encode(opened.with_modalities([name]), {name: "pretrained"}, jobs=jobs)
     rows = encoded.cohort.rows_of(name)
     values = [str(value) for value in encoded.cohort.raw(name)]
     units = np.arange(len(opened)).astype(str) if opened.group is None else alone_where_empty(opened.group)
     corpus = corpus_of(values, units[rows].tolist(), held_out, seed)
-    groups = () if labels is None else _groups(corpus, values, labels[rows].tolist())
+    groups = () if labels is None else groups_of(corpus, values, labels[rows].tolist())
     if steps is not None:
         options = replace(options, epochs=most_epochs(steps, rows_of_training(corpus, options, groups), batch))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -202,93 +253,44 @@ def told_of(stored: StoredNetwork, folder: Path, modality: str, problems: tuple[
     curve.insert(3, "perplexity", np.exp(curve["held_out"].clip(upper=700)))
     return Pretrained(
         folder, modality, facts["kind"], stored.method, curve, facts["perplexity"], facts["baselines"], facts,
-        tuple(_sentences(facts, stored.method)), tuple(_notes(facts)), problems,
+        tuple(said_of_letters(facts, stored.method)), tuple(notes_on_letters(facts)), problems,
     )  # fmt: skip
 
 
-def _modality(cohort: Cohort, asked: str | None) -> str:
-    able = [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
+def checkpoint_of(out: Path) -> Path:
+    """Return the file beside a pretraining's folder from which it goes on if it is interrupted."""
+    return out.with_name(f"{out.name}.checkpoint")
+
+
+def _checkpoint(out: Path, resume: bool) -> tuple[Path, bool]:
+    """Return the checkpoint of a pretraining that may write `out`, and whether there is none though one was asked for.
+
+    Raises:
+        FileExistsError: there is one, and `resume` is not asked for.
+    """
+    artifact.require_place(out)
+    checkpoint = checkpoint_of(out)
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
+    return checkpoint, resume and not checkpoint.exists()
+
+
+def _modality(cohort: Cohort, asked: str | None, kinds: tuple[str, ...]) -> str:
+    able = [name for name in cohort.modalities if cohort.kinds[name] in kinds]
     if asked is None and len(able) == 1:
         return able[0]
-    if asked in able:
+    if asked in cohort.modalities and cohort.kinds[str(asked)] in (*KINDS, KIND):
         return str(asked)
     if asked in cohort.modalities:
         raise Unsupported(
             f"modality '{asked}' is of kind '{cohort.kinds[str(asked)]}', and sequences of kind {', '.join(KINDS)} are "
-            "pretrained on"
+            f"pretrained on, and records of kind {KIND}"
         )
     there = ", ".join(able) or "none"
     like = nearest(asked or "", able)
-    hint = f"did you mean '{like}'?" if like else f"of kind {', '.join(KINDS)} there are: {there}"
+    hint = f"did you mean '{like}'?" if like else f"of kind {', '.join(kinds)} there are: {there}"
+    if not able and KIND in cohort.kinds.values():
+        hint += f", and records of kind {KIND} by method {METHOD}"
     raise Unsupported(
         f"name the modality to pretrain on; {hint}" if asked is None else f"no modality '{asked}': {hint}"
     )
-
-
-def _labels(cohort: Cohort, pack_by: str | None) -> np.ndarray | None:
-    """Return the group of each patient whose sequences are joined, "" of none."""
-    if pack_by is None:
-        return None
-    known: dict[str, np.ndarray] = {own.column: own.level for own in cohort.subgroups}
-    if cohort.group is not None:
-        known["group"] = cohort.group
-    if cohort.site is not None:
-        known["site"] = cohort.site
-    target, outcome = cohort.target, cohort.outcome
-    if target is not None and outcome is not None and target.has_classes:
-        names = np.array([*target.names, ""])
-        known["target"] = names[np.where(outcome.known, outcome.value, len(target.names)).astype(np.int64)]
-    if pack_by not in known:
-        there = ", ".join(sorted(known)) or "none: declare a group, or a subgroup"
-        raise Unsupported(f"sequences cannot be joined by '{pack_by}': there are {there}")
-    return known[pack_by]
-
-
-def _groups(corpus: Corpus, values: list[str], labels: list[str]) -> list[str]:
-    """Return the group of each item; one that patients of several groups have is of none."""
-    found: dict[str, str] = {}
-    for value, label in zip(values, labels, strict=True):
-        found[value] = label if found.get(value, label) == label else ""
-    return [found[item] for item in corpus.items]
-
-
-def _sentences(facts: dict[str, Any], method: str) -> list[str]:
-    own, baselines = facts["perplexity"], facts["baselines"]
-    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
-    best, value = min(baselines.items(), key=lambda pair: pair[1])
-    said = [
-        f"Told {METHODS[method].sentence}: held-out perplexity {own:.3f} at epoch {facts['best_epoch']} of "
-        f"{len(facts['curve'])}, on {facts['asked']:,} letters; {beside}."
-    ]
-    if own <= value * (1 - BETTER):
-        said.append(f"It tells held-out letters better than counts do ({best}).")
-    else:
-        said.append(
-            f"It tells held-out letters no better than counts do ({best}): little was learned beyond them, so look at "
-            "what it is worth beside k-mers."
-        )
-    items = facts["perplexity_by_item"]
-    if items:
-        falls = "falls" if items[-1] < items[0] * (1 - BETTER) else "does not fall"
-        said.append(
-            f"Within a pack the perplexity {falls} from the first item to the last: "
-            f"{', '.join(f'{item:.3f}' for item in items)}."
-        )
-    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
-    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
-        said.append("The mean states of held-out sequences have collapsed: they lie almost on a line.")
-    return said
-
-
-def _notes(facts: dict[str, Any]) -> list[str]:
-    notes = []
-    if facts["shared_items"]:
-        notes.append(
-            f"{count(facts['shared_items'], 'sequence')} of held-out patients were those of patients trained on too, "
-            "and judged nothing"
-        )
-    if facts["unknown_letters"]:
-        notes.append(f"{count(facts['unknown_letters'], 'letter')} outside the alphabet were read as unknown")
-    if facts["best_epoch"] == len(facts["curve"]):
-        notes.append("the last epoch was the best: more epochs may tell more")
-    return notes

@@ -10,11 +10,14 @@ import pandas as pd
 
 from chiasm.errors import count
 from chiasm.metrics import text as text_
+from chiasm.metrics.shares import wilson
 from chiasm.metrics.weighted import Floats
 from chiasm.targets.words import normalised
 
 FEWEST = 10
 """Answers, below which a mean has no interval."""
+FEWEST_DRAWS, SAME = 100, 1e-9
+AT_ONCE = 1_024  # questions compared with all of training in one go
 
 
 def text_scores(
@@ -30,21 +33,24 @@ def text_scores(
 
     The metrics are `exact_match` and `token_f1` (normalised after SQuAD), `rouge_l`, `bleu` of all texts together, and
     with `entities` also `entity_f1` among the answers that name one; see docs/metrics.md. An interval is the percentile
-    one of a bootstrap of patients, or of groups, conditional on the answers given; NaN below ten of them.
+    one of a bootstrap of patients, or of groups, conditional on the answers given, and Wilson's where all draws are
+    equal, as of answers that are all right; NaN below ten of them.
 
     Args:
         predicted, expected: n texts each, a patient at the same place in both.
         entities: names of what answers may be about, as findings or organs.
         groups: (n,) what is drawn together, as the image or the person that several questions are about.
-        draws: of the bootstrap.
+        draws: of the bootstrap, 100 or more.
 
     Raises:
-        ValueError: numbers of texts that differ, what is no text, no answer at all, one text where a list is needed, or
-            an answer without a group where there are groups.
+        ValueError: too few draws, numbers of texts that differ, what is no text, no answer at all, one text where a
+            list is needed, or an answer without a group where there are groups.
         Unsupported: torchmetrics is not installed, which computes ROUGE.
     """
     if not len(expected):
         raise ValueError("there is no answer to score: give one text or more")
+    if draws < FEWEST_DRAWS:
+        raise ValueError(f"draws={draws} are too few for an interval: choose {FEWEST_DRAWS} or more")
     text_.require_texts(predicted, "an answer")
     text_.require_texts(expected, "an answer")
     p, e, unit = list(predicted), list(expected), _units(groups, len(expected))
@@ -57,9 +63,11 @@ def text_scores(
         known = ~np.isnan(own)
         drawn = _means(own[known], weights[:, known])
         mean = float(own[known].mean()) if known.any() else np.nan
-        rows.append((name, mean, *_interval(drawn, len(np.unique(unit[known]))), int(known.sum())))
+        rows.append((name, mean, *_interval(mean, drawn, len(np.unique(unit[known]))), int(known.sum())))
     together = text_.bleu(p, e, np.concatenate([np.ones((1, len(e))), weights]))
-    rows.append(("bleu", float(together[0]), *_interval(together[1:], len(np.unique(unit))), len(e)))
+    rows.append(
+        ("bleu", float(together[0]), *_interval(float(together[0]), together[1:], len(np.unique(unit))), len(e))
+    )
     return pd.DataFrame(rows, columns=["metric", "mean", "low", "high", "answers"])
 
 
@@ -93,9 +101,11 @@ def text_baselines(questions: Sequence[str], answers: Sequence[str], asked: Sequ
         known = vectoriser.fit_transform(questions)
     except ValueError:  # no question has a word
         return pd.DataFrame({"most_frequent": [common] * len(asked), "nearest": [common] * len(asked)})
-    alike = (vectoriser.transform(asked) @ known.T).toarray() if len(asked) else np.zeros((0, len(questions)))
-    best, near = alike.argmax(axis=1), alike.max(axis=1, initial=0.0) > 0
-    nearest = [answers[int(k)] if some else common for k, some in zip(best, near, strict=True)]
+    nearest: list[str] = []
+    for start in range(0, len(asked), AT_ONCE):
+        alike = (vectoriser.transform(asked[start : start + AT_ONCE]) @ known.T).toarray()
+        best, near = alike.argmax(axis=1), alike.max(axis=1) > 0
+        nearest += [answers[int(k)] if some else common for k, some in zip(best, near, strict=True)]
     return pd.DataFrame({"most_frequent": [common] * len(asked), "nearest": nearest})
 
 
@@ -125,8 +135,12 @@ def _means(terms: Floats, weights: Floats) -> Floats:
     return np.asarray(np.where(total > 0, weights @ terms / np.maximum(total, 1e-300), np.nan))
 
 
-def _interval(drawn: Floats, units: int) -> tuple[float, float]:
+def _interval(mean: float, drawn: Floats, units: int) -> tuple[float, float]:
+    """The ends; Wilson's, with the number of units as n, where nothing is spread that could be drawn."""
     if units < FEWEST or np.isnan(drawn).mean() > 0.2:
         return np.nan, np.nan
     low, high = np.nanquantile(drawn, [0.025, 0.975])
+    if high - low < SAME:
+        low, high = wilson(min(max(mean, 0.0), 1.0), units)
+        low, high = min(max(0.0, low), mean), max(min(1.0, high), mean)
     return float(low), float(high)

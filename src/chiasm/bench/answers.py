@@ -56,9 +56,16 @@ def answered(
     known = begun(path, header)
     left = sorted((item for item in items if item.key not in known), key=lambda item: item.key)
     progress(len(known), len(items))
+    waiting = {item.key for item in left}
     failed = 0 if not any(not reply.failure for reply in known.values()) else -1
     with path.open("a", encoding="utf-8") as file:
         for reply in candidate.answer(left) if left else ():
+            if reply.key not in waiting:
+                raise ValueError(
+                    f"'{candidate.name}' answered an item twice, or one that it was not asked: it has to answer each "
+                    "once"
+                )
+            waiting.remove(reply.key)
             file.write(line_of(reply.as_json()))
             file.flush()
             known[reply.key] = reply

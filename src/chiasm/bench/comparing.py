@@ -21,9 +21,8 @@ from chiasm.bench.controls import ITSELF
 from chiasm.bench.figures import Figure
 from chiasm.bench.marks import Marks
 from chiasm.bench.running import RESULT, Benched, scored_again
-from chiasm.bench.scoring import counted, none_for_nan, one, sums_of_units, weights_of
+from chiasm.bench.scoring import counted, difference, none_for_nan, one, sums_of_units, weights_of
 from chiasm.bench.suite import Suite
-from chiasm.evaluation.estimates import percentile_interval
 from chiasm.metrics.shares import mcnemar, sign_flips
 from chiasm.metrics.two_sample import holm
 from chiasm.shown import ends, number
@@ -167,8 +166,7 @@ def pairs_of(
 def pair_of(name: str, figure: Figure, ours: Marks, theirs: Marks, weights: Any) -> Pair:
     """Compare one figure."""
     values = one(figure, ours), one(figure, theirs)
-    drawn = figure.draws(theirs, weights) - figure.draws(ours, weights)
-    low, high = percentile_interval(drawn) if len(ours.members) > 1 else (float("nan"), float("nan"))
+    _, low, high, _ = difference(figure, theirs, ours, weights)
     terms = figure.terms(ours), figure.terms(theirs)
     gained = dropped = 0
     test, p, n, units = "none", None, len(ours.items), len(ours.members)

@@ -75,22 +75,21 @@ def without_context(items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, O
 
 
 def with_others_attachments(items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, Order]]:
-    """Show each item that has images those of an item of another group."""
+    """Show each item that has images those of an item of another group, which are other ones."""
     shown = as_it_is(items)
     places = [k for k, item in enumerate(items) if any(own.is_there for own in item.attachments)]
     mixed = places.copy()
     random.Random(seed).shuffle(mixed)
     for number, place in enumerate(mixed):
-        other = next(
-            (
-                mixed[(number + step) % len(mixed)]
-                for step in range(1, len(mixed))
-                if items[mixed[(number + step) % len(mixed)]].unit != items[place].unit
-            ),
-            place,
-        )
+        later = (mixed[(number + step) % len(mixed)] for step in range(1, len(mixed)))
+        other = next((k for k in later if _other_files(items[k], items[place])), place)
         shown[place] = (replace(shown[place][0], attachments=items[other].attachments), shown[place][1])
     return shown
+
+
+def _other_files(one: Item, other: Item) -> bool:
+    """Whether two items are of different groups and belong to different files."""
+    return one.unit != other.unit and {own.path for own in one.attachments} != {own.path for own in other.attachments}
 
 
 def with_rotated_options(items: Sequence[Item], seed: int = 0) -> list[tuple[Asked, Order]]:
@@ -106,10 +105,17 @@ def _has_files(items: Sequence[Item], sees: bool) -> bool:
     return sees and any(own.is_there for item in items for own in item.attachments)
 
 
+def _has_others(items: Sequence[Item], sees: bool) -> bool:
+    """Whether an item can be shown files that are not its own: two differ in both, of the first two kinds one does."""
+    there = [item for item in items if any(own.is_there for own in item.attachments)] if sees else []
+    kinds = {(item.unit, tuple(own.path for own in item.attachments)): item for item in there}
+    return any(_other_files(own, item) for own in list(kinds.values())[:2] for item in kinds.values())
+
+
 ASKINGS = (
     Asking(ITSELF, "the candidate", as_it_is, lambda items, sees: True),
     Asking(BLIND, "the same candidate without the images", without_attachments, _has_files),
-    Asking(SHUFFLED, "the same candidate with the images of other items", with_others_attachments, _has_files),
+    Asking(SHUFFLED, "the same candidate with the images of other items", with_others_attachments, _has_others),
     Asking(
         NO_QUESTION,
         "the same candidate without the question",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from chiasm.bench.averages import levels_of, right_or_near
 from chiasm.bench.marks import Marks
 from chiasm.bench.scoring import LEAST, sums_of_units, weights_of
+from chiasm.errors import nearest
 from chiasm.metrics.shares import sign_flips
 from chiasm.metrics.two_sample import holm
 from chiasm.metrics.weighted import Floats
@@ -71,13 +72,18 @@ def skills(
         draws, seed: of the bootstrap.
 
     Raises:
-        ValueError: the two have other items, or no tag has two values of ten items or more.
+        ValueError: the two have other items, they have no tag of a name, or none has two values of ten items or more.
     """
     if second is not None and [own.digest for own in marks.items] != [own.digest for own in second.items]:
         raise ValueError("the two candidates were asked other items: skills are compared on the same ones")
     chance = np.array([len(own.positions) / len(own.options) if own.options else 0.0 for own in marks.items])
     compared = right_or_near(marks) - chance if second is None else right_or_near(second) - right_or_near(marks)
-    names = tags if tags is not None else sorted({name for item in marks.items for name in item.tags})
+    there = sorted({name for item in marks.items for name in item.tags})
+    names = there if tags is None else list(dict.fromkeys(tags))
+    if unknown := [name for name in names if name not in there]:
+        like = nearest(unknown[0], there)
+        hint = f"did you mean '{like}'?" if like else f"they are {', '.join(there) or 'none'}"
+        raise ValueError(f"the items have no tag '{unknown[0]}': {hint}")
     held = {name: levels for name in names if (levels := _values(marks, name)) is not None}
     if not held:
         raise ValueError(f"no tag has two values of {LEAST} items or more: there is nothing to tell apart")

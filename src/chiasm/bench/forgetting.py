@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from chiasm.bench.controls import ITSELF
 from chiasm.bench.figures import Figure
 from chiasm.bench.marks import Marks
-from chiasm.bench.scoring import one, weights_of
+from chiasm.bench.scoring import LEAST, difference, one, scored, weights_of
 from chiasm.evaluation.estimates import percentile_interval
 from chiasm.metrics.weighted import Floats
 
 LEARNED, HELD = "learned", "held"
+Difference = tuple[float, float, float, Floats]
+"""A difference with its ends, and its draws (R,)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def forgetting(
     """Compare suites before and after fine-tuning, on the same items.
 
     Source: mu-Bench, arXiv 2407.01791, which reports what models of microscopy lose elsewhere. Suites weigh alike; the
-    items of each are drawn in groups, suites on their own.
+    items of each are drawn in groups, suites on their own. A suite of fewer than ten groups has no interval.
 
     Args:
         runs: suite to its primary figure, and the marks before and after.
@@ -58,16 +61,17 @@ def forgetting(
         raise ValueError(f"there is no run of '{unknown[0]}': runs are of {', '.join(runs)}")
     if not set(runs) - set(learned):
         raise ValueError("every suite was trained for: forgetting shows on others alone")
-    rows, sides = [], dict[str, list[tuple[float, Floats]]]()
+    rows, sides = [], dict[str, list[Difference]]()
     for number, (name, (figure, before, after)) in enumerate(runs.items()):
         if [own.digest for own in before.items] != [own.digest for own in after.items]:
             raise ValueError(f"'{name}' was asked of other items before than after: run both on the same")
         weights = weights_of(before, draws, seed + number)
         values = one(figure, before), one(figure, after)
-        drawn = figure.draws(after, weights) - figure.draws(before, weights)
-        low, high = percentile_interval(drawn)
+        _, low, high, drawn = difference(figure, after, before, weights)
+        if len(before.members) < LEAST:
+            low, high = float("nan"), float("nan")
         side = LEARNED if name in learned else HELD
-        sides.setdefault(side, []).append((values[1] - values[0], drawn))
+        sides.setdefault(side, []).append((values[1] - values[0], low, high, drawn))
         rows.append(
             {
                 "suite": name, "side": side, "n": len(before.items), "before": values[0], "after": values[1],
@@ -108,23 +112,30 @@ def along(
     rows = []
     for alpha in points:
         for number, (name, marks) in enumerate(answered(alpha).items()):
-            low, high = percentile_interval(figures[name].draws(marks, weights_of(marks, draws, seed + number)))
-            rows.append({"alpha": alpha, "suite": name, "value": one(figures[name], marks), "low": low, "high": high})
+            own = scored(figures[name], marks, ITSELF, weights_of(marks, draws, seed + number))
+            rows.append({"alpha": alpha, "suite": name, "value": own.value, "low": own.low, "high": own.high})
     return pd.DataFrame(rows)
 
 
-def _mean(side: Sequence[tuple[float, Floats]]) -> tuple[float, float, float]:
+def _mean(side: Sequence[Difference]) -> tuple[float, float, float]:
+    """The mean over suites with its interval: that of their ends where all draws agree, none where one has none."""
     if not side:
         return (float("nan"),) * 3
-    low, high = percentile_interval(np.mean([drawn for _, drawn in side], axis=0))
-    return float(np.mean([value for value, _ in side])), low, high
+    values, lows, highs, drawn = zip(*side, strict=True)
+    low, high = percentile_interval(np.mean(drawn, axis=0))
+    if low == high or np.isnan(lows).any():
+        low, high = float(np.mean(lows)), float(np.mean(highs))
+    return float(np.mean(values)), low, high
 
 
 def _told(own: tuple[float, float, float], what: str, word: str) -> str:
     mean, low, high = own
     if np.isnan(mean):
         return f"No suite {what} was run."
-    told = f"On the suites {what} the difference is {mean:+.3f} ({low:.3f} to {high:.3f})"
+    told = f"On the suites {what} the difference is {mean:+.3f}"
+    if np.isnan(low):
+        return f"{told} (no interval): too few items to tell whether anything was {word}."
+    told = f"{told} ({low:.3f} to {high:.3f})"
     if low > 0:
         return f"{told}: better than before."
     if high < 0:

@@ -22,6 +22,7 @@ from chiasm.bench.reply import Candidate, Reply, cut_told
 from chiasm.bench.scoring import scores_by_tag, table_of, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.bench.verdict import MARGIN, BenchVerdict, positions_of, verdict_of
+from chiasm.errors import warning
 from chiasm.store.files import claimed
 
 SCHEMA = 1
@@ -128,7 +129,7 @@ def ran(
         "files": dict(items.files),
         "items": {"asked": len(chosen), "read": items.whole, "digest": chosen.digest, "limit": limit},
         "left_out": dict(items.left_out),
-        "problems": [str(problem) for problem in items.problems],
+        "problems": [str(problem) for problem in items.problems] + without_meaning(controls, askings),
         "candidate": {
             "name": candidate.name,
             "identity": candidate.identity,
@@ -178,6 +179,13 @@ def scored_run(
         "verdict": verdict.as_json(),
     }
     return Benched(document, marks)
+
+
+def without_meaning(named: Sequence[str] | None, run: Sequence[Asking]) -> list[str]:
+    """Say which controls were named and did not run, having nothing to change here."""
+    left = sorted(set(named or ()) - {own.name for own in run})
+    what = "has no meaning for these items and this candidate"
+    return [str(warning(f"the control '{own}' {what}", "it did not run", finding="no-meaning")) for own in left]
 
 
 def orders_of(asking: Asking, items: Sequence[Item], seed: int) -> list[tuple[int, ...]]:

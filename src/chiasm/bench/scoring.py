@@ -2,7 +2,7 @@
 
 Beside the bootstrap stands Wilson's interval for figures that are a share of items or groups, with the number of
 groups as its n: a share of none or of all has no spread that could be drawn. `low` and `high` are the wider of both
-ends.
+ends. Of any other figure it stands for the bootstrap where all draws are equal.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.bench.averages import MeanOver
 from chiasm.bench.figures import Figure, Mean
 from chiasm.bench.marks import Marks
 from chiasm.evaluation.estimates import percentile_interval
@@ -90,6 +91,11 @@ def scored(
         wilson_low, wilson_high = wilson(value, units)
         wilson_low, wilson_high = max(0.0, wilson_low), min(1.0, wilson_high)
         low, high = float(np.fmin(low, wilson_low)), float(np.fmax(high, wilson_high))
+    elif low == high:
+        low, high = (
+            float(np.clip(end, 0.0, 1.0)) for end in wilson(float(np.clip(value, 0, 1)), behind(figure, marks))
+        )
+        low, high = min(low, value), max(high, value)
     chance = figure.chance(marks.items) if n else nan
     return Score(figure.id, asking, value, low, high, wilson_low, wilson_high, n, units, chance, tag, level)
 
@@ -101,26 +107,36 @@ def one(figure: Figure, marks: Marks) -> float:
 
 def apart(figure: Figure, candidate: Marks, control: Marks, asking: str, weights: NDArray[np.float64]) -> Apart:
     """Estimate the candidate's figure less the control's on the same items."""
-    value = one(figure, candidate) - one(figure, control)
-    drawn = figure.draws(candidate, weights) - figure.draws(control, weights)
-    low, high = percentile_interval(drawn) if len(candidate.members) > 1 else (float("nan"), float("nan"))
-    same = (candidate.positions == control.positions).all() and candidate.texts == control.texts
-    if np.isfinite(drawn).all() and (drawn == drawn[0]).all() and not same:
-        low, high = without_spread(figure, candidate, value)
+    value, low, high, _ = difference(figure, candidate, control, weights)
     return Apart(figure.id, asking, value, low, high)
 
 
-def without_spread(figure: Figure, marks: Marks, value: float) -> tuple[float, float]:
-    """Bound a difference that each unit has, so that every draw has it too: by Wilson's interval of none of n.
+def difference(
+    figure: Figure, first: Marks, second: Marks, weights: NDArray[np.float64]
+) -> tuple[float, float, float, Floats]:
+    """Estimate the first's figure less the second's on the same items: its value, low, high, and the draws (R,).
 
-    NaN for a figure that is no mean.
+    A difference that each unit has, so that every draw has it too, is bounded by Wilson's interval of none of n, but
+    where both answered all items alike: nothing is apart then.
     """
+    value = one(figure, first) - one(figure, second)
+    drawn = figure.draws(first, weights) - figure.draws(second, weights)
+    low, high = percentile_interval(drawn) if len(first.members) > 1 else (float("nan"), float("nan"))
+    same = (first.positions == second.positions).all() and first.texts == second.texts
+    if np.isfinite(drawn).all() and (drawn == drawn[0]).all() and len(first.members) > 1 and not same:
+        reach = wilson(0.0, behind(figure, first))[1]
+        low, high = max(-1.0, value - reach), min(1.0, value + reach)
+    return value, low, high, drawn
+
+
+def behind(figure: Figure, marks: Marks) -> float:
+    """Number of units that a figure rests on, one or more: where parts weigh alike, `L^2 / sum_l 1 / n_l` over them."""
+    if isinstance(figure, MeanOver):
+        each = [behind(inner, marks.take(mask)) for _, mask, inner in figure.parts(marks.items)]
+        return len(each) ** 2 / sum(1 / own for own in each) if each else 1.0
     terms = figure.terms(marks)
-    units = 0 if terms is None else len(np.unique(marks.units[np.isfinite(terms)]))
-    if not units:
-        return float("nan"), float("nan")
-    reach = wilson(0.0, units)[1]
-    return max(-1.0, value - reach), min(1.0, value + reach)
+    units = marks.units if terms is None else marks.units[np.isfinite(terms)]
+    return float(max(1, len(np.unique(units))))
 
 
 def sums_of_units(values: Floats, marks: Marks, rows: NDArray[np.bool_]) -> Floats:

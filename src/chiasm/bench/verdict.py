@@ -159,7 +159,7 @@ def verdict_of(
 def judged(primary: Score, against: Mapping[str, Apart], units: str) -> tuple[str, str]:
     """Return the outcome, and the rest of the sentence that gives the figure; `units` is what is drawn, as a word."""
     chance = "" if np.isnan(primary.chance) else f", where chance is {primary.chance:.3f}"
-    size = f" ({primary.units:,} {units})"
+    size = f" ({primary.units:,} {units if primary.units != 1 else units.removesuffix('s')})"
     if primary.units < ENOUGH or not np.isfinite(primary.low):
         return TOO_FEW, f"{chance}{size}"
     if primary.high < primary.chance:
@@ -171,11 +171,13 @@ def judged(primary: Score, against: Mapping[str, Apart], units: str) -> tuple[st
         return NOTHING, f", which holds chance, {primary.chance:.3f}{size}"
     for name, said in (("first", "always answering the first option"), ("frequent", "the most frequent answer alone")):
         own = against.get(name)
+        if own is not None and not np.isfinite(own.low):
+            return TOO_FEW, f"{chance}{size}; the difference from {said} cannot be estimated"
         if own is not None and not own.low > 0:
             reached = interval(own.value, own.low, own.high)
             return NOTHING, f"{chance}{size}, and no more than {said} reaches: the difference is {reached}"
     without = against.get(NO_QUESTION)
-    if without is not None and not without.low > 0:
+    if without is not None and without.low <= 0:
         reached = interval(without.value, without.low, without.high)
         return SKIPS, f"{chance}{size}, and no more than without the question: the difference is {reached}"
     return SOMETHING, f"{chance}{size}"

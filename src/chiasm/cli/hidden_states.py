@@ -18,7 +18,6 @@ from chiasm.cli.options import (
     Trust,
     for_json,
     prepared,
-    require_new,
     require_page,
     require_picture,
     require_table,
@@ -50,8 +49,9 @@ def states(
 
     for path, option in ((out, "--out"), (connections, "--connections")):
         if path is not None:
-            require_table(path, "states and connections", force)
-            require_new(path, force, option)
+            require_table(path, "states and connections", force, option)
+    if out is not None and connections is not None and out.resolve() == connections.resolve():
+        raise ValueError("--out and --connections name one file: give each table its own")
     if plot is not None:
         require_picture(plot, force)
     if page is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -126,10 +126,15 @@ def counted(problems: Sequence[Problem]) -> str:
 
 
 def require_writable(out: Path) -> None:
-    """The folder that `out` will lie in can be written, or made; asked before anything is computed."""
+    """The folder that `out` will lie in can be written, or made; asked before anything is computed.
+
+    A folder is made there for a moment: what only looks at permissions takes a place that is no disk for one.
+    """
     place = next(folder for folder in out.absolute().parents if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PermissionError(13, f"nothing can be written in '{place.name}': choose another --out", str(out))
+    try:
+        Path(mkdtemp(prefix=f".{out.name[:40]}-", dir=place)).rmdir()
+    except OSError:
+        raise PermissionError(13, f"nothing can be written in '{place.name}': choose another --out", str(out)) from None
 
 
 def show_notes(notes: Sequence[str], where: str = "") -> None:
@@ -149,11 +154,11 @@ def told_spaces(recipes: Sequence[str]) -> None:
             screen.hint(f"note: {said}")
 
 
-def require_table(out: Path, what: str, force: bool) -> None:
+def require_table(out: Path, what: str, force: bool, option: str = "--out") -> None:
     """A table of this name can be written; asked before anything is computed."""
     if out.suffix not in (".parquet", ".csv"):
         raise ValueError(f"'{out}' must end in .parquet or .csv: {what} are written as one of them")
-    require_new(out, force, "--out")
+    require_new(out, force, option)
 
 
 def require_picture(path: Path, force: bool) -> None:

@@ -16,6 +16,7 @@ from chiasm.cohort.cells import index_hours
 from chiasm.cohort.coded_outcomes import outcome_cells, with_arrays
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
+from chiasm.cohort.encoder_places import encoders_beside
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.label_table import read_known
@@ -82,7 +83,7 @@ class _Reader:
     """Reader that opens the parts of a manifest one after another and collects their problems."""
 
     def __init__(self, manifest: Path, problems: list[Problem], seal: Seal | None, whom: Whom) -> None:
-        self.folder = manifest.parent.resolve()
+        self.folder, self.named = manifest.parent.resolve(), manifest.parent
         self.problems = problems
         self.seal, self.whom = seal, whom
         self.forms: dict[tuple[str, str | None], Form] = {}
@@ -141,8 +142,7 @@ class _Reader:
                 continue
             if source is not None:
                 kinds[name], sources[name], rows[name] = modality.kind, source, found
-                hours = self.index(name, modality.index)
-                if hours is not None:
+                if (hours := self.index(name, modality.index)) is not None:
                     index[name] = hours
         knowledge, written = read_known(self, keys.knowledge, keys.patients, target)
         return Cohort(
@@ -158,7 +158,7 @@ class _Reader:
             site=self.labels(keys.patients.site),
             fold=self.folds(keys.folds.table, keys.folds.sheet) if keys.folds else None,
             feature_groups=groups,
-            encoders={name: own.encoder for name, own in keys.modalities.items() if own.encoder and name in kinds},
+            encoders=encoders_beside({name: keys.modalities[name].encoder for name in kinds}, self.named),
             findings=tuple(self.findings),
             accepted=keys.accept,
             index_hours=index,

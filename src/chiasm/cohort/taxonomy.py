@@ -126,7 +126,7 @@ def contradictions(
     return found
 
 
-def answers_by_rank(probabilities: pd.DataFrame, lineages: Mapping[str, Lineage]) -> pd.DataFrame:
+def answers_by_rank(probabilities: pd.DataFrame, lineages: Mapping[str, Lineage | Mapping[str, str]]) -> pd.DataFrame:
     """Return the answer at each rank: what the species' probabilities add up to most of, and how much.
 
     The sum over the species of a genus, a family and so on; so the answer at one rank need not lie within that at the
@@ -135,7 +135,7 @@ def answers_by_rank(probabilities: pd.DataFrame, lineages: Mapping[str, Lineage]
 
     Args:
         probabilities: `p_<label>`, a row a patient, as `FittedModel.classify` and `predict` give them.
-        lineages: label to lineage.
+        lineages: label to lineage, or to a mapping of its ranks.
 
     Returns:
         For each rank `<rank>`, the name, "" where none is known, and `p_<rank>`, its probability; rows as given.
@@ -151,10 +151,11 @@ def answers_by_rank(probabilities: pd.DataFrame, lineages: Mapping[str, Lineage]
             f"{len(lacking)} of the {len(labels)} labels have no lineage" if labels else "there is no column p_<label>"
         )
         raise ValueError(f"{what}: give one for each column of the probabilities")
+    known = {label: own if isinstance(own, Lineage) else lineage_of(own) for label, own in lineages.items()}
     values = probabilities[columns].to_numpy(float)
     found: dict[str, np.ndarray | list[str]] = {}
     for rank in RANKS:
-        own = [lineages[label].at(rank) for label in labels]
+        own = [known[label].at(rank) for label in labels]
         names = sorted({name for name in own if name})
         sums = np.zeros((len(values), max(len(names), 1)))
         for place, name in enumerate(own):

@@ -108,6 +108,8 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry("pretrained-raster", ("image", "volume", "dicom", "ecg", "signal"),
           "chiasm.pretraining.rasters.encoder:PretrainedRaster", "128", OURS,
           "none: pretrained within each fold", fitted=True, since="0.2.0"),
+    Entry("record", ("events",), "chiasm.pretraining.records.encoder:RecordEncoder", "of the network", OURS,
+          "yours: a folder of chiasm pretrain --method next-event", since="0.2.0"),
     _row("cells", "singlecell", "molecule.cells:CellComponents", "50", fitted=True),
 )  # fmt: skip
 

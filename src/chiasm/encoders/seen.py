@@ -6,11 +6,12 @@ import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from chiasm.artifact import storable
+from chiasm.readers.reading import Decoded, Events
 
 BY_CHANCE = 0.01  # of items never seen, so many are taken for seen at most
 BEYOND_CHANCE = 1e-3
@@ -97,6 +98,34 @@ class RemembersItems(Protocol):
     """Protocol of an encoder that knows by marks what it was pretrained on; None: nothing was kept, or learned."""
 
     def remembered(self) -> SeenItems | None: ...
+
+
+@runtime_checkable
+class MarksContents(Protocol):
+    """Protocol of an encoder whose marks are those of the contents of files, and not of what is read from them."""
+
+    marks_contents: bool
+
+
+def item_of(value: Any) -> str:
+    """Return a decoded value as the text that is marked: a sequence as it is, else a hash of all that it holds.
+
+    Two records are one item if hours, codes and values are equal; two arrays, if their shapes and values are.
+
+    Raises:
+        TypeError: it is neither text, nor events, nor an array.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Events):
+        hours, values = np.asarray(value.hours, "<f8"), np.asarray(value.values, "<f4")
+        whole = [hours.tobytes(), values.tobytes(), "\0".join(value.codes.tolist()).encode()]
+    elif isinstance(value, Decoded):
+        array = np.ascontiguousarray(value.values, "<f4")
+        whole = [str(array.shape).encode(), array.tobytes()]
+    else:
+        raise TypeError(f"a {type(value).__name__} cannot be marked")
+    return hashlib.sha256(b"".join(len(own).to_bytes(8, "little") + own for own in whole)).hexdigest()
 
 
 def _marks(items: list[str], key: str, bits: int) -> np.ndarray:

@@ -18,7 +18,8 @@ from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
 from chiasm.encoders.frozen import Frozen
 from chiasm.encoding.findings import collected, parts_left_out
-from chiasm.encoding.source_digests import Progress, source_digests, store_keys, unseen, waits_for_encoding
+from chiasm.encoding.source_digests import Progress, source_digests, unseen, waits_for_encoding
+from chiasm.encoding.store_keys import store_keys
 from chiasm.encoding.work import Done, Part, Work, run_part
 from chiasm.readers import Reader, ReadError
 from chiasm.readers.reading import Events, require_of

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from chiasm.cohort import Cohort, Items
-from chiasm.cohort.digests import DIGEST, Digests, as_hex, digest_of
-from chiasm.cohort.file_digests import header_lines, header_of
+from chiasm.cohort import Cohort
+from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.kinds import FILES, has_form
 from chiasm.cohort.sources import HASHED_ROWS
 from chiasm.encoding.findings import IN_MEMORY
+from chiasm.encoding.store_keys import store_keys
 from chiasm.store.known_digests import read_digests
 from chiasm.store.token_store import TokenStore
 
@@ -62,27 +61,3 @@ def content_keys(cohort: Cohort, store: TokenStore) -> Digests:
     waiting = [name for name in cohort.modalities if waits_for_encoding(cohort, name)]
     found = [store_keys(cohort.raw(name), source_digests(cohort, name, store)) for name in waiting]
     return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=DIGEST)
-
-
-def store_keys(items: Items, digests: Digests) -> Digests:
-    """Compute the store keys of sources, `(n,)`: the content digest, combined with anything else its reader uses.
-
-    This is the header of a record, and the file names in the folder of a volume's contrasts.
-    """
-    if items.kind not in ("ecg", "signal", "volume"):
-        return digests
-    keys = digests.copy()
-    for number in range(len(items)):
-        path = items[number]
-        if not isinstance(path, Path):
-            continue
-        more = b""
-        header = header_of(path)
-        if items.kind == "volume" and path.is_dir():
-            more = "\0".join(sorted(file.name for file in path.rglob("*"))).encode()
-        elif items.kind != "volume" and header is not None:
-            # the names of a record's files may start with its own name, which is irrelevant
-            more = b"\n".join(line.removeprefix(header.stem.encode()) for line in header_lines(header))
-        if more:
-            keys[number] = digest_of(as_hex(digests[number : number + 1])[0].encode() + more)
-    return keys

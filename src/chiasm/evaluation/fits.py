@@ -22,6 +22,7 @@ from chiasm.compute.isolation import seeded
 from chiasm.errors import hush_findings
 from chiasm.evaluation.protocol import Split
 from chiasm.evaluation.trial import TrialError
+from chiasm.evaluation.unlabelled import Unlabelled, reads_unlabelled
 from chiasm.fitting.sides import reads_of
 from chiasm.protocols import Model, ToldStart, modalities_of, search_of
 
@@ -58,7 +59,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Context:
-    """State of all fits of a trial. `work` is the folder of finished fits and checkpoints; None stores nothing."""
+    """State of all fits of a trial. `work` is the folder of finished fits and checkpoints; None stores nothing.
+
+    `unlabelled` are patients without an outcome, whom recipes that learn from them read beside the training patients.
+    """
 
     cohort: Cohort
     recipes: tuple[Any, ...]
@@ -66,6 +70,7 @@ class Context:
     device: str
     work: Path | None
     clock: Clock
+    unlabelled: Unlabelled | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ def run_task(context: Context, task: Task) -> list[Fit]:
         seed = seeded(context.seed, task.split.key)
         start = context.clock()
         with without_values(recipe, task.split):
-            model = recipe.fit(train, seed=seed, checkpoint=checkpoint, device=context.device)
+            read = train
+            if context.unlabelled is not None and reads_unlabelled(recipe):
+                read = context.unlabelled.beside(task.split, train)
+            model = recipe.fit(read, seed=seed, checkpoint=checkpoint, device=context.device)
             frame = said_of(model, test.with_target(None, None)).loc[list(test.ids)]
             seconds = context.clock() - start
             declared = reads_of(recipe, context.cohort)

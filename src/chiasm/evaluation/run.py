@@ -23,6 +23,7 @@ from chiasm.evaluation.run_folder import WORK, claim, give_back, log, store
 from chiasm.evaluation.sealing import plan_of, write_plan
 from chiasm.evaluation.summary import Setting, options_of, plain, summarise
 from chiasm.evaluation.trial import Trial, TrialError
+from chiasm.evaluation.unlabelled import Unlabelled, unlabelled_of
 from chiasm.fitting.sides import COMBINED, REFERENCES, SINGLE, sides_of
 
 ALL_FORMS_UP_TO = 3  # with at most this many modalities, every one-modality form is tried
@@ -63,7 +64,8 @@ def run_trial(
 ) -> Trial:
     """Fit every recipe on every outer training set and its inner ones, and summarise the results.
 
-    Patients whose outcome is unknown, or who have no modality, are left out and counted.
+    Patients whose outcome is unknown, or who have no modality, are left out and counted. A recipe with a true
+    `reads_unlabelled` reads the former beside the training patients of each fold; they are never scored.
 
     Args:
         out: the run folder; None keeps nothing on disk.
@@ -95,7 +97,8 @@ def run_trial(
     require_contrasts(contrasts, [*names, *REFERENCES])
     splits = plan(cohort, protocol, seed)
     inner_splits = {split.key: inner_plan(cohort, split, protocol, seed) for split in splits}
-    settings = fingerprint(cohort, every, protocol, seed, contrasts)
+    unlabelled = unlabelled_of(everyone, every, lambda own: kept_together(own, protocol))
+    settings = fingerprint(cohort, every, protocol, seed, contrasts, unlabelled)
     if out is not None:
         finished = claim(out, settings, resume)
         if finished is not None:
@@ -106,7 +109,7 @@ def run_trial(
     gathered = fit_trial(
         cohort, recipes, forms, protocol, seed, splits, inner_splits, excluded=excluded, findings=findings,
         contrasts=contrasts, out=out, resume=resume, jobs=jobs, device=device, execute=execute, clock=clock,
-        progress=progress,
+        progress=progress, unlabelled=unlabelled,
     )  # fmt: skip
     trial = summarise(gathered.setting, gathered.fits, gathered.inner, gathered.own)
     trial = replace(trial, document={**trial.document, "description": description})
@@ -136,6 +139,7 @@ def fit_trial(
     execute: Execute,
     clock: Clock,
     progress: Progress,
+    unlabelled: Unlabelled | None = None,
 ) -> Gathered:
     """Fit every recipe on every outer and inner training set; arguments as in `run_trial`, for a usable cohort."""
     every, work = [*recipes, *forms], None if out is None else out / WORK
@@ -144,7 +148,7 @@ def fit_trial(
     tasks = make_tasks(every, now, splits, inner_splits, cohort)
     log(out, "started", patients=len(cohort), recipes=[r.name for r in every], training_sets=len(tasks), seed=seed)
     fits: dict[tuple[str, str], Fit] = {}
-    context = Context(kept_together(cohort, protocol), tuple(every), seed, device, work, clock)
+    context = Context(kept_together(cohort, protocol), tuple(every), seed, device, work, clock, unlabelled)
 
     def fit_all(tasks: Sequence[Task], before: int, everything: int) -> None:
         progress(before, everything)
@@ -171,6 +175,7 @@ def fit_trial(
     setting = Setting(
         cohort, kept_together(cohort, protocol), excluded, every, protocol, seed, splits,
         sides_of(every, cohort, needed), tuple(findings), tuple(contrasts),
+        0 if unlabelled is None else unlabelled.count,
     )  # fmt: skip
     inner = inner_scores(cohort, every, splits, inner_splits, fits)
     return Gathered(setting, fits, inner, inner_scores(cohort, every, splits, inner_splits, fits, own=True))
@@ -241,7 +246,12 @@ def make_tasks(
 
 
 def fingerprint(
-    cohort: Cohort, recipes: Sequence[Any], protocol: Protocol, seed: int, contrasts: Sequence[tuple[str, str]] = ()
+    cohort: Cohort,
+    recipes: Sequence[Any],
+    protocol: Protocol,
+    seed: int,
+    contrasts: Sequence[tuple[str, str]] = (),
+    unlabelled: Unlabelled | None = None,
 ) -> str:
     """Hash everything that a trial's figures depend on; trials with equal hashes have the same figures.
 
@@ -250,5 +260,6 @@ def fingerprint(
     asked = [[recipe.name, options_of(recipe)] for recipe in recipes]
     settings: list[Any] = [cohort.fingerprint, asked, protocol.as_json(), seed, list(contrasts)]
     settings += [[own.column, own.level.tolist()] for own in cohort.subgroups]  # their figures are the trial's too
+    settings += [] if unlabelled is None else [unlabelled.whole.fingerprint]
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -62,6 +62,7 @@ class Setting:
         excluded: number of patients left out.
         findings: findings of the check, each with the reason for which it is accepted, or None.
         contrasts: pairs of recipes, named beforehand.
+        unlabelled: number of patients without an outcome whom recipes read beside the training patients.
     """
 
     cohort: Cohort
@@ -74,6 +75,7 @@ class Setting:
     sides: Mapping[str, str]
     findings: tuple[Finding, ...] = ()
     contrasts: tuple[tuple[str, str], ...] = ()
+    unlabelled: int = 0
 
 
 def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inner, own: Inner) -> Trial:
@@ -157,7 +159,11 @@ def bare_trial(
     outer = [fit for own_fits in complete.values() for fit in own_fits.values()]
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "cohort": {**describe_cohort(cohort, setting.excluded), "units": units_in(setting.together)},
+        "cohort": {
+            **describe_cohort(cohort, setting.excluded),
+            "units": units_in(setting.together),
+            **({"read_without_outcome": setting.unlabelled} if setting.unlabelled else {}),
+        },
         "protocol": {
             **protocol.as_json(),
             "seed": setting.seed,

@@ -24,7 +24,16 @@ from chiasm.fitting.possible import require_possible
 from chiasm.fitting.reference import Reference
 from chiasm.fitting.similar_groups import SimilarGroups
 from chiasm.fitting.tuning.record import Tuning
-from chiasm.fitting.zero_shot import Prompts, asking, classify, prompt_lines, prompted, required_space, retrieve
+from chiasm.fitting.zero_shot import (
+    Prompts,
+    asking,
+    classify,
+    classify_by_sentences,
+    prompt_lines,
+    prompted,
+    required_space,
+    retrieve,
+)
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.shown import html_page, html_table, visible
@@ -207,14 +216,16 @@ class FittedModel:
         Args:
             cohort: patients, as for `predict`; what they have of the prompts' own modality is not read.
             prompts: class to a text that describes it, or several, whose mean vector is taken.
-            by: the modality that they are read as; empty: the only one that is text. A molecule or a sequence stands
-                for a class where a modality of these is named.
+            by: the modality that they are read as; empty: the only one that is text, or what a model reads of labels
+                beside its modalities. A molecule or a sequence stands for a class where a modality of these is named.
 
         Raises:
             Unsupported: the model's modalities were not aligned, none is text, or a patient has no other.
             ValueError: fewer than two classes, a class without text, or `by` is no modality of cells.
         """
         space = required_space(self.predictor, self.recipe)
+        if not by and space.told:
+            return classify_by_sentences(space, self._ready(cohort, True), prompts)
         by = prompted(space, self.kinds, by)
         texts, _ = prompt_lines(prompts)
         given = {by: pd.DataFrame({by: texts}, index=[str(number) for number in range(len(texts))])}

@@ -19,7 +19,7 @@ from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.fitting.lineage import BegunFrom
-from chiasm.fitting.space import CONNECTED, PAIRED, TUNED, AligningFusion, Space
+from chiasm.fitting.space import CONNECTED, PAIRED, SENTENCES, TUNED, AligningFusion, Space
 from chiasm.heads.head import Head, Level, output_width, target_tensors
 from chiasm.heads.response import Response, calibrated_nll
 from chiasm.linear.target_units import TargetUnits
@@ -119,7 +119,9 @@ class NetworkPredictor:
         if not self.notes.get(PAIRED) or self.notes.get(TUNED):
             return None
         groups = {name: int(self.notes.get(CONNECTED + name, 0)) for name in self.shapes}
-        return Space(self.encoders, cast(AligningFusion, self.network().fusion), groups)
+        told = self.notes.get(CONNECTED + SENTENCES)
+        fusion = cast(AligningFusion, self.network().fusion)
+        return Space(self.encoders, fusion, groups, None if told is None else int(told))
 
     def network(self) -> Network:
         """Rebuild the trained network from its stored state."""

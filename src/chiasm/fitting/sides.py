@@ -12,6 +12,7 @@ from chiasm.protocols import (
     NamesModalities,
     NamesReads,
     ReadsKnowledge,
+    ReadsLabelTexts,
     ReadsPresence,
     SelectsSettings,
 )
@@ -61,8 +62,10 @@ def reads_presence(recipe: Any) -> bool:
 
 
 def reads_knowledge(recipe: Any, cohort: Cohort) -> bool:
-    """True if the recipe reads what is known of the patients' things, beside the modalities; its forms then do too."""
-    return cohort.knowledge is not None and isinstance(recipe, ReadsKnowledge) and bool(recipe.reads_knowledge)
+    """True if the recipe reads what is known of patients' things, or of labels; its one-modality forms then do too."""
+    of_labels = cohort.label_texts is not None and isinstance(recipe, ReadsLabelTexts) and recipe.reads_label_texts
+    of_things = cohort.knowledge is not None and isinstance(recipe, ReadsKnowledge) and recipe.reads_knowledge
+    return bool(of_labels or of_things)
 
 
 def settings_of(recipe: Any, cohort: Cohort | None = None) -> int:

@@ -21,6 +21,8 @@ PAIRED = "paired_patients"
 """The note of a predictor by which its modalities are known to be aligned: on how many patients they were."""
 CONNECTED = "connected:"
 """With a modality's name, the note of its group: pairs of training patients connect the modalities of one group."""
+SENTENCES = ""
+"""The name, after `CONNECTED`, of what reads sentences of labels that no patient has."""
 TUNED = "tuned"
 """The note that the aligned vectors were trained on the target afterwards."""
 READ_AT_ONCE = 256  # patients
@@ -39,21 +41,43 @@ class AligningFusion(Protocol):
     def scale(self) -> Tensor: ...
 
 
+@runtime_checkable
+class ReadsSentences(Protocol):
+    """Protocol of an aligning fusion that reads sentences; `encoder` is the name and identity of what encodes them.
+
+    Both are empty where the modality `words` reads them.
+    """
+
+    words: str
+    encoder: tuple[str, str]
+
+    def sentences(self, tokens: Tokens) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Space:
     """The encoders and the fusion, in evaluation mode, of a model whose modalities lie in one space.
 
     Args:
         groups: modality to its group; vectors of different groups were never compared.
+        sentences: the group of sentences that are read beside the modalities; None where none are.
     """
 
     encoders: Mapping[str, Encoder]
     fusion: AligningFusion
     groups: Mapping[str, int]
+    sentences: int | None = None
 
     def comparable(self, modality: str) -> list[str]:
         """Return the other modalities whose vectors were aligned with those of this one."""
         return [own for own in self.names if own != modality and self.groups[own] == self.groups[modality]]
+
+    @property
+    def told(self) -> list[str]:
+        """The modalities that were aligned with sentences which no modality reads; none where there are none."""
+        if self.sentences is None or not isinstance(self.fusion, ReadsSentences) or not self.fusion.encoder[0]:
+            return []
+        return [own for own in self.names if self.groups[own] == self.sentences and own != self.fusion.words]
 
     @property
     def names(self) -> list[str]:
@@ -85,6 +109,14 @@ class Space:
         with torch.inference_mode():
             asked: Array = self.fusion.question(vectors, present, self.names.index(among)).numpy()
         return asked
+
+    def sums(self, cohort: Cohort, query: Collection[str]) -> Array:
+        """Return the sum of each patient's vectors of the modalities `query`, `(B, D)` float32."""
+        known = cohort.with_modalities([name for name in cohort.modalities if name in query])
+        vectors, present = self._read(pack(known, self.encoders))
+        asking = present & torch.tensor([name in query for name in self.names])
+        summed: Array = (vectors * asking[..., None]).sum(1).numpy()
+        return summed
 
     def _read(self, tokens: Mapping[str, Packed]) -> tuple[Tensor, Tensor]:
         """Return the vectors `(B, M, D)` and who has what, `(B, M)` bool."""

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import CELL, has_form
+from chiasm.fitting.label_sentences import read_sentences
 from chiasm.fitting.language import is_text
-from chiasm.fitting.space import Space, space_of
+from chiasm.fitting.space import Array, ReadsSentences, Space, space_of
 from chiasm.retrieval.neighbours import Neighbours
 
 Prompts = Mapping[str, str | Sequence[str]]
@@ -148,15 +151,43 @@ def classify(space: Space, cohort: Cohort, written: Cohort, by: str, prompts: Pr
     if len(rows) < len(owners):
         raise Unsupported(f"{len(owners) - len(rows)} of the prompts cannot be read as '{by}': write them otherwise")
     own = np.array([owners[int(written.ids[row])] for row in rows])
-    classes = np.stack([vectors[own == number].mean(0) for number in range(len(prompts))])
-    classes /= np.maximum(np.linalg.norm(classes, axis=1, keepdims=True), 1e-12)
+    return _compared(space, cohort, class_vectors(vectors, own, len(prompts)), others, by, prompts)
+
+
+def classify_by_sentences(space: Space, cohort: Cohort, prompts: Prompts) -> pd.DataFrame:
+    """Compute the probabilities of the classes, as `classify` does, where no modality reads what is written of them.
+
+    Raises:
+        Unsupported: a patient has nothing to ask with, or the encoder's weights are not those of the fit.
+        ValueError: as for `prompt_lines`.
+    """
+    texts, owners = prompt_lines(prompts)
+    fusion = space.fusion
+    assert isinstance(fusion, ReadsSentences)  # asked for where it is
+    with torch.inference_mode():
+        vectors = fusion.sentences(read_sentences(texts, *fusion.encoder)).numpy()
+    return _compared(space, cohort, class_vectors(vectors, np.array(owners), len(prompts)), space.told, "", prompts)
+
+
+def class_vectors(vectors: Array, owners: NDArray[np.int_], classes: int) -> Array:
+    """Return the mean vector of the texts of each class `(K, D)`, at unit length."""
+    found = np.stack([vectors[owners == number].mean(0) for number in range(classes)])
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return found
+
+
+def _compared(
+    space: Space, cohort: Cohort, classes: Array, others: list[str], by: str, prompts: Prompts
+) -> pd.DataFrame:
+    """Compare what patients have of `others` with the vectors of the classes."""
     known = cohort.with_modalities([name for name in cohort.modalities if name in others])
     needed = len(others) if space.fusion.needs_all else 1
     lacking = int((known.present.sum(1) < needed).sum()) if known.modalities else len(known)
     if lacking:
         which = "lack one of" if needed > 1 else "have none of"
         raise Unsupported(f"{lacking} of {len(known)} patients {which} {', '.join(others)}: leave them out")
-    logits = space.scale * (space.questions(known, others, by).astype(float) @ classes.T)
+    asked = space.questions(known, others, by) if by else space.sums(known, others)
+    logits = space.scale * (asked.astype(float) @ classes.T)
     shares = np.exp(logits - logits.max(1, keepdims=True))
     frame = pd.DataFrame(shares / shares.sum(1, keepdims=True), columns=[f"p_{name}" for name in prompts])
     frame.insert(0, "pattern", known.pattern())

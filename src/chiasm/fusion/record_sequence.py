@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,23 @@ class Vocabulary:
 
     concepts: int
     types: int
+
+
+class Told(NamedTuple):
+    """What was told of the next events of a batch, of N events row by row.
+
+    Args:
+        concept, wait: `(N,)` negative log-likelihoods of the concept and of the logarithm of the time, in nats.
+        answer: `(N,)` concepts that came; waited: `(N,)` `log(1 + hours)` to them.
+        states: `(B, T, D)` of the events in their order; mask: `(B, T)` bool.
+    """
+
+    concept: Tensor
+    wait: Tensor
+    answer: Tensor
+    waited: Tensor
+    states: Tensor
+    mask: Tensor
 
 
 class Time2Vec(nn.Module):
@@ -174,19 +191,28 @@ class RecordSequence(nn.Module):
         for m, name in enumerate(self.names):
             if name not in self.events:
                 continue
-            own = in_order(tokens[name].where_present(present[:, m]))
-            states = self.scanned(self.entrances[str(m)](own.values, since_first(own)))[:, :-1]
-            both = own.mask[:, 1:] & own.mask[:, :-1]
-            said, coming = self.concepts[str(m)](states[both]), own.values[:, 1:][both]
-            logits, mean, spread = said[:, :-2], said[:, -2], said[:, -1].clamp(-6, 6)
-            if len(coming):
-                concept = functional.cross_entropy(logits, coming[:, CONCEPT].long())
-                wait = coming[:, AFTER].clamp(min=0).log1p()
-                time = (0.5 * ((wait - mean) / spread.exp()).square() + spread).mean()
-            else:
-                concept = time = said.sum() * 0.0
+            told = self.told(name, tokens[name].where_present(present[:, m]))
+            concept, time = (own.mean() if len(own) else own.sum() for own in (told.concept, told.wait))
             found |= {f"next {name}": concept, f"wait {name}": time}
         return found
+
+    def told(self, name: str, tokens: Tokens) -> Told:
+        """Tell of each event but the last of a patient which concept comes next, and when.
+
+        Args:
+            name: of a modality of events.
+            tokens: its events, zeros where masked.
+        """
+        m = str(self.names.index(name))
+        own = in_order(tokens)
+        states = self.scanned(self.entrances[m](own.values, since_first(own)))
+        both = own.mask[:, 1:] & own.mask[:, :-1]
+        said, coming = self.concepts[m](states[:, :-1][both]), own.values[:, 1:][both]
+        logits, mean, spread = said[:, :-2], said[:, -2], said[:, -1].clamp(-6, 6)
+        answer, waited = coming[:, CONCEPT].long(), coming[:, AFTER].clamp(min=0).log1p()
+        concept = functional.cross_entropy(logits, answer, reduction="none")
+        wait = 0.5 * ((waited - mean) / spread.exp()).square() + spread
+        return Told(concept, wait, answer, waited, states, own.mask)
 
     def _entered(self, m: int, own: Tokens) -> tuple[Tensor, Tensor]:
         if self.names[m] in self.events:

@@ -42,6 +42,8 @@ def entity_f1(predicted: Sequence[str], expected: Sequence[str], entities: Seque
     """
     if isinstance(entities, str):
         raise ValueError("entities are a list of names, and this is one text: put it into a list")
+    if not all(isinstance(own, str) for own in entities):
+        raise ValueError("entities are a list of names, and one of them is no text: write each as it is named")
     names = sorted({normalised(own) for own in entities} - {""})
     if not names:
         raise ValueError("entities are a list of names, and this one is empty: give those that answers may hold")

@@ -63,7 +63,19 @@ def contrast(
         return (each.masked_fill(same, 0.0) if without_self else each).sum() / len(rows)
     if without_self:
         logits = logits.masked_fill(same, -torch.inf) if len(rows) > 1 else logits * 0.0
-    return (_one_way(logits, wanted) + _one_way(logits.T, wanted.T)) / 2
+    return contrast_of(logits, wanted)
+
+
+def contrast_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Compute `1/2 (H(T, softmax_j z) + H(T', softmax_i z))` of logits, a finite scalar: `contrast` on any two sets.
+
+    With one positive in each row and column it is InfoNCE, with several the mean over them, as in UniCL and DeViDe.
+
+    Args:
+        logits: `(B, P)`, minus infinity where a pair is left out.
+        targets: `(B, P)`, at least 0; each row, and each column, is divided by its sum, and one of zeros has no part.
+    """
+    return (_one_way(logits, targets) + _one_way(logits.T, targets.T)) / 2
 
 
 def same_class(codes: Tensor) -> Tensor:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chiasm.recipes import adaptation, alignment, balance, baselines, dynamics, fusion, hospitals, missing, tunings
+from chiasm.recipes import (
+    adaptation,
+    alignment,
+    balance,
+    baselines,
+    detection,
+    dynamics,
+    fusion,
+    hospitals,
+    missing,
+    tunings,
+    vision_language,
+)
 from chiasm.specs import loaded, parts_brought
 
 ROWS = (
-    baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | missing.ROWS | hospitals.ROWS | tunings.ROWS
-    | adaptation.ROWS | dynamics.ROWS
+    baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | vision_language.ROWS | missing.ROWS | hospitals.ROWS
+    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

@@ -157,6 +157,31 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, depth=1, heads=4, layers=5, structure=, text=, "
         "share=0.5, temperature=0.07, margin=1.0"
     ),
+    "unicl": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, words=, encoder=minilm"
+    ),
+    "siglip": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.1, tune=False, depth=1, "
+        "heads=4, words=, encoder=minilm"
+    ),
+    "flair": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, words=, encoder=minilm"
+    ),
+    "devide": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, words=, encoder=minilm, patch=1.0, query=1.0"
+    ),
+    "bioclip": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, words=, encoder=minilm, captions=drawn"
+    ),
     "ptunifier": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=pool, "
@@ -297,5 +322,9 @@ OPTIONS = {
     ),
     "history-ridge": (
         "modality=, kernels=5, slowest=10.0"
+    ),
+    "centres": (
+        "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
+        "width=16, depth=2"
     ),
 }

@@ -31,6 +31,11 @@ def cohort_part(trial: Trial) -> CohortPart:
     left_out = (
         "none" if not cohort["excluded"] else f"{cohort['excluded']:,}, without a known outcome or without any modality"
     )
+    if cohort.get("read_without_outcome"):
+        left_out += (
+            f"; {cohort['read_without_outcome']:,} without a known outcome are read by recipes that learn from them, "
+            "on the training side of each fold, and never scored"
+        )
     facts = [("Cohort", str(cohort["name"])), ("Patients", f"{total:,}"), ("Left out", left_out)]
     if tested := tested_told(trial):
         facts.append(("Tested", tested))

@@ -13,7 +13,19 @@ from chiasm.report.tables import Heading, Table
 from chiasm.report.wording import number
 
 TEMPLATE = "pretraining.html.j2"
-SIGNS = {"rank": "effective rank", "spread": "share between sequences", "neighbours": "share that is a neighbour"}
+WAIT = "held_out_wait"
+LETTERS = {
+    "uniform": "knows the alphabet alone",
+    "unigram": "knows how often each letter occurs",
+    "order-1": "counts, by the letter before",
+    "order-2": "counts, by the two letters before",
+}
+EVENTS = {
+    "uniform": "knows which concepts there are",
+    "unigram": "knows how often each concept occurs",
+    "order-1": "counts, by the concept before",
+    "order-2": "counts, by the two concepts before",
+}
 
 
 def render_pretraining(
@@ -32,23 +44,39 @@ def render_pretraining(
         curve, baselines, facts, sentences, notes: of `api.pretraining.Pretrained`.
         modality, method: what was read, and what was told.
     """
+    item = facts.get("item", "sequence")
+    events = item == "record"
     return filled(
         TEMPLATE,
+        item=item,
+        told="concepts" if events else "letters",
+        wait=events,
+        beside="summaries of the records" if events else "k-mers",
         title="A pretrained encoder",
         modality=modality,
         method=method,
         facts=facts,
-        picture=draw_pretraining(curve, baselines, facts["best_epoch"]),
-        curve=_curve_table(curve, facts["best_epoch"]),
-        baselines=_baseline_table(facts["perplexity"], baselines),
+        picture=draw_pretraining(curve, baselines, facts["best_epoch"], item=item),
+        curve=_curve_table(curve, facts["best_epoch"], item),
+        baselines=_baseline_table(facts["perplexity"], baselines, EVENTS if events else LETTERS),
         items=_item_table(facts["perplexity_by_item"]),
         sentences=list(sentences),
         notes=list(notes),
     )
 
 
+def signs_of(item: str) -> dict[str, str]:
+    """Return what watches a training apart from the loss, column of the curve to its words."""
+    return {"rank": "effective rank", "spread": f"share between {item}s", "neighbours": "share that is a neighbour"}
+
+
 def draw_pretraining(
-    curve: pd.DataFrame, baselines: Mapping[str, float], best: int, *, new: NewSheet = own_sheet
+    curve: pd.DataFrame,
+    baselines: Mapping[str, float],
+    best: int,
+    *,
+    item: str = "sequence",
+    new: NewSheet = own_sheet,
 ) -> Picture:
     """Draw the held-out perplexity and that of training over the epochs, and the signs of a collapse.
 
@@ -56,6 +84,7 @@ def draw_pretraining(
         curve: one row an epoch.
         baselines: perplexities that are drawn as lines.
         best: the epoch to which the network returned.
+        item: what is read, in a word.
     """
     import numpy as np
     from matplotlib.ticker import FixedLocator, MaxNLocator, ScalarFormatter
@@ -82,7 +111,7 @@ def draw_pretraining(
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
         signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(SIGNS.items()):
+        for place, (column, label) in enumerate(signs_of(item).items()):
             own = curve[column].astype(float)
             if own.notna().any():
                 first = float(own.dropna().iloc[0]) or 1.0
@@ -114,10 +143,11 @@ def _two_lines(baselines: Mapping[str, float]) -> list[tuple[tuple[str, float], 
     return [(ranked[-1], "bottom"), (ranked[0], "top")] if len(ranked) > 1 else [(own, "bottom") for own in ranked]
 
 
-def _curve_table(curve: pd.DataFrame, best: int) -> Table:
-    names = ("train", "held_out", "perplexity", *SIGNS)
-    labels = ("training loss (nats)", "held-out loss (nats)", "held-out perplexity", *SIGNS.values())
-    headings = [Heading("epoch", number=False), *(Heading(label) for label in labels)]
+def _curve_table(curve: pd.DataFrame, best: int, item: str) -> Table:
+    signs, wait = signs_of(item), {WAIT: "held-out loss of the time (nats)"} if WAIT in curve else {}
+    labels = {"train": "training loss (nats)", "held_out": "held-out loss (nats)", "perplexity": "held-out perplexity"}
+    names = {**labels, **wait, **signs}
+    headings = [Heading("epoch", number=False), *(Heading(label) for label in names.values())]
     rows = [
         [f"{row['epoch']}{' (kept)' if row['epoch'] == best else ''}", *(_told(row[name]) for name in names)]
         for row in curve.to_dict("records")
@@ -125,13 +155,7 @@ def _curve_table(curve: pd.DataFrame, best: int) -> Table:
     return Table("curve-table", headings, rows, fixed=True)
 
 
-def _baseline_table(perplexity: float, baselines: Mapping[str, float]) -> Table:
-    words = {
-        "uniform": "knows the alphabet alone",
-        "unigram": "knows how often each letter occurs",
-        "order-1": "counts, by the letter before",
-        "order-2": "counts, by the two letters before",
-    }
+def _baseline_table(perplexity: float, baselines: Mapping[str, float], words: Mapping[str, str]) -> Table:
     rows = [["the network", "at its best epoch", _told(perplexity)]]
     rows += [[name, words.get(name, ""), _told(value)] for name, value in baselines.items()]
     headings = [Heading("who tells", number=False), Heading("how", number=False), Heading("held-out perplexity")]

@@ -100,11 +100,8 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     through = "its gradient" if keys.training.through == "gradient" else "a metamodel of it"
     fitted = []
     if own.fitted is not None:
-        left_out = own.fitted["patient"].nunique() - len(own.train.patients) - len(own.test.patients)
-        said = (
-            f"to their own courses, one by one; {count(left_out, 'patient')} left out, as a course does not tell them"
-        )
-        fitted = [("Parameters are fitted", said)]
+        left_out = f"{count(own.left_out, 'patient')} left out, as a course does not tell them"
+        fitted = [("Parameters are fitted", f"to their own courses, one by one; {left_out}")]
     return [
         *fitted,
         ("Trained and chosen on", f"{count(len(own.train.patients), 'patient')}, scenarios that no test has"),

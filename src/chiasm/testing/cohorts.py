@@ -32,6 +32,7 @@ class Parts:
         lenders: source cohorts, for a recipe that borrows.
         encoders: encoder of each modality that is encoded, with which the cohort is then encoded.
         knowledge: triples, and the column of the patients that names an entity.
+        prompts, lineages: what is written of each label, and its ranks.
     """
 
     patients: pd.DataFrame
@@ -41,12 +42,14 @@ class Parts:
     lenders: tuple[Cohort, ...] = ()
     encoders: Mapping[str, str] = field(default_factory=dict)
     knowledge: tuple[pd.DataFrame, str] | None = None
+    prompts: Mapping[str, tuple[str, ...]] | None = None
+    lineages: Mapping[str, Mapping[str, str]] | None = None
 
     def cohort(self) -> Cohort:
         """Build the cohort, with rows in the order of `patients`."""
         made = cohort_from_frames(
             self.patients, self.values, self.target, site="site", kinds=self.kinds, knowledge=self.knowledge,
-            name="check",
+            prompts=self.prompts, lineages=self.lineages, name="check",
         )  # fmt: skip
         made = encode(made, self.encoders, jobs=1).cohort if self.encoders else made
         return made.with_lenders(self.lenders) if self.lenders else made

@@ -1,63 +1,45 @@
-"""A student that learns from labels and from what a teacher says of the same patients."""
+"""An objective that reads outcomes beside the modalities: what is written of labels teaches, and no head is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Iterable
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.objectives.distil import Kind, distillation_loss
 from chiasm.protocols import Fused
-from chiasm.training.examples import Batch, TargetTensors
+from chiasm.training.examples import Batch
 from chiasm.training.network import Network
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, mean_over_patients, upon_offset
 
-OF_CLASSES, OF_TEACHER = "logits of the classes", "logits of the distillation token"
-
-
-@dataclass(frozen=True)
-class TaughtTargets(TargetTensors):
-    """Outcomes with the logits of a teacher, `(B, K)`, NaN for a patient of whom it says nothing."""
-
-    teacher: Tensor
-
-    def take(self, rows: np.ndarray) -> Self:
-        """Return those of the patients `rows`."""
-        index = torch.from_numpy(rows)
-        return type(self)(self.value[index], self.event[index], self.teacher[index])
-
-    def to(self, device: str | torch.device) -> Self:
-        """Return them on a device."""
-        return type(self)(self.value.to(device), self.event.to(device), self.teacher.to(device))
-
-    @classmethod
-    def of(cls, parts: Sequence[TargetTensors]) -> Self:
-        """Concatenate those of several batches."""
-        own = [part.teacher for part in parts if isinstance(part, TaughtTargets)]
-        return cls(torch.cat([part.value for part in parts]), torch.cat([part.event for part in parts]), torch.cat(own))
+TaughtLoss = Callable[[Any, Fused, Batch, torch.Generator], dict[str, Tensor]]
+"""The fusion, its output, the batch and a generator to named scalar terms."""
 
 
 class Taught(Objective):
-    """The loss of distillation, from the logits of the classes and those of the distillation token.
+    """Objective of named terms of the fusion's output and of the batch with its outcomes.
 
-    Epochs are compared by the head's own loss on held-out patients, of whom the teacher says nothing.
+    Draws are made as by `Unlabelled`: in training from torch's global generator, on held-out patients the same each
+    time.
 
     Args:
-        kind, alpha, temperature: see `distillation_loss`.
+        loss: computes the terms of a batch, each a finite scalar.
+        options: whatever the loss depends on, as text: a checkpoint goes on with the same alone.
     """
 
-    def __init__(self, kind: Kind, alpha: float, temperature: float) -> None:
-        self.kind, self.alpha, self.temperature = kind, alpha, temperature
+    def __init__(self, loss: TaughtLoss, options: str = "") -> None:
+        self.loss, self.options = loss, options
 
     def losses(self, network: Network, batch: Batch, link: Tensor, fused: Fused) -> dict[str, Tensor]:
-        """Return the loss as one term."""
-        assert isinstance(batch.target, TaughtTargets)
-        loss = distillation_loss(
-            fused.extras[OF_CLASSES], batch.target.value, batch.target.teacher, kind=self.kind, alpha=self.alpha,
-            temperature=self.temperature, distilled=fused.extras[OF_TEACHER],
-        )  # fmt: skip
-        return {"target": loss}
+        """Return the terms of a batch."""
+        return self.loss(network.fusion, fused, batch, torch.default_generator)
+
+    def validation(self, network: Network, batches: Iterable[Batch]) -> float:
+        """Return the sum of the terms, averaged over the batches of held-out patients by their sizes."""
+        generator = torch.Generator().manual_seed(0)
+
+        def terms(batch: Batch) -> dict[str, Tensor]:
+            return self.loss(network.fusion, upon_offset(network, batch)[1], batch, generator)
+
+        return mean_over_patients(batches, terms)

@@ -129,6 +129,7 @@ def test_an_earlier_study_stays_until_the_new_one_stands(
         ({"twin": "compartment", "goal": {"over": "concentration"}}, "'over' is of a goal of kind 'ratio'"),
         ({"twin": "glucose", "patients": {"spread": 0.5}}, "are named and not drawn: leave 'spread' out"),
         ({"twin": "metabolic", "goal": {"low": 2, "high": 1}}, "the range from 2 to 1 is empty"),
+        ({"twin": "glucose", "goal": {"very_low": 90}}, "very low is below 90, and low below 70"),
         ({"twin": "metabolic", "goal": {"kind": "risk"}}, "is of blood glucose in mg/dL"),
         ({"twin": "metabolic", "patients": {"train": ["a"]}}, "are drawn and have no names: say how many"),
         ({"twin": "metabolic", "patients": {"test": 0}}, "patients are 1 to 1,000 on each side"),
@@ -154,6 +155,21 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert main_of(["control", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 2
         told = capsys.readouterr().err
         assert said in told and "Traceback" not in told and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no folder that nobody can write to")
+def test_a_place_that_is_no_disk_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions of /proc say that the superuser may write there, and nobody can."""
+
+    def trained(*args: object, **more: object) -> None:
+        raise AssertionError("a controller was trained")
+
+    monkeypatch.setattr(controlling, "control", trained)
+    (tmp_path / "twin.toml").write_text('twin = "glucose"')
+    assert main_of(["control", str(tmp_path / "twin.toml"), "--out", "/proc/study"]) == 2
+    assert "nothing can be written in 'proc'" in capsys.readouterr().err
 
 
 def test_train_and_test_share_neither_patient_nor_scenario(tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from scipy.stats import ttest_1samp
 import chiasm
 from chiasm.dynamics.twins.compartment import Compartment
 from chiasm.dynamics.twins.controllers import Constant
-from chiasm.dynamics.twins.fitting import OPEN, TOO_FEW, concentration, fit_courses, of_cohort, twins_of_courses
+from chiasm.dynamics.twins.fitting import (
+    OPEN,
+    TOO_FEW,
+    concentration,
+    fit_courses,
+    of_cohort,
+    read_courses,
+    twins_of_courses,
+)
 from chiasm.dynamics.twins.limits import Limits
 from chiasm.dynamics.twins.rollout import rollout
 from chiasm.dynamics.twins.settings import read_settings
@@ -66,8 +74,9 @@ def test_too_few_measurements_and_wrong_tables_are_told() -> None:
         fit_courses(few.assign(time="noon"))
     with pytest.raises(ValueError, match="a row of no patient"):
         fit_courses(few.assign(patient=np.nan))
-    with pytest.raises(ValueError, match="a number below 0"):
-        fit_courses(few.assign(time=-1.0))
+    for wrong in (-1.0, 1e300):
+        with pytest.raises(ValueError, match="a number below 0 or over"):
+            fit_courses(few.assign(time=wrong))
 
 
 def test_page_and_document_hold_what_patients_have_in_common_and_nothing_of_one(tmp_path: Path) -> None:
@@ -80,11 +89,47 @@ def test_page_and_document_hold_what_patients_have_in_common_and_nothing_of_one(
     kept = pd.read_csv(tmp_path / "out" / "parameters.csv")
     page, told = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("twin.html", "twin.json"))
     common = json.loads(told)["fitted"]
+    patients = json.loads(told)["patients"]
+    assert f"{patients['left_out']} patient" in page and sum(patients.values()) == 6
     assert [row["parameter"] for row in common] == list(Compartment.PARAMETERS) and len(kept) == 18
     for row in common:
         assert f"{row['mean']:.3f}" in page
     for value, low, high in kept[["estimate", "low", "high"]].to_numpy():
         assert f"{low:.3f} to {high:.3f}" not in page and str(value)[:8] not in told
+
+
+def test_identifiers_are_text_and_the_order_of_rows_decides_nothing(tmp_path: Path) -> None:
+    both = [{**ORACLE[9], "subject": "01"}, {**ORACLE[10], "subject": "1"}]
+    table = courses(both)
+    found = []
+    for name, own in {"plain": table, "turned": table.iloc[::-1], "european": table}.items():
+        own = own.assign(patient=own["patient"].replace("1", "NA") if name == "european" else own["patient"])
+        told = own.to_csv(index=False, sep=";" if name == "european" else ",")
+        (tmp_path / f"{name}.csv").write_text(told.replace(".", ",") if name == "european" else told)
+        found.append(fit_courses(read_courses(tmp_path / f"{name}.csv")))
+        assert found[-1]["patient"].tolist() == [1, 1, 1, 2, 2, 2]
+        np.testing.assert_allclose(found[-1]["estimate"], found[0]["estimate"], rtol=1e-6)
+
+
+def test_a_profile_of_two_valleys_is_told_and_stops_nothing() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(18):
+        number, error = int(rng.integers(5, 9)), float(rng.choice([0.05, 0.3, 0.8, 1.5]))
+        absorb, eliminate = np.exp(rng.normal(0, 1)), np.exp(rng.normal(-2, 1))
+        times = np.linspace(0.25, 24, number)
+        seen = concentration(np.array([absorb, eliminate, 0.48]), times, np.array([0.0]), np.array([4.0]))
+        seen = seen * np.exp(error * rng.normal(size=number))
+    found = fit_courses(courses([{"subject": 1, "time": times.tolist(), "conc": seen.tolist(), "dose": 4.0}]))  # type: ignore[dict-item]
+    assert len(found) == 3 and found["estimate"].notna().all()
+    told = found[found["why"] == ""]
+    assert (told["low"] < told["estimate"]).all() and (told["estimate"] < told["high"]).all()
+
+
+def test_a_drug_in_thousandths_is_fitted_as_one_in_whole_numbers() -> None:
+    one = fit_courses(courses([ORACLE[8]]))
+    small = {**ORACLE[8], "conc": [own * 1e-7 for own in ORACLE[8]["conc"]], "dose": ORACLE[8]["dose"] * 1e-7}
+    again = fit_courses(courses([small]))  # type: ignore[list-item]
+    np.testing.assert_allclose(again[["estimate", "low", "high"]], one[["estimate", "low", "high"]], rtol=1e-3)
 
 
 def test_patients_of_ones_own_are_trained_on_or_tested(tmp_path: Path) -> None:

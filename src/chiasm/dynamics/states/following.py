@@ -23,7 +23,7 @@ def modality_of(cohort: Cohort, named: str) -> str:
     """
     if not named and len(cohort.modalities) != 1:
         raise Unsupported(
-            f"the cohort has {count(len(cohort.modalities), 'modality')}: name the one of the recordings, as in "
+            f"the cohort has {len(cohort.modalities)} modalities: name the one of the recordings, as in "
             "hmm-glm:modality=spikes"
         )
     own = named or cohort.modalities[0]

@@ -96,6 +96,16 @@ def not_counts(values: NDArray[Any]) -> str:
     return f"counts above {LARGEST:,}" if (values > LARGEST).any() else ""
 
 
+def require_kernels(number: int, slowest: float) -> None:
+    """Refuse kernels that cannot be.
+
+    Raises:
+        ValueError: there is none, or the slowest takes less than a bin or has no end.
+    """
+    if number < 1 or not 1 <= slowest < np.inf:
+        raise ValueError("there is one kernel or more, and the slowest takes one bin or more, and has an end")
+
+
 @storable("hidden-state-kernels")
 @dataclass(frozen=True)
 class Kernels:

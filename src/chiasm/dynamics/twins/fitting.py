@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy.optimize import brentq, least_squares  # type: ignore[import-untyped]
 from scipy.stats import t as student  # type: ignore[import-untyped]
 
+from chiasm.cohort.tables import Table
 from chiasm.dynamics.twins.compartment import Compartment
 
 FEWEST = 5  # measurements of a patient: two more than parameters
@@ -18,7 +20,24 @@ FEWEST_PATIENTS = 5  # below which no interval over patients is given
 WIDE = np.log(50.0)  # an end of an interval farther than fifty times from the estimate is not told
 STARTS = (0.5, 2.0)  # absorption an hour, from which the fit starts; the better one is kept
 TOO_FEW = f"fewer than {FEWEST} measurements"
+COLUMNS = ("patient", "time", "concentration", "dose")
+MOST = 1e9  # of an hour, a dose or a concentration: more is none
 OPEN = "the profile does not end: the course does not tell it"
+
+
+def read_courses(file: Path) -> pd.DataFrame:
+    """Read a table of courses, for `fit_courses`: identifiers as they are written, so that 01 and 1 are two patients.
+
+    Raises:
+        CohortError: it cannot be read as a table.
+    """
+    table = Table(file, file.name)
+    table.inspect()
+    found = table.frame([name for name in COLUMNS if name in table.columns])
+    if "patient" in found:
+        named = pd.Series(table.texts("patient"), index=found.index, dtype=object).str.strip()
+        found = found.assign(patient=named.where(named != ""))
+    return found
 
 
 def concentration(parameters: np.ndarray, times: np.ndarray, given: np.ndarray, doses: np.ndarray) -> np.ndarray:
@@ -52,13 +71,14 @@ def fit_courses(table: pd.DataFrame) -> pd.DataFrame:
             (mg/kg), either empty where there is none.
 
     Returns:
-        A row a patient and parameter: `patient` (its number in order of appearance, from 1), `parameter`, `estimate`,
-        `low`, `high`, `measurements`, and `why`, empty where all of it is estimable.
+        A row a patient and parameter: `patient` (its number from 1 in the order of the identifiers, numbers as
+        numbers, so that the order of rows decides nothing), `parameter`, `estimate`, `low`, `high`, `measurements`, and
+        `why`, empty where all of it is estimable.
 
     Raises:
         ValueError: a column lacks, a row is of no patient, a number is none, or a time or dose is below 0.
     """
-    lacking = [own for own in ("patient", "time", "concentration", "dose") if own not in table]
+    lacking = [own for own in COLUMNS if own not in table]
     if lacking:
         raise ValueError(f"the table of courses has no column '{lacking[0]}': name its columns patient, time, "
                          "concentration and dose")  # fmt: skip
@@ -69,12 +89,18 @@ def fit_courses(table: pd.DataFrame) -> pd.DataFrame:
                          "numbers or empty") from None  # fmt: skip
     if bool(table["patient"].isna().any()):
         raise ValueError("the table of courses has a row of no patient: say in each row whose it is")
-    if bool(numbers["time"].isna().any()) or bool((numbers < 0).any().any()) or bool(np.isinf(numbers).any().any()):
-        raise ValueError("the table of courses lacks a time, or has a number below 0 or without end: correct it")
+    if bool(numbers["time"].isna().any()) or bool((numbers < 0).any().any()) or bool((numbers > MOST).any().any()):
+        raise ValueError(f"the table of courses lacks a time, or has a number below 0 or over {MOST:g}: correct it")
+    whose = dict(tuple(numbers.groupby(table["patient"].astype(str).to_numpy())))
     rows: list[dict[str, Any]] = []
-    for number, (_, own) in enumerate(numbers.groupby(table["patient"].to_numpy(), sort=False), start=1):
-        rows += [{"patient": number, **row} for row in _fitted(own)]
+    for number, name in enumerate(sorted(whose, key=_in_order), start=1):
+        rows += [{"patient": number, **row} for row in _fitted(whose[name].sort_values([*COLUMNS[1:]]))]
     return pd.DataFrame(rows)
+
+
+def _in_order(name: str) -> tuple[float, str]:
+    """What patients are sorted by: numbers first, by their size."""
+    return (float(name) if name.isdecimal() and len(name) < 300 else np.inf), name
 
 
 def _fitted(own: pd.DataFrame) -> list[dict[str, Any]]:
@@ -96,7 +122,7 @@ def _fitted(own: pd.DataFrame) -> list[dict[str, Any]]:
     if best[0] < best[1]:  # the slower one is the elimination: the same curve with the volume in proportion
         best = np.array([best[1], best[0], best[2] + best[1] - best[0]])
     least = float((missed(best) ** 2).sum())
-    bound = max(least, 1e-12) * (1 + student.ppf(0.975, n - 3) ** 2 / (n - 3))
+    bound = max(least, 1e-12 * float((seen**2).sum())) * (1 + student.ppf(0.975, n - 3) ** 2 / (n - 3))
     rows = []
     for k, name in enumerate(Compartment.PARAMETERS):
         ends = [_end(missed, best, k, sign, bound) for sign in (-1, 1)]
@@ -106,27 +132,28 @@ def _fitted(own: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _end(missed: Callable[[np.ndarray], np.ndarray], best: np.ndarray, k: int, sign: int, bound: float) -> float:
-    """The logarithm at which the profile crosses the bound; NaN where it does not within a factor of fifty."""
+    """The logarithm at which the profile crosses the bound; NaN where it does not within a factor of fifty.
+
+    The others are fitted anew from where they stood at the last distance that was within the bound, and from nowhere
+    else: a profile may have two valleys, and from another start one and the same distance is within and beyond it.
+    """
     others = [own for own in range(3) if own != k]
-    last = best[others]
+    near, start = 0.0, best[others]
 
-    def over(distance: float) -> float:
-        nonlocal last
-
+    def fitted(distance: float) -> tuple[float, np.ndarray]:
         def own(rest: np.ndarray) -> np.ndarray:
             logs = best.copy()
             logs[k], logs[others] = best[k] + sign * distance, rest
             return missed(logs)
 
-        found = least_squares(own, last, method="lm")
-        last = found.x
-        return 2 * float(found.cost) - bound
+        found = least_squares(own, start, method="lm")
+        return 2 * float(found.cost) - bound, found.x
 
-    near = 0.0
-    for far in np.geomspace(0.02, WIDE, 12):
-        if over(float(far)) > 0:
-            return float(best[k] + sign * brentq(over, near, float(far), xtol=1e-5))
-        near = float(far)
+    for far in np.geomspace(0.02, WIDE, 12).tolist():
+        over, reached = fitted(far)
+        if over > 0:
+            return float(best[k] + sign * brentq(lambda at: fitted(at)[0], near, far, xtol=1e-5))
+        near, start = far, reached
     return float("nan")
 
 

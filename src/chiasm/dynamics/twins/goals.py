@@ -46,6 +46,11 @@ class Goal:
             raise ValueError(f"a goal of kind '{self.kind}' is not there: choose one of {', '.join(COSTS)}")
         if not self.low < self.high:
             raise ValueError(f"the range from {self.low:g} to {self.high:g} is empty: put the lower number first")
+        if self.very_low is not None and self.very_low > self.low:
+            raise ValueError(
+                f"very low is below {self.very_low:g}, and low below {self.low:g}: put the second threshold "
+                "no higher than the range begins"
+            )
         if not self.scale > 0:
             raise ValueError(f"a scale of {self.scale:g} is not above 0: give the deviation that costs 1")
         if self.dose_weight < 0:

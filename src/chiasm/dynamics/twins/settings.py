@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chiasm.cohort.places import inside
 from chiasm.cohort.schema import read_toml
 from chiasm.dynamics.twins.compartment import Compartment
-from chiasm.dynamics.twins.fitting import twins_of_courses
+from chiasm.dynamics.twins.fitting import read_courses, twins_of_courses
 from chiasm.dynamics.twins.goals import Goal
 from chiasm.dynamics.twins.kinds import KINDS, Kind, drawn_patients
 from chiasm.dynamics.twins.limits import Limits, require_fitting
@@ -111,6 +111,12 @@ class Settings:
     schedule: Schedule
     tests: tuple[int, ...]
     fitted: pd.DataFrame | None = None
+
+    @property
+    def left_out(self) -> int:
+        """Number of patients of `[fit]` whose courses do not tell all parameters."""
+        every = 0 if self.fitted is None else int(self.fitted["patient"].nunique())
+        return max(0, every - len(self.train.patients) - len(self.test.patients))
 
 
 def read_settings(path: Path) -> Settings:
@@ -233,11 +239,7 @@ def fitted_twins(keys: StudyKeys, folder: Path | None, name: str) -> tuple[tuple
             raise ValueError(f"{name}: the key 'table' of [fit]: {what}: put the .csv beside {name}") from None
     if not file.is_file():
         raise ValueError(f"{name}: there is no file '{file.name}': [fit] names a .csv beside it")
-    try:
-        table = pd.read_csv(file)
-    except (OSError, ValueError):  # no text, no table
-        raise ValueError(f"{name}: '{file.name}' cannot be read as a table: [fit] names a .csv") from None
-    return twins_of_courses(table, keys.fit.train, keys.seed)
+    return twins_of_courses(read_courses(file), keys.fit.train, keys.seed)
 
 
 def _goal(keys: GoalKeys, measures: tuple[Quantity, ...], name: str) -> Goal:

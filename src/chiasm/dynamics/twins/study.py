@@ -63,7 +63,11 @@ class Study:
             "disclaimer": DISCLAIMER,
             "name": own.keys.name or own.keys.twin,
             "settings": own.keys.model_dump(mode="json"),
-            "patients": {"train": len(own.train.patients), "test": len(own.test.patients)},
+            "patients": {
+                "train": len(own.train.patients),
+                "test": len(own.test.patients),
+                "left_out": own.left_out,
+            },
             "trained": {
                 "checked": [[epoch, _held(value)] for epoch, value in self.trained.checked],
                 "diverged_epochs": self.trained.diverged,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chiasm.artifact import storable
 
-NETWORKS = ("vit", "conv")
+NETWORKS = ("vit", "conv", "channels")
 NORMS = ("batch", "layer")
 LARGEST = 4096
 MOST_PLACES = 4096
@@ -17,18 +17,21 @@ PLACES = 64  # at most, of a patch that nobody named
 @storable("raster-config")
 @dataclass(frozen=True)
 class RasterConfig:
-    """The shape of a `PatchTransformer` (`vit`) or a `ConvNet` (`conv`), which read rasters `(C, *space)`.
+    """The shape of a network that reads rasters `(C, *space)`.
+
+    `vit` is a `PatchTransformer`, `conv` a `ConvNet`, `channels` a `ChannelTransformer`, each of whose channels has
+    tokens of its own and may be absent.
 
     Args:
-        network: vit or conv.
+        network: vit, conv or channels.
         axes: of space: 1 for signals, 2 for images, 3 for volumes.
         channels: C.
         size: length of each axis of space.
         patch: length of a patch along each axis, which is the total stride of `conv`; 0: the smallest that makes at
             most 64 places.
         width: D, numbers of each place.
-        depth: layers of vit, stages of conv, each of half the resolution of the one before.
-        heads: of attention, of vit alone.
+        depth: layers of vit and channels, stages of conv, each of half the resolution of the one before.
+        heads: of attention, not of conv.
         norm: of conv alone: `batch`, or `layer`, over the channels of each place.
 
     Raises:
@@ -47,7 +50,7 @@ class RasterConfig:
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS or self.norm not in NORMS:
-            raise ValueError(f"network is {' or '.join(NETWORKS)}, and norm {' or '.join(NORMS)}")
+            raise ValueError(f"network is {', '.join(NETWORKS)}, and norm {' or '.join(NORMS)}")
         if self.axes not in (1, 2, 3) or not 1 <= self.channels <= LARGEST or self.size < 2:
             raise ValueError("a raster has one to three axes of space, one channel or more, and a size of 2 or more")
         if not (1 <= self.width <= LARGEST and 1 <= self.depth <= 64 and 1 <= self.heads <= 64):
@@ -56,12 +59,13 @@ class RasterConfig:
             object.__setattr__(self, "patch", self._own_patch())
         if self.patch < 1 or self.size % self.patch:
             raise ValueError(f"size ({self.size}) is a multiple of patch ({self.patch})")
-        if not 2 <= self.places <= MOST_PLACES:
+        tokens = self.places * (self.channels if self.network == "channels" else 1)
+        if self.places < 2 or tokens > MOST_PLACES:
             raise ValueError(
-                f"a size of {self.size} and a patch of {self.patch} make {self.places:,} places: choose both so that "
+                f"a size of {self.size} and a patch of {self.patch} make {tokens:,} places: choose both so that "
                 f"there are between 2 and {MOST_PLACES:,}"
             )
-        if self.network == "vit" and (self.width % self.heads or self.width < 2 * self.axes):
+        if self.network != "conv" and (self.width % self.heads or self.width < 2 * self.axes):
             raise ValueError("heads divide the width, and the width is twice the number of axes or more")
         if self.network == "conv" and (self.patch % self.halvings or self.width % self.halvings):
             raise ValueError(

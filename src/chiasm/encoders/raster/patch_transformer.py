@@ -20,11 +20,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(B, T, D)` to `(B, T, D)`."""
+    def forward(self, tokens: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Map `(B, T, D)` to `(B, T, D)`; `keys` `(B, T)` bool are the tokens that are read, None: all."""
         batch, count, width = tokens.shape
         parts = self.qkv(tokens).reshape(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        mask = None if keys is None else keys[:, None, None]
+        found = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2], mask)
         mixed: Tensor = self.out(found.transpose(1, 2).reshape(batch, count, width))
         return mixed
 
@@ -38,9 +39,9 @@ class Block(nn.Module):
         self.between = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(B, T, D)` to `(B, T, D)`."""
-        tokens = tokens + self.attention(self.before(tokens))
+    def forward(self, tokens: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Map `(B, T, D)` to `(B, T, D)`; `keys` as for `Attention`."""
+        tokens = tokens + self.attention(self.before(tokens), keys)
         mixed: Tensor = tokens + self.mlp(self.between(tokens))
         return mixed
 

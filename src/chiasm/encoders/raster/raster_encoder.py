@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -46,7 +46,8 @@ class RasterEncoder:
         level: `pooled`, one token, the mean of the places; `token`, that and one token a place, in row order; `values`,
             the raster itself as one token, no network.
         network, channels, size, patch, dim, depth, heads, norm: see `RasterConfig`; "" and 0 take its defaults.
-        resize, low, high, hz, leads: how a source becomes a raster, see `RasterReading`.
+        resize, low, high, hz, leads, first: how a source becomes a raster, see `RasterReading`; `first` also with a
+            folder, whose network may read several contrasts, of which a source is one.
         seed: of the untrained network.
 
     Raises:
@@ -71,12 +72,14 @@ class RasterEncoder:
     high: float = 1000.0
     hz: float = 100.0
     leads: str = ""
+    first: int = -1
     seed: int = 0
 
     id: ClassVar[str] = "raster"
     version: ClassVar[str] = "1"
     fitted_on_cohort: ClassVar[bool] = False
     batch: ClassVar[int] = 32
+    marks_contents: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS or self.kind not in AXES:
@@ -163,7 +166,7 @@ class RasterEncoder:
         leads = len(self.leads.split("+")) if self.leads else 12 if self.kind == "ecg" else 1
         return RasterReading(
             self.kind, self.channels or leads, self.size or SIZES[AXES[self.kind]], self.resize or "stretch",
-            self.low, self.high, self.hz, self.leads,
+            self.low, self.high, self.hz, self.leads, self.first,
         )  # fmt: skip
 
     @property
@@ -185,7 +188,12 @@ class RasterEncoder:
                 f"the folder's network reads the kind '{own.kind}', and the modality is of kind '{self.kind}': name "
                 "another folder"
             )
-        return found
+        if self.first < 0:
+            return found
+        try:
+            return replace(found, reading=replace(own, first=self.first))
+        except ValueError as error:
+            raise Unsupported(f"the folder's network has {own.channels} channels: {error}") from None
 
 
 @dataclass(frozen=True, repr=False)

@@ -36,6 +36,8 @@ class RasterReading:
         low, high: the window in HU.
         hz: samples a second; 0 leaves signals as they are.
         leads: names joined by `+`; else the twelve of an ECG, and those of a signal in their order.
+        first: a source's channels are those from this number on, of `channels`, and the others are absent, zeros; -1:
+            it has all of them, or one that stands for all, or as many as are reduced to one.
 
     Raises:
         ValueError: an option is out of range.
@@ -49,6 +51,7 @@ class RasterReading:
     high: float = 1000.0
     hz: float = 100.0
     leads: str = ""
+    first: int = -1
 
     def __post_init__(self) -> None:
         if self.kind not in AXES:
@@ -57,6 +60,8 @@ class RasterReading:
             raise ValueError(f"resize is {' or '.join(RESIZES)}, low below high, and hz between 0 and 100,000")
         if self.channels < 1 or self.size < 2:
             raise ValueError("a raster has one channel or more, and a size of 2 or more")
+        if not -1 <= self.first < self.channels or (self.first >= 0 and self.axes == 1):
+            raise ValueError("first is a number below channels, or -1, and of signals leads are named instead")
         names = self.lead_names
         if self.axes == 1 and names and len(names) != self.channels:
             raise ValueError(f"{len(names)} leads are named, and channels is {self.channels}: leave channels out")
@@ -94,10 +99,20 @@ class RasterReading:
         if value.values.ndim != 1 + self.axes:
             raise ValueError(f"a raster of kind '{self.kind}' has {self.axes} axes, and the file has others")
         window = (self.low, self.high) if isinstance(value, Volume) and value.unit == "HU" else None
+        apart = self.first >= 0
+        own = len(value.values) if apart else self.channels
+        if apart and self.first + own > self.channels:
+            raise ReadError(
+                f"it has {own} channels from number {self.first} on, and {self.channels} are read",
+                f"set channels={self.first + own}, or take it away",
+            )
         found = prepared(
-            value.values, self.channels, self.size, self.resize, value.spacing, colour=self.axes == 2, window=window
-        )
-        return np.ascontiguousarray(found.numpy(), np.float32)
+            value.values, own, self.size, self.resize, value.spacing, colour=self.axes == 2 and not apart, window=window
+        ).numpy()
+        if apart:
+            after = self.channels - self.first - own
+            found = np.pad(found, ((self.first, after), *[(0, 0)] * self.axes))
+        return np.ascontiguousarray(found, np.float32)
 
     def _signal(self, value: Signal) -> Floats:
         if self.kind == "ecg" and not set(value.units) <= {"mV", ""}:

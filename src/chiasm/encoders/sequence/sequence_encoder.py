@@ -50,7 +50,8 @@ class SequenceEncoder:
 
     Args:
         kind: of the modality, whose alphabet is read: DNA, proteins, SMILES of molecules.
-        weights: a folder that `chiasm pretrain` wrote: its whole path, or that from where the command runs.
+        weights: a folder that `chiasm pretrain` wrote: its whole path, or that from where the command runs, or, in a
+            manifest, from where that lies.
         cell: mamba2 unless named, or mamba, xlstm, mlstm, gru.
         alphabet: dna, rna, protein, smiles, or `letters:` and the letters; needed for the kind `text`.
         dim, depth, heads: of the network; 0: 64, 2 and 4.
@@ -278,7 +279,8 @@ def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
     place = Path(folder)
     if not place.is_dir():
         raise Unsupported(
-            "weights= names no folder: give the one that chiasm pretrain wrote, whole or from where the command runs"
+            "weights= names no folder: give the one that chiasm pretrain wrote, whole, or from where the command runs "
+            "or the manifest lies"
         )
     stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

@@ -26,7 +26,7 @@ class Augmentation:
     `strong` view also differs in contrast, brightness and noise, the same in all channels; one of an image of three
     channels in the balance of its colours. Nothing is turned, and nothing is mirrored but along the axes of `flips`:
     in a body sides matter, unless whoever asks knows better. No value is rounded, so that one channel stays one and 16
-    bits stay 16.
+    bits stay 16. A channel that is the same everywhere, beside others that are not, stays as it is.
 
     Args:
         axes, channels: of the rasters.
@@ -53,6 +53,11 @@ class Augmentation:
 
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return a view of each of `(B, C, *space)`; None draws from torch's global generator."""
+        varied = x.flatten(2).amax(2) != x.flatten(2).amin(2)  # (B, C)
+        there = varied | ~varied.any(1, keepdim=True)
+        return torch.where(there.reshape(*there.shape, *[1] * self.axes), self._view(x, generator), x)
+
+    def _view(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         low = STRONG if self.strong else GENTLE
         view = shifted(x, generator) if self.axes == 1 else cropped(x, low, generator)
         for axis in self.flips:

@@ -42,7 +42,7 @@ class PretrainedRaster:
         kind: image, volume, dicom, ecg or signal.
         method, epochs, patience, batch, learning_rate, held_out, share, flips: see `RasterOptions`.
         network, channels, size, patch, dim, depth, heads, norm: see `RasterConfig`; 0 and "" take its defaults.
-        resize, low, high, hz, leads: see `RasterReading`.
+        resize, low, high, hz, leads, first: see `RasterReading`.
         level: pooled or token.
         seed: of initial weights, draws and who is held out.
         stored: the network; None before `fit`.
@@ -67,6 +67,7 @@ class PretrainedRaster:
     high: float = 1000.0
     hz: float = 100.0
     leads: str = ""
+    first: int = -1
     epochs: int = 20
     patience: int = 5
     batch: int = 64
@@ -162,7 +163,7 @@ class PretrainedRaster:
         leads = len(self.leads.split("+")) if self.leads else 12 if self.kind == "ecg" else 1
         return RasterReading(
             self.kind, self.channels or leads, self.size or SIZES[AXES[self.kind]], self.resize, self.low, self.high,
-            self.hz, self.leads,
+            self.hz, self.leads, self.first,
         )  # fmt: skip
 
     def _config(self) -> RasterConfig:

@@ -39,7 +39,7 @@ def as_stored_raster(
         "best_epoch": found.history.best_epoch,
         "steps": found.history.steps,
         "held_out_loss": found.curve[found.history.best_epoch - 1]["held_out"],
-        "nothing": None if options.how.nothing is None else options.how.nothing(_judged_at_once(corpus, options)),
+        "nothing": found.nothing,
     }
     stored = {name: value.detach().cpu().numpy() for name, value in state.items()}
     facts = finite(facts)
@@ -48,8 +48,3 @@ def as_stored_raster(
     return StoredRaster(
         found.network.config, reading, found.mean, found.deviation, stored, options.method, facts
     )  # fmt: skip
-
-
-def _judged_at_once(corpus: Corpus, options: RasterOptions) -> int:
-    """Return how many held-out items are compared with each other."""
-    return min(int(corpus.held_out.sum()), options.batch)

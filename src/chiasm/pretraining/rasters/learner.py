@@ -42,6 +42,17 @@ class Learner(nn.Module):
         """
         raise NotImplementedError
 
+    def guess(self, views: tuple[Tensor, ...]) -> float | None:
+        """Return the loss on these views of one who knows nothing, where that depends on the items; else None."""
+        return None
+
+    def compared(self, x: Tensor) -> Tensor | None:
+        """Return the vectors `(B, E)` by which the loss compares whole items as they are; None where it compares none.
+
+        They may become one for all items, and the loss very low, while the network's own states stay as they were.
+        """
+        return None
+
     def stepped(self, done: float) -> None:
         """Follow after a step of the optimiser; `done` is the share of the training that is over, 0 to 1."""
 
@@ -60,7 +71,8 @@ class RasterMethod:
             is kept, as where a teacher moves with the student and a low loss may be a collapse.
         share: of each item that is hidden; 0: none is.
         alone: the loss of an item does not depend on those beside it, so that several processes may share a step.
-        nothing: the loss of one who knows nothing, by the number of items of a step; None: not told.
+        nothing: the loss of one who knows nothing, by the number of items of a step; None: not told, or as the
+            learner's `guess` says.
     """
 
     build: Callable[[RasterNetwork, Any, torch.Generator], Learner]

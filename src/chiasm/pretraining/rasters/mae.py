@@ -57,6 +57,10 @@ class MaskedAutoencoder(Learner):
         answer = own_scale(torch.take_along_dim(self.network.patches(x), order[:, self.seen :, None], 1))
         return (told - answer).square().mean()
 
+    def guess(self, views: tuple[Tensor, ...]) -> float:
+        """Return the loss of one who tells each patch by its mean: the share of patches of more than one colour."""
+        return float(own_scale(self.network.patches(views[0])).square().mean())
+
     def told(self, states: Tensor, order: Tensor) -> Tensor:
         """Return what is told of the hidden patches `(B, N - K, P)` from the states `(B, 1 + K, D)` of those seen.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +14,7 @@ from chiasm.objectives.collapse import Variance, collapse_of
 from chiasm.pretraining.rasters.augment import Augmentation
 from chiasm.pretraining.rasters.draws import part_of_step
 from chiasm.pretraining.rasters.learner import Learner
+from chiasm.pretraining.rasters.together import Together
 from chiasm.protocols import Fused
 from chiasm.training.examples import Batch
 from chiasm.training.network import Network
@@ -22,31 +22,7 @@ from chiasm.training.objective import Computed, Objective
 
 NAME = "raster"
 WATCHED = 512  # held-out items whose summaries are watched
-COLUMNS = ("train", "held_out", "rank", "spread", "neighbours")
-
-
-class Together:
-    """How a step runs: in this process alone, and in full precision, unless a subclass says otherwise.
-
-    Attributes:
-        index, processes: which of how many processes this is, each of which runs a part of every step.
-    """
-
-    index: int = 0
-    processes: int = 1
-
-    def loss(self, learner: Learner, *given: Any) -> Tensor:
-        """Run the learner; with several processes the gradients are averaged in the backward pass."""
-        found: Tensor = learner(*given)
-        return found
-
-    def total(self, value: float) -> float:
-        """Return the sum of a number over all processes."""
-        return value
-
-    def precise(self) -> AbstractContextManager[Any]:
-        """Return the context in which the learner runs."""
-        return nullcontext()
+COLUMNS = ("train", "held_out", "rank", "spread", "neighbours", "compared")
 
 
 class LearningRasters(Objective):
@@ -54,7 +30,8 @@ class LearningRasters(Objective):
 
     In training each epoch draws anew; for the held-out items the draws are the same in every epoch. After each epoch
     the curve gets a row: the mean loss of training, that of the held-out items, and the signs of a collapse of the
-    summaries of held-out items as they are (`objectives.collapse`).
+    summaries of held-out items as they are (`objectives.collapse`); where the method compares vectors of items, also
+    how far these differ: `1 - |mean|^2 / mean |v|^2`, 0 where all are one; else NaN.
 
     Args:
         shape: `(C, *space)` of an item.
@@ -90,6 +67,7 @@ class LearningRasters(Objective):
         self.progress, self.together = progress, together or Together()
         self.curve: list[list[float]] = []
         self.sum, self.count, self.steps, self.followed = 0.0, 0, 0, 0
+        self.guess = np.nan  # loss of one who knows nothing, NaN where the learner does not say
 
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Draw views and compute the loss.
@@ -100,7 +78,7 @@ class LearningRasters(Objective):
         self._follow(network)
         learner, part = _inside(network), self._part(batch)
         with part_of_step(part.start, len(batch)), self.together.precise():
-            loss = self._loss(learner, batch, part, None)
+            loss = self._loss(learner, batch, part)
         share = (part.stop - part.start) * self.together.processes / len(batch)
         self.steps += 1
         self.sum, self.count = self.sum + float(loss.detach()) * (part.stop - part.start), self.count + len(batch)
@@ -118,14 +96,21 @@ class LearningRasters(Objective):
         """
         self._follow(network)
         learner, generator = _inside(network), torch.Generator().manual_seed(0)
-        total, count, summaries, states = 0.0, 0, list[Tensor](), Variance()
+        total, guess, count = 0.0, 0.0, 0
+        summaries, states, compared = list[Tensor](), Variance(), list[Tensor]()
         for part in _parts(batches, self.batch):
-            loss = self._loss(learner, part, slice(0, len(part)), generator, alone=True)
+            views = self._views(learner, self.standardised(part), generator)
+            loss = learner(views, self._beside(part, slice(0, len(part))), generator)
+            guessed = learner.guess(views)
+            guess += (np.nan if guessed is None else guessed) * len(part)
             total, count = total + float(loss) * len(part), count + len(part)
             if sum(map(len, summaries)) < WATCHED:
-                found = learner.network(self.standardised(part))[:, 1:].double().cpu()  # (B, N, D)
+                x = self.standardised(part)
+                found = learner.network(x)[:, 1:].double().cpu()  # (B, N, D)
                 summaries.append(found.mean(1))
                 states.add(found.flatten(0, 1).numpy())
+                own = learner.compared(x)
+                compared += [] if own is None else [own.double().cpu()]
         held_out = total / max(count, 1)
         if not np.isfinite(held_out):
             raise ValueError(
@@ -134,10 +119,15 @@ class LearningRasters(Objective):
             )
         watched = collapse_of(torch.cat(summaries).numpy(), states.value)
         train = self.together.total(self.sum) / max(self.count, 1)
-        self.curve.append([train, held_out, watched.rank, watched.spread, watched.neighbours])
-        self.sum, self.count = 0.0, 0
+        self.curve.append([train, held_out, watched.rank, watched.spread, watched.neighbours, differing(compared)])
+        self.sum, self.count, self.guess = 0.0, 0, guess / max(count, 1)
         self.progress(len(self.curve))
         return held_out if self.chooses else 0.0
+
+    @property
+    def compares(self) -> bool:
+        """Whether the method compares vectors of items."""
+        return bool(self.curve) and not np.isnan(self.curve[-1][-1])
 
     def standardised(self, batch: Batch) -> Tensor:
         """Return the items of a batch `(B, C, *space)`, channels standardised."""
@@ -146,14 +136,14 @@ class LearningRasters(Objective):
 
     def state(self) -> Any:
         """Return the curve, the number of steps and how many of them were followed."""
-        return {
-            "curve": np.array(self.curve).reshape(-1, len(COLUMNS)), "steps": self.steps, "followed": self.followed
-        }  # fmt: skip
+        curve = np.array(self.curve).reshape(-1, len(COLUMNS))
+        return {"curve": curve, "steps": self.steps, "followed": self.followed, "guess": np.array([self.guess])}
 
     def restore(self, state: Any) -> None:
         """Go on from `state`."""
         self.curve = np.asarray(state["curve"]).reshape(-1, len(COLUMNS)).tolist()
         self.steps, self.followed = int(state["steps"]), int(state["followed"])
+        self.guess = float(np.asarray(state["guess"])[0])
 
     def _follow(self, network: Network) -> None:
         """Tell the learner of the last step, if it was not told yet."""
@@ -167,15 +157,24 @@ class LearningRasters(Objective):
         size, index, whole = len(batch), self.together.index, self.together.processes
         return slice(size * index // whole, size * (index + 1) // whole)
 
-    def _loss(
-        self, learner: Learner, batch: Batch, part: slice, generator: torch.Generator | None, alone: bool = False
-    ) -> Tensor:
-        x = self.standardised(batch)[part]
-        views = tuple(self.augment(x, generator) for _ in range(learner.views))
-        beside: Mapping[str, Tensor] = {name: batch.tokens[name].values[part, 0] for name in self.beside}
-        given = views, beside, generator
-        loss: Tensor = learner(*given) if alone else self.together.loss(learner, *given)
-        return loss.float()
+    def _loss(self, learner: Learner, batch: Batch, part: slice) -> Tensor:
+        views = self._views(learner, self.standardised(batch)[part], None)
+        return self.together.loss(learner, views, self._beside(batch, part), None).float()
+
+    def _views(self, learner: Learner, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, ...]:
+        return tuple(self.augment(x, generator) for _ in range(learner.views))
+
+    def _beside(self, batch: Batch, part: slice) -> Mapping[str, Tensor]:
+        return {name: batch.tokens[name].values[part, 0] for name in self.beside}
+
+
+def differing(parts: Sequence[Tensor]) -> float:
+    """Return `1 - |mean|^2 / mean |v|^2` of vectors `(B, E)`, 0 where all are one; NaN of none."""
+    if not parts:
+        return float("nan")
+    vectors = torch.cat(list(parts))
+    size = float(vectors.square().sum(1).mean())
+    return 1.0 - float(vectors.mean(0).square().sum()) / size if size > 0 else 0.0
 
 
 def _inside(network: Network) -> Learner:

@@ -44,6 +44,10 @@ class TwoViews(Learner):
         scale = torch.tensor(1 / self.temperature, device=own.device)
         return contrast(own, own, scale, targets=other.float(), without_self=True)
 
+    def compared(self, x: Tensor) -> Tensor:
+        """Return the projections, of unit length."""
+        return functional.normalize(self.project(self.network.summary(x)), dim=1)
+
 
 def build(network: RasterNetwork, options: Any, generator: torch.Generator) -> TwoViews:
     """Make the learner; its projection is drawn from torch's global generator, which the caller seeds."""

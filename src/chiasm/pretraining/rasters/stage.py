@@ -25,8 +25,9 @@ from chiasm.heads.head import Head
 from chiasm.pretraining.corpus import Corpus
 from chiasm.pretraining.rasters.augment import Augmentation
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.objective import COLUMNS, NAME, LearningRasters, Together
+from chiasm.pretraining.rasters.objective import COLUMNS, NAME, LearningRasters
 from chiasm.pretraining.rasters.options import RasterOptions
+from chiasm.pretraining.rasters.together import Together, alone
 from chiasm.pretraining.stage import available_bytes
 from chiasm.tokens import Packed, PackedTokens
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, train
@@ -46,6 +47,7 @@ class RasterPretraining:
         history: of the training; its best epoch is the one that is kept.
         curve: one row an epoch: its losses of training and of held-out items, and the signs of a collapse.
         flat: number of items of one colour.
+        nothing: the loss of one who knows nothing, where that is known; else NaN.
     """
 
     network: RasterNetwork
@@ -54,6 +56,7 @@ class RasterPretraining:
     history: History
     curve: tuple[dict[str, float], ...]
     flat: int
+    nothing: float = float("nan")
 
 
 def pretrained_on_rasters(
@@ -76,7 +79,7 @@ def pretrained_on_rasters(
         beside: what stands beside each item, by name, `(items, E)` float32, a row of NaN where there is none.
         checkpoint: file that is written after each epoch, and gone on from if it exists.
         progress: called with (finished, all) epochs.
-        together: how a step runs, where it is shared or in mixed precision.
+        together: how a step runs, where several processes share it; None: in this one.
 
     Raises:
         Unsupported: all items are of one colour, a batch that memory does not hold, or several processes with a method
@@ -102,13 +105,17 @@ def pretrained_on_rasters(
         Augmentation.of(config, learner.strong, options.axes_mirrored), chooses=how.chooses, batch=options.batch,
         steps=options.epochs * steps_of_epoch(int((~corpus.held_out).sum()), options.batch),
         options=digest_of(config, options, corpus, beside), beside=how.beside,
-        progress=lambda epochs: progress(epochs, options.epochs), together=together,
+        progress=lambda epochs: progress(epochs, options.epochs),
+        together=together or alone(options.precision, device),
     )  # fmt: skip
     whole = Network(learner, cast(Head, nn.Identity()))  # nothing is predicted
     phase = Phase(options.training(), objective, name="pretrain")
     (history,) = train(whole, examples, [phase], seed=seed, checkpoint=checkpoint, device=device)
-    curve = tuple(dict(zip(COLUMNS, map(float, row), strict=True)) for row in objective.curve)
-    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat)
+    watched = COLUMNS if objective.compares else COLUMNS[:-1]
+    curve = tuple(dict(zip(watched, map(float, row), strict=False)) for row in objective.curve)
+    judged = min(int(corpus.held_out.sum()), options.batch)  # that are compared with each other
+    nothing = objective.guess if how.nothing is None else how.nothing(judged)
+    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, nothing)
 
 
 def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
@@ -128,7 +135,8 @@ def built(config: RasterConfig, options: RasterOptions, seed: int) -> Learner:
 def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfig) -> tuple[Floats, Floats, int]:
     """Return mean and deviation of the channels of the items trained on, `(C,)`, and how many of all have one colour.
 
-    A channel that is the same everywhere has the deviation 1.
+    A channel that is the same everywhere has the deviation 1. Those that an item of a `channels` network lacks do not
+    count.
 
     Raises:
         Unsupported: all items trained on are of one colour.
@@ -137,23 +145,26 @@ def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfi
     if rasters.width != config.values:
         raise ValueError(f"rasters have {rasters.width:,} numbers, and the network reads {config.values:,}")
     channels, flat, varied = config.channels, 0, 0
-    number, total, square = 0, np.zeros(channels), np.zeros(channels)
+    number, total, square = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     shift: Floats | None = None
     for start in range(0, len(trained), READ_AT_ONCE):
         rows = np.arange(start, min(start + READ_AT_ONCE, len(trained)))
         values = rasters.take(rows).values[:, 0].reshape(len(rows), channels, -1).double().numpy()
-        alike = (values.max(2) == values.min(2)).all(1)
+        one_value = values.max(2) == values.min(2)  # (b, C)
+        alike = one_value.all(1)
+        there = ~one_value | alike[:, None] if config.network == "channels" else np.ones_like(one_value)
         flat, varied = flat + int(alike.sum()), varied + int((~alike & trained[rows]).sum())
-        values = values[trained[rows]]
+        values, there = values[trained[rows]], there[trained[rows]]
         if len(values):
             shift = values.mean((0, 2)) if shift is None else shift  # so that large means cancel no digits
-            apart = values - shift[:, None]
-            number, total = number + len(values) * values.shape[2], total + apart.sum((0, 2))
+            apart = (values - shift[:, None]) * there[..., None]
+            number, total = number + there.sum(0) * values.shape[2], total + apart.sum((0, 2))
             square = square + (apart**2).sum((0, 2))
     if not varied or shift is None:
         raise Unsupported(
             f"all {count(int(trained.sum()), 'item')} trained on are of one colour: there is nothing to learn from them"
         )
+    number = np.maximum(number, 1)
     mean = total / number
     variance = square / number - mean**2
     deviation = np.sqrt(np.where(variance > 1e-12 * np.maximum(1.0, shift**2), variance, 1.0))

@@ -12,6 +12,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.dynamics.states.emission import LINKS, SOFTPLUS
 from chiasm.dynamics.states.fitted import CONNECTIVITIES, GAUSSIAN, ONE_HOT, Fitted, Settings, fit_states
 from chiasm.dynamics.states.following import forecast, modality_of, with_what_followed
+from chiasm.dynamics.states.recordings import require_kernels
 from chiasm.errors import count
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.row import Row
@@ -69,8 +70,7 @@ class OfStates(OfRecordings):
         super().__post_init__()
         choice("connectivity", self.connectivity, CONNECTIVITIES)
         choice("link", self.link, LINKS)
-        if self.kernels < 1 or not self.slowest >= 1:
-            raise ValueError("there is one kernel or more, and the slowest takes one bin or more")
+        require_kernels(self.kernels, self.slowest)
 
     def asked(self) -> Settings:
         """How the states are fitted."""

@@ -10,7 +10,7 @@ import numpy as np
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.dynamics.states.following import bins_ahead, modality_of, recorded
-from chiasm.dynamics.states.recordings import Kernels
+from chiasm.dynamics.states.recordings import Kernels, require_kernels
 from chiasm.fitting.base import Training
 from chiasm.fitting.inner_choice import PENALTIES, choose_penalty
 from chiasm.fitting.row import Row
@@ -71,8 +71,7 @@ class HistoryRidge(OfRecordings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kernels < 1 or not self.slowest >= 1:
-            raise ValueError("there is one kernel or more, and the slowest takes one bin or more")
+        require_kernels(self.kernels, self.slowest)
 
     @property
     def settings(self) -> int:

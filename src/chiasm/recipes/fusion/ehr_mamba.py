@@ -111,6 +111,11 @@ class EhrMambaRecipe(NetworkRecipe):
         check_size("codes", self.codes, 100_000)
         _ = replace(self.training_options, epochs=self.base_epochs)  # refuses a negative number
 
+    @property
+    def reads_unlabelled(self) -> bool:
+        """True where patients without an outcome are learned from: a trial hands them over on the training side."""
+        return self.base_epochs > 0
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if no modality is event records."""
         super().supports(cohort)

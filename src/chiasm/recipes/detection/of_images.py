@@ -1,0 +1,133 @@
+"""What recipes that draw boxes share: one modality of images, the target of boxes, and how a finder is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.compute.isolation import seeded
+from chiasm.detection.drawing import FLIPS, Drawing, DrawnBoxes, found_in, marks_of
+from chiasm.detection.images import image_of, pixels_of
+from chiasm.detection.model import BoxFinder, as_link, best_scores
+from chiasm.encoders import pack
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.model import FittedModel
+from chiasm.fitting.neural import VALIDATION, build, parameter_count, state_of
+from chiasm.fitting.one_modality import OneOrAll
+from chiasm.heads.head import Head
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.targets.boxes import boxes_of
+from chiasm.targets.marked import usual_boxes
+from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, train
+from chiasm.training.batches import presence
+
+
+@dataclass(frozen=True)
+class OfImages(OneOrAll):
+    """Base of recipes that draw boxes in one modality of images.
+
+    A fifth of the patients is held out: it stops the training, and says from which score on a box of a label counts.
+
+    Args:
+        modality: the one of the images; empty: the only one of images that the cohort has.
+        flips: how images may be turned over in training: none, sideways, or all (upside down too).
+        epochs, patience, batch, learning_rate, weight_decay: training options.
+    """
+
+    least_modalities: ClassVar[int] = 1
+    has_prior: ClassVar[bool] = True
+
+    flips: str = "none"
+    epochs: int = 60
+    patience: int = 20
+    batch: int = 16
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("flips", self.flips, tuple(FLIPS))
+        _ = self.training_options  # refuses invalid values
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """Options of the training."""
+        return TrainOptions(self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay)
+
+    @property
+    def reads_presence(self) -> bool:
+        """False: one modality is read, and who lacks it is told what training images have on average."""
+        return False
+
+    def design(self) -> Any:
+        """Return the stored sizes of the finder, a `FinderDesign`."""
+        raise NotImplementedError(f"{type(self).__name__} has no design of a finder")
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` unless the target is boxes, and pixels of one modality of images are at hand."""
+        if cohort.target is None or not cohort.target.has_boxes:
+            raise Unsupported('boxes are drawn for a target of boxes: write kind = "boxes" in [target]')
+        super().supports(cohort)
+        pixels = pixels_of(cohort, image_of(cohort, self.modality))
+        self.fits(pixels.size)
+
+    def fits(self, size: int) -> None:
+        """Raise `Unsupported` if images of so many pixels a side do not suit the network; all do by default."""
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the modality of the images alone."""
+        return (image_of(cohort, self.modality),)
+
+    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
+        """Fit on all patients with known boxes and an image."""
+        self.supports(cohort)
+        return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
+
+    def restricted(self, training: Training) -> Training:
+        """Restrict the training set to the images and the patients who have one."""
+        name = image_of(training.cohort, self.modality)
+        rows = training.cohort.rows_of(name)
+        alone = training.cohort.with_modalities([name]).subset(rows)
+        return replace(training, cohort=alone, outcome=training.outcome.take(rows))
+
+    def completed(
+        self, whole: Training, training: Training, predictor: Predictor, response: Response
+    ) -> tuple[Predictor, Response]:
+        """Return the model unchanged: it says itself what is told without an image."""
+        return predictor, response
+
+    def multiplications(self, cohort: Cohort) -> float:
+        """Those of a convolutional network on a batch of images."""
+        return 1e8 * self.batch
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the finder, and choose on the held-out patients from which score on a box counts."""
+        cohort, outcome = training.cohort, training.outcome
+        (name,), labels, design = cohort.modalities, len(training.target.names), self.design()
+        pixels = pixels_of(cohort, name).fit(cohort.raw(name))
+        self.fits(pixels.size)
+        tokens = pack(cohort, {name: pixels})
+        held_out = holdout(cohort, VALIDATION, seed=training.seed)
+        target = TargetTensors(torch.from_numpy(outcome.value).float(), marks_of(outcome))
+        examples = Examples(tokens, presence(tokens, [name]), target, held_out)
+        finder = build(lambda: design.finder(pixels.channels, pixels.size, labels), seeded(training.seed, "finder"))
+        drawing = Drawing(finder, name, pixels, labels)
+        network = Network(drawing, Head(0, labels, training.target.kind))
+        phase = Phase(self.training_options, DrawnBoxes(self.flips))
+        (history,) = train(
+            network, examples, (phase,), seed=training.seed, checkpoint=training.file(self.id), device=training.device
+        )
+        rows = np.flatnonzero(held_out) if held_out.any() else np.arange(len(held_out))
+        least = best_scores(found_in(drawing, tokens, rows), outcome.take(rows))
+        without = as_link(outcome.value.mean(axis=0), usual_boxes(boxes_of(outcome)))
+        predictor = BoxFinder(
+            name, pixels, design, labels, state_of(finder), least, without, parameter_count(finder), history.best_epoch
+        )
+        response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
+        return predictor, response
