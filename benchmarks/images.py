@@ -49,14 +49,14 @@ SHAPES = {"vit": "vit:width=64,depth=2,heads=4", "conv": "conv:width=64,depth=3"
 EPOCHS = {"chest-xray": 10, "adrenal-ct": 10, "ptbxl-ecg": 40, "blood-cells-bccd": 6}
 STEPS = {1: 100, 10: 200, 100: 400}  # of `scratch`, 64 items each
 BEFORE = ("raw", "vgg16", "rocket", "untrained", "scratch")
+TRIED = ("mae", "simclr", "spark", "dino", "byol", "moco", "swav")  # of the methods
 COHORTS = tuple(EPOCHS)
 LINES = tuple(
     f"{cohort}/{way}"
-    for way in (*BEFORE, *METHODS)
+    for way in (*BEFORE, *TRIED)
     for cohort in COHORTS
     if not (way == "rocket" and cohort != "ptbxl-ecg")
     and not (way == "vgg16" and cohort in ("ptbxl-ecg", "adrenal-ct"))
-    if way not in METHODS or not METHODS[way].beside
 )
 Floats = NDArray[np.float64]
 
@@ -247,21 +247,39 @@ def one(line: str, data: Path, work: Path) -> dict[str, Any]:
             found.append(auroc(own.labels[own.tested], scores, weights))
         areas[str(share)] = np.mean(found, 0)
     np.savez(folder / f"{name}-{way}.npz", **areas)
-    differences: dict[str, dict[str, Any]] = {}
-    for other in BEFORE:
-        file = folder / f"{name}-{other}.npz"
-        if other != way and file.exists():
-            with np.load(file) as kept:
-                differences[other] = {share: told_of(areas[share] - kept[share]) for share in areas if share in kept}
     return {
         "cohort": line,
         "trained": int((~own.tested).sum()),
         "tested": int(own.tested.sum()),
         "groups": len(groups),
         "values": {share: told_of(area) for share, area in areas.items()},
-        "differences": differences,
+        "differences": differences_of(folder, name, way),
         **told,
         "cpu_seconds": round(time.process_time() - start, 1),
+    }
+
+
+def differences_of(folder: Path, name: str, way: str) -> dict[str, dict[str, Any]]:
+    """The areas of a way less those of every other whose areas are kept, on the same draws, by share of labels."""
+    found = {}
+    with np.load(folder / f"{name}-{way}.npz") as own:
+        for other in (*BEFORE, *TRIED):
+            file = folder / f"{name}-{other}.npz"
+            if other != way and file.exists():
+                with np.load(file) as kept:
+                    found[other] = {share: told_of(own[share] - kept[share]) for share in own if share in kept}
+    return found
+
+
+def less(rows: dict[str, dict[str, Any]], line: str, other: str) -> dict[str, dict[str, float]]:
+    """A way less another, by share of labels: of the line that was run later, which knew both."""
+    name, _, way = line.partition("/")
+    found: dict[str, dict[str, float]] = rows[line]["differences"].get(other, {})
+    if found or f"{name}/{other}" not in rows:
+        return found
+    turned = rows[f"{name}/{other}"]["differences"].get(way, {})
+    return {
+        share: {"mean": -value["mean"], "low": -value["high"], "high": -value["low"]} for share, value in turned.items()
     }
 
 
@@ -275,9 +293,9 @@ def cell(value: dict[str, float] | None, sign: str = "") -> str:
 def concluded(rows: dict[str, dict[str, Any]], other: str, words: str) -> str:
     """A sentence: where a method is better than something, where worse, by intervals that leave out zero."""
     told: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
-    for line, row in rows.items():
-        if line.partition("/")[2] in METHODS:
-            for share, value in row["differences"].get(other, {}).items():
+    for line in rows:
+        if line.partition("/")[2] in TRIED:
+            for share, value in less(rows, line, other).items():
                 kind = "better" if value["low"] > 0 else "worse" if value["high"] < 0 else "open"
                 told[kind].append(f"`{line}` at {share} %")
     number = sum(map(len, told.values()))
@@ -295,10 +313,10 @@ def verdict(rows: dict[str, dict[str, Any]]) -> str:
     wins = {"raw": 0, "vgg16": 0}
     lost, number = 0, 0
     for line, row in rows.items():
-        if line.partition("/")[2] not in METHODS:
+        if line.partition("/")[2] not in TRIED:
             continue
         for share in row["values"]:
-            own = [row["differences"][other][share] for other in wins if share in row["differences"].get(other, {})]
+            own = [found[share] for other in wins if share in (found := less(rows, line, other))]
             if own:
                 number += 1
                 wins["raw"] += all(value["low"] > 0 for value in own)
@@ -321,15 +339,15 @@ def write_part(results: Path, page: Path) -> str:
             continue
         first = next(iter(own.values()))
         text += (
-            f"\n`{name}`: {first['trained']:,} items in training, {first['tested']:,} of {first['groups']:,} groups "
-            f"tested.\n\n{HEAD}"
+            f"\n`{name}`: {first['trained']:,} items in training, {first['tested']:,} of {first['groups']:,} groups, "
+            f"people, images or smears, tested.\n\n{HEAD}"
         )
         for way, row in own.items():
             values = [cell(row["values"].get(str(share))) for share in SHARES]
-            less = cell(row["differences"].get("raw", {}).get("10"), "+")
+            beside = cell(less(rows, f"{name}/{way}", "raw").get("10"), "+")
             minutes = f"{row['pretraining_seconds'] / 60:.1f}" if "pretraining_seconds" in row else "-"
             rank = f"{row['rank']:.1f}" if "rank" in row else "-"
-            text += f"\n| `{way}` | {' | '.join(values)} | {less} | {minutes} | {rank} |"
+            text += f"\n| `{way}` | {' | '.join(values)} | {beside} | {minutes} | {rank} |"
         text += "\n"
     said = {
         "raw": "raw pixels",

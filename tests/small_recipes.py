@@ -43,6 +43,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "fuse-language": [{"anchor": "m1"}],
     "unicl": [{"words": "m1"}, {"modality": "m3"}],
     "siglip": [{"words": "m1"}],
+    "clinical-labels": [{}],
     "mirror": [{}, {"modality": "m3"}],
     "symile": [{}, {"complete": True}],
     "centre-shift": [{}, {"strength": 0.5, "modality": "m3"}],

@@ -56,6 +56,7 @@ _PUBLIC = {
     "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
     "control": "chiasm.api.controlling",
+    "crops": "chiasm.api.cropping",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
     "embed": "chiasm.api",
@@ -88,6 +89,9 @@ _PUBLIC = {
     "not_at_random": "chiasm.api",
     "open_cohort": "chiasm.cohort",
     "open_seal": "chiasm.api",
+    "operating_point": "chiasm.metrics.operating",
+    "operating_points": "chiasm.metrics.operating",
+    "patients_right": "chiasm.evaluation.patient_by_patient",
     "parse_prompt": "chiasm.encoders.sequence.prompts",
     "pretrain": "chiasm.api",
     "render_prompt": "chiasm.encoders.sequence.prompts",
@@ -191,6 +195,7 @@ if TYPE_CHECKING:
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
     from chiasm.api.controlling import control, load_controller
+    from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
@@ -221,15 +226,17 @@ if TYPE_CHECKING:
     from chiasm.encoders.sequence.prompts import parse_prompt, render_prompt
     from chiasm.errors import FindingWarning
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
+    from chiasm.evaluation.patient_by_patient import patients_right
     from chiasm.evaluation.validation import Validation
     from chiasm.metrics.noise_ceiling import noise_ceiling
+    from chiasm.metrics.operating import operating_point, operating_points
     from chiasm.metrics.similarity import (
         cka,
         compare_dissimilarities,
         dissimilarity_ceiling,
         dissimilarity_matrix,
     )
-    from chiasm.targets import FreeText, Responses
+    from chiasm.targets import Boxes, FreeText, Responses
     from chiasm.tokens import Tokens
 
 

@@ -39,7 +39,7 @@ EXTRAS = {
     "explain": ("captum",),
     "twins": ("torchdiffeq",),
     "store": ("lancedb",),
-    "scale": ("ray", "grpcio-reflection"),
+    "scale": ("ray", "grpcio-reflection", "lightning-fabric"),
     "federated": ("flwr",),
     "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client"),
     "signing": ("cryptography",),

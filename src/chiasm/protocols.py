@@ -85,8 +85,8 @@ class Recipe(Protocol):
 
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
-    `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`, `BringsAgainst`, `ReadsInputs`,
-    `DescribesOptions`.
+    `ReadsUnlabelled`, `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`,
+    `BringsAgainst`, `ReadsInputs`, `DescribesOptions`.
     """
 
     @property
@@ -166,6 +166,17 @@ class ReadsPresence(Protocol):
 
     @property
     def reads_presence(self) -> bool: ...
+
+
+@runtime_checkable
+class ReadsUnlabelled(Protocol):
+    """Protocol of a recipe that says whether it learns from patients without a known outcome; else taken as one not to.
+
+    A trial then hands it those on the training side of each fold beside its training patients; they are never scored.
+    """
+
+    @property
+    def reads_unlabelled(self) -> bool: ...
 
 
 @runtime_checkable

@@ -66,6 +66,32 @@ def test_a_model_of_a_choice_scores_each_items_own_options_and_says_which_it_can
     assert "own options" in candidate.told
 
 
+@dataclass(frozen=True)
+class Classes(Longest):
+    """A model of three classes, two of which are the same but for their capitals."""
+
+    @property
+    def response(self) -> Any:
+        return SimpleNamespace(kind="classification")
+
+    def predict(self, cohort: chiasm.Cohort) -> pd.DataFrame:
+        row = {"p_yes": 0.5, "p_Yes": 0.3, "p_No.": 0.2}
+        return pd.DataFrame([row] * len(cohort), index=list(cohort.ids))
+
+
+def test_a_model_of_classes_says_nothing_of_what_it_cannot_read_and_takes_no_class_for_another() -> None:
+    asked = [
+        Asked("a", "Which?", ("Yes", "no")),
+        Asked("b", "Which\0?", ("Yes", "no")),
+        Asked("c", "Which?", ("YES", "no")),
+        Asked("d", "x" * 2_000_000, ("Yes", "no")),
+    ]
+    found = {reply.key: reply for reply in FittedCandidate(Classes(), "classes", "i").answer(asked)}
+    assert found["a"].scores == (0.3, 0.2) and found["c"].failure == "crashed"
+    for key in "bd":
+        assert found[key].failure == "crashed" and "cannot read" in found[key].note
+
+
 def test_what_can_be_chosen_among() -> None:
     assert can_be_chosen_among(("a", "b")) and can_be_chosen_among(tuple("abcdefghijklmnopqrstuvwxyz"))
     for wrong in ((), ("a",), ("a", ""), ("a", " a"), tuple(map(str, range(27)))):

@@ -32,6 +32,12 @@ def test_a_part_that_only_patients_of_unknown_outcome_have_is_learned_from_nobod
         held_out_fold(table, ["machine", "organ"], ["MR", "liver"], group=None, known=known)
 
 
+def test_where_no_combination_can_be_scored_it_is_said_why() -> None:
+    table = scans(["CT liver", "CT lung", "MR liver", "MR lung"])
+    with pytest.raises(ValueError, match=r"and 4 could not be scored \(its fold has no class 'sick'\); choose"):
+        combination_folds(table, ["machine", "organ"], None, lambda tested: "its fold has no class 'sick'")
+
+
 def test_related_and_unrelated_patients_have_known_outcomes_and_are_as_many() -> None:
     table = scans(["CT liver", "CT lung", "MR liver", "MR lung"] * 6)
     known = np.arange(len(table)) % 8 > 3

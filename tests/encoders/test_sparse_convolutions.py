@@ -65,6 +65,11 @@ def test_norms_count_active_places_alone() -> None:
     wanted = (rows - rows.mean(0)) / (rows.var(0, unbiased=False) + batch.eps).sqrt()
     torch.testing.assert_close(found.movedim(1, -1)[active], wanted)
     torch.testing.assert_close(batch.running_mean, 0.1 * rows.mean(0))
+    some = group_norm(nn.GroupNorm(2, 4), x, active)
+    for item, here, told in zip(x, active, some, strict=True):
+        own = item[:2][:, here]  # of the first group
+        torch.testing.assert_close(told[:2][:, here], (own - own.mean()) / (own.var(unbiased=False) + 1e-5).sqrt())
+        assert not bool(told[:, ~here].any())
     every = torch.ones_like(active)
     group, instance = nn.GroupNorm(2, 4), nn.InstanceNorm2d(4)
     torch.testing.assert_close(group_norm(group, x, every), group(x))

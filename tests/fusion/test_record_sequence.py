@@ -80,7 +80,10 @@ def test_losses_of_what_comes_next_are_those_computed_by_hand() -> None:
         for place in range(2):
             coming, out = own.values[row, place + 1], said[row, place]
             concept.append(-torch.log_softmax(out[:9], 0)[int(coming[CONCEPT])])
-            wait.append(((torch.log1p(coming[AFTER]) - out[9]) / out[10].exp()) ** 2 / 2 + out[10])
+            later, mean, spread = out[9:]
+            wait.append(-torch.nn.functional.logsigmoid(later if coming[AFTER] > 0 else -later))
+            if coming[AFTER] > 0:
+                wait[-1] = wait[-1] + ((torch.log1p(coming[AFTER]) - mean) / spread.exp()) ** 2 / 2 + spread
     torch.testing.assert_close(found["next events"], torch.stack(concept).mean())
     torch.testing.assert_close(found["wait events"], torch.stack(wait).mean())
 

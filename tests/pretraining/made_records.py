@@ -14,15 +14,20 @@ FOLLOWS = 0.9
 """Chance that a code is followed by the next one; any of the four follows else. Of a code's time no more is drawn."""
 
 
-def records(number: int, seed: int = 0) -> list[Events]:
-    """Records of 8 to 16 events without values; the next one comes after an hour behind a and c, a day behind b, d."""
+def records(number: int, seed: int = 0, on_grid: bool = False) -> list[Events]:
+    """Records of 8 to 16 events without values; the next one comes an hour behind a and c, half a day behind b and d.
+
+    Args:
+        on_grid: these times are exact, and no hour but none at all, as in records that are written visit by visit.
+    """
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(number):
         places = [int(rng.integers(4))]
         while len(places) < rng.integers(8, 17):
             places.append((places[-1] + 1) % 4 if rng.random() < FOLLOWS else int(rng.integers(4)))
-        waits = np.where(np.array(places) % 2, 12.0, 1.0) * rng.uniform(0.9, 1.1, len(places))
+        waits = np.where(np.array(places) % 2, 12.0, 0.0 if on_grid else 1.0)
+        waits = waits if on_grid else waits * rng.uniform(0.9, 1.1, len(places))
         hours = np.concatenate([[0.0], np.cumsum(waits)[:-1]])
         found.append(Events(hours, CODES[places], np.full(len(places), np.nan, np.float32)))
     return found

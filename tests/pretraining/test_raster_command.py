@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,15 @@ from command_line import Run
 
 TINY = "vit:width=16,depth=1,heads=2,patch=4"
 ITEMS = waves(60, 1, 8, 2)
+
+
+def png_head(width: int, height: int) -> bytes:
+    """A PNG of one grey channel that says its size and holds no pixel."""
+    parts = [(b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)), (b"IDAT", b"")]
+    chunks = (
+        struct.pack(">I", len(own)) + name + own + struct.pack(">I", zlib.crc32(name + own)) for name, own in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def test_the_command_leaves_a_folder_that_tells_no_patient_and_is_found_again(tmp_path: Path, run: Run) -> None:
@@ -55,9 +66,11 @@ def test_broken_flat_and_tiny_images_are_counted_and_said(tmp_path: Path, run: R
     path = write_images(tmp_path / "cohort", items)
     (path.parent / "png" / "p010.png").write_bytes(b"no picture")
     Image.fromarray(np.zeros((1, 2), np.uint8)).save(path.parent / "png" / "p011.png")
+    (path.parent / "png" / "p012.png").write_bytes(png_head(40_000, 40_000))
     said = run("pretrain", str(path), "--out", str(tmp_path / "enc"), "--epochs", "1", "--network", TINY, "--size", "8")
-    assert said.code == 0 and "1 x 2 pixels" in said.err and "of one colour" in said.err
-    assert "58 patients" in said.out
+    assert said.code == 0 and "of one colour" in said.err
+    assert "1 x 2 pixels" in said.err and "1,600,000,000 values, over the limit" in said.err
+    assert "57 patients" in said.out
     assert artifact.load(tmp_path / "enc").facts["flat_items"] == 2, "three alike are read once"
 
 
@@ -98,7 +111,7 @@ def test_a_folder_is_an_encoder_of_a_model(tmp_path: Path) -> None:
     chiasm.pretrain(write_images(tmp_path / "cohort", ITEMS), tmp_path / "enc", epochs=1, network=TINY)
     encoder = f"raster:weights={tmp_path / 'enc'},level=token"
     path = write_images(tmp_path / "other", waves(60, 1, 8, 2, seed=9), encoder)
-    model = chiasm.fit(chiasm.open_cohort(path), "late-fusion")
+    model = chiasm.fit(chiasm.open_cohort(path), "single:image")
     assert len(model.predict(chiasm.open_cohort(path))) == 60
 
 
@@ -122,3 +135,21 @@ def test_a_command_that_was_killed_is_resumed_to_the_same_folder(tmp_path: Path)
     subprocess.run([*again, "--resume"], check=True, capture_output=True)
     one, other = (artifact.content_of(artifact.load(tmp_path / name)) for name in ("whole", "killed"))
     assert one == other
+
+
+@pytest.mark.nightly
+def test_two_processes_learn_what_one_learns_to_rounding(tmp_path: Path) -> None:
+    """Draws are those of one process, each takes its part of every step, odd ones too, and gradients are averaged."""
+    pytest.importorskip("lightning_fabric")
+    path, asked = write_images(tmp_path / "cohort", ITEMS), {"epochs": 2, "network": TINY, "batch": 15}
+    one, two = (
+        artifact.load(chiasm.pretrain(path, tmp_path / f"of-{n}", processes=n, **asked).folder)  # type: ignore[arg-type]
+        for n in (1, 2)
+    )
+    for name, weights in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], weights, rtol=1e-4, atol=2e-5, err_msg=name)
+    for row, other in zip(one.facts["curve"], two.facts["curve"], strict=True):
+        assert other == pytest.approx(row, rel=1e-3)
+    assert not list(tmp_path.glob("*.checkpoint*"))
+    with pytest.raises(chiasm.Unsupported, match="'simclr' compares the items of a step"):
+        chiasm.pretrain(path, tmp_path / "out", method="simclr", processes=2)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from made_rasters import waves
+from made_rasters import waves, write_images
 
 import chiasm
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.raster.reading import RasterReading
 from chiasm.pretraining.corpus import corpus_of
+from chiasm.pretraining.rasters.joined_items import JoinedItems, joined
 from chiasm.pretraining.rasters.options import RasterOptions, raster_config
 from chiasm.pretraining.rasters.stage import packed_rasters, pretrained_on_rasters, standard_of
 from chiasm.readers.reading import Image, ReadError, Volume
@@ -32,7 +35,8 @@ def test_a_source_of_some_channels_has_them_in_their_places_and_the_others_are_z
             RasterReading(kind, 4 if kind == "image" else 12, 8, first=first)
 
 
-def test_channels_that_are_lacking_count_in_no_standard() -> None:
+@pytest.mark.parametrize("method", ["bm-mae", pytest.param("chada", marks=pytest.mark.nightly)])
+def test_channels_that_are_lacking_count_in_no_standard(method: str) -> None:
     items = waves(40, 3, 8, 2)
     some = items.copy()
     some[::2, 1] = 0.0
@@ -44,15 +48,13 @@ def test_channels_that_are_lacking_count_in_no_standard() -> None:
     whole = standard_of(packed_rasters(items), trained, config)
     assert mean[[0, 2]].tolist() == whole[0][[0, 2]].tolist()
     names = [str(k) for k in range(40)]
-    for method in ("bm-mae", "chada"):
-        options = RasterOptions(method, epochs=1, batch=16)
-        corpus = corpus_of(names, names, 0.2, 0)
-        found = pretrained_on_rasters(corpus, packed_rasters(some), config, options)
-        nothing = some.copy()
-        nothing[::2, 1] = 1e6  # whatever a channel that is lacking is filled with
-        again = pretrained_on_rasters(corpus, packed_rasters(nothing), config, options)
-        for name, value in found.network.state_dict().items():
-            torch.testing.assert_close(value, again.network.state_dict()[name], msg=name)
+    options, corpus = RasterOptions(method, epochs=1, batch=16), corpus_of(names, names, 0.2, 0)
+    found = pretrained_on_rasters(corpus, packed_rasters(some), config, options)
+    nothing = some.copy()
+    nothing[::2, 1] = 1e6  # whatever a channel that is lacking is filled with
+    again = pretrained_on_rasters(corpus, packed_rasters(nothing), config, options)
+    for name, value in found.network.state_dict().items():
+        torch.testing.assert_close(value, again.network.state_dict()[name], msg=name)
 
 
 def test_images_of_different_channels_are_encoded_by_one_network() -> None:
@@ -61,3 +63,53 @@ def test_images_of_different_channels_are_encoded_by_one_network() -> None:
     check_encoder(make_encoder(spec, "image"), images)
     with pytest.raises((chiasm.Unsupported, ValueError), match="first is a number below channels"):
         make_encoder(spec.replace("first=0", "first=3"), "image")
+
+
+def write_contrasts(folder: Path) -> Path:
+    """Forty patients with two contrasts, of which every fifth lacks one or the other."""
+    path = write_images(folder, waves(40, 1, 8, 2))
+    other = write_images(folder / "other", waves(40, 1, 8, 2, seed=1))
+    (other.parent / "png").rename(folder / "late")
+    for k in range(0, 40, 5):
+        (folder / ("png" if k % 2 else "late") / f"p{k:03d}.png").unlink()
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("[modalities.image]", "[modalities.early]")
+        + '[modalities.late]\nkind = "image"\npath = "late/{id}.png"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_contrasts_are_pretrained_on_together_and_each_is_then_read_alone(tmp_path: Path) -> None:
+    path, out = write_contrasts(tmp_path / "cohort"), tmp_path / "enc"
+    asked = {"method": "bm-mae", "network": NETWORK, "epochs": 1, "batch": 16, "size": 8}
+    found = chiasm.pretrain(path, out, modality="early,late", **asked)
+    assert found.facts["contrasts"] == {"early": 0, "late": 1} and found.facts["items"] == 40
+    assert found.facts["network"]["channels"] == 2 and found.modality == "early,late"
+    encoded = chiasm.encode(path, {name: f"raster:weights={out},first={k}" for k, name in enumerate(("early", "late"))})
+    assert encoded.cohort.raw("early").width == 8 and len(encoded.cohort.raw("late")) == 36
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('kind = "image"\n', f'kind = "image"\nencoder = "raster:weights={out},first=0"\n', 1))
+    seen = [own for own in chiasm.check_cohort(path) if own.finding == "pretrained-on-cohort"]
+    assert len(seen) == 1 and "36 of the 36" in seen[0].what
+    with pytest.raises(chiasm.Unsupported, match="say which one the modality is, first=0 for 'early'"):
+        _ = make_encoder(f"raster:weights={out}", "image").identity
+    for more, words in (
+        ({"modality": "early,late", "method": "mae", "network": None}, "together as contrasts, by chada or bm-mae"),
+        ({"modality": "early,early"}, "different modalities are pretrained on together"),
+    ):
+        with pytest.raises(chiasm.Unsupported, match=words):
+            chiasm.pretrain(path, tmp_path / "none", **{**asked, **more})
+
+
+def test_joined_items_are_read_as_if_all_were_one_array() -> None:
+    items = waves(6, 2, 8, 2)
+    items[:2, 1], items[4:, 0] = 0.0, 0.0
+    first, second = items.copy(), items.copy()
+    first[:, 1], second[:, 0] = 0.0, 0.0
+    places = np.array([[0, -1], [1, -1], [2, 0], [3, 1], [-1, 2], [-1, 3]])
+    made = JoinedItems((packed_rasters(first[:4]), packed_rasters(second[2:])), places)  # type: ignore[arg-type]
+    for rows in (np.arange(6), np.array([5, 0, 3])):
+        assert np.array_equal(made.take(rows).values[:, 0].numpy(), items[rows].reshape(len(rows), -1))
+    assert np.array_equal(made.subset(np.array([4, 2])).take(np.array([1])).values[0, 0].numpy(), items[2].reshape(-1))
+    assert joined([["a", "b", "c", "d"], ["e", "f", "g", "h"]], places)[2:5] == ["c+e", "d+f", "+g"]

@@ -46,7 +46,7 @@ def test_a_folder_is_read_as_it_was_trained(tmp_path: Path) -> None:
     options, corpus = RasterOptions("mae", epochs=1, batch=16), corpus_of(NAMES, NAMES, 0.1, 0)
     rasters = np.stack([reading.raster(image) for image in IMAGES])
     found = pretrained_on_rasters(corpus, packed_rasters(rasters), config, options)
-    artifact.save(tmp_path / "enc", as_stored_raster(found, corpus, reading, options, marks=True))
+    artifact.save(tmp_path / "enc", as_stored_raster(found, corpus, reading, options, marks=corpus.items))
     encoder = make_encoder(f"raster:weights={tmp_path / 'enc'}", "image")
     tokens = encoder.encode(IMAGES[:3]).values
     standard = (torch.from_numpy(rasters[:3]) - float(found.mean[0])) / float(found.deviation[0])

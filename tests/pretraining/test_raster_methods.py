@@ -231,6 +231,18 @@ def test_seen_patches_are_shared_among_the_contrasts_there_and_absent_ones_are_n
         assert torch.equal(learner.told(x, hidden, there)[rows], learner.told(other, hidden, there)[rows])
 
 
+def test_in_mixed_precision_the_loss_is_the_same_but_for_what_sixteen_bits_cost() -> None:
+    for name, network in dict(WAYS).items():  # one of each method's networks
+        learner = learner_of(name, network).eval()
+        views = views_of(learner)
+        with torch.no_grad():
+            full = loss_of(learner, views)
+            with torch.autocast("cpu", torch.bfloat16):
+                mixed = loss_of(learner, views)
+        assert float(mixed) == pytest.approx(float(full), rel=0.02), name
+        assert mixed.dtype == torch.float32, name
+
+
 def test_every_method_stands_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}

@@ -190,6 +190,12 @@ def test_what_cannot_be_is_refused_in_a_sentence() -> None:
         trained(learning_rate=1e30)
 
 
+def test_mixed_precision_learns_about_the_same_and_keeps_full_weights() -> None:
+    full, mixed = trained(epochs=1), trained(epochs=1, precision="bf16")
+    assert not same(full, mixed) and all(own.dtype == torch.float32 for own in mixed.network.state_dict().values())
+    assert mixed.curve[0]["train"] == pytest.approx(full.curve[0]["train"], rel=0.05)
+
+
 def test_channels_are_standardised_by_the_items_trained_on_alone() -> None:
     items = np.concatenate([1e6 + waves(6, 2, 8, 1), np.zeros((2, 2, 8), np.float32)])
     config = RasterConfig(axes=1, channels=2, size=8, patch=2, width=8)

@@ -59,8 +59,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_network_comes_near_to_what_a_chain_of_codes_and_its_times_allow() -> None:
-    found = trained(records(examples(300)), epochs=8, batch=8)
+@pytest.mark.parametrize("on_grid", [pytest.param(False, marks=pytest.mark.nightly), True])
+def test_a_network_comes_near_to_what_a_chain_of_codes_and_its_times_allow(on_grid: bool) -> None:
+    """Times on a grid have no spread, and their likelihood no bound, which must not outweigh what comes next."""
+    found = trained(records(examples(300), on_grid=on_grid), epochs=8, batch=8)
     chances = np.full(4, (1 - FOLLOWS) / 4) + np.array([FOLLOWS, 0, 0, 0])
     floor = math.exp(-(chances * np.log(chances)).sum())
     assert found.baselines["uniform"] == 4 and found.baselines["unigram"] == pytest.approx(4.0, abs=0.1)
@@ -175,6 +177,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -
         ({"method": "next-event", "network": "gru:alphabet=dna"}, "alphabet"),
         ({"method": "next-event", "network": "gru:share=1.5"}, "share between 0 and 1"),
         ({"method": "next-event", "held_out": 0.7}, "the share held out is 0.7"),
+        ({"method": "next-event", "steps": 0}, "0 steps: one at least is needed"),
         ({"method": "next-event", "longest": 1}, "longest is 2 events or more"),
     ):
         with pytest.raises((chiasm.Unsupported, ValueError), match=words):

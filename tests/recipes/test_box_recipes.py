@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import chiasm
 from chiasm.cohort import Unsupported
 from chiasm.recipes.detection.centres import Centres
+from chiasm.recipes.detection.detector import Detector
+from chiasm.targets.marked import of_text
 from detection_cohorts import LABELS, made_cohort, opened
 
 SMALL = {"epochs": 2, "width": 8, "depth": 1}
@@ -93,3 +96,29 @@ def test_shapes_are_found(tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     found = chiasm.validate(tmp_path / "model", opened(tmp_path / "b", 40, seed=1)).table().set_index("metric")
     assert found.loc["map_50", "low"] > 0.8 and found.loc["count_error", "high"] < 0.5
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("network", ["yolos", "rt-detr"])
+def test_a_detector_of_transformers_is_stored_and_begins_with_local_weights(
+    cohort: chiasm.Cohort, tmp_path: Path, network: str
+) -> None:
+    pytest.importorskip("transformers")
+    recipe = Detector(network=network, width=16, queries=6, epochs=1)
+    model = recipe.fit(cohort, seed=0)
+    said = model.predict(cohort)
+    assert max(len(of_text(text, LABELS)) for text in said["boxes"]) == 6
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
+    own = recipe.design().finder(1, 32, 2).model
+    own.save_pretrained(tmp_path / "weights")
+    begun = replace(recipe, weights=str(tmp_path / "weights"), epochs=0, width=32)
+    predictor = begun.fit(cohort, seed=1).predictor
+    for name, value in own.state_dict().items():
+        np.testing.assert_array_equal(predictor.state[f"model.{name}"], value.numpy(), name)
+    with pytest.raises(Unsupported, match="weights='nowhere'"):
+        replace(recipe, weights=str(tmp_path / "nowhere")).fit(cohort, seed=0)
+    with pytest.raises(Unsupported, match="multiple of"):
+        recipe.fits(36)
+    with pytest.raises(ValueError, match="known"):
+        Detector(network="yolo")

@@ -214,6 +214,7 @@ def test_what_has_no_words_is_refused_before_any_fit() -> None:
         recipe("bioclip", captions="latin")
 
 
+@pytest.mark.nightly
 def test_reports_and_pictures_find_each_other_and_sentences_are_read_as_reports() -> None:
     cohort = things(120, True)
     model = recipe("unicl", epochs=10, depth=0, share=0.9).fit(cohort, seed=0)

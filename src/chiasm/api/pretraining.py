@@ -112,6 +112,7 @@ def pretrain(
     reading: str = "",
     flips: str = "",
     precision: str = "32",
+    processes: int = 1,
     text: str | None = None,
     labels: bool = False,
     marks: bool = True,
@@ -152,8 +153,9 @@ def pretrain(
         size, reading: of rasters: length of each axis, else their own up to 64 pixels, 32 voxels or 1,000 samples; and
             how a source becomes one, as `resize=pad` or `hz=50`; see `RasterReading`.
         flips: of rasters: axes along which views are mirrored, as `1` or `0+1`; none, since sides matter in a body.
-        precision: of rasters: 32, or bf16 for mixed precision.
-        text, labels: of rasters: what a method reads beside them: a modality of text, the labels of the target.
+        precision: of rasters: 32, or bf16 for mixed precision; processes: of rasters: how many share every step.
+        text, labels: of rasters: what a method reads beside them: a modality of text, or `names`, `prompts` or
+            `lineages` of labels where none is called so; the labels of the target.
         marks: keep marks by which `check` tells that patients of a cohort were pretrained on (`SeenItems`).
         resume: go on from the checkpoint of a pretraining that was interrupted; it ends as if it had not been. Without
             a checkpoint it begins with its first epoch, and a note says so.
@@ -177,18 +179,20 @@ def pretrain(
             "epochs": epochs, "patience": patience, "batch": batch, "learning_rate": learning_rate,
             "held_out": held_out, "flips": flips, "precision": precision,
         }  # fmt: skip
-        asked = AskedOfRasters(method, network, size, reading, steps, share, text, labels, marks, more)
+        asked = AskedOfRasters(method, network, size, reading, steps, share, text, labels, marks, more, processes)
         return pretrain_rasters(
             opened, of_rasters, out, asked, resume=resume, seed=seed, device=device, jobs=jobs, progress=progress
         )
     require_of_sequences(
         size=size, reading=reading or None, flips=flips or None, precision=None if precision == "32" else precision,
-        text=text, labels=labels or None,
+        text=text, labels=labels or None, processes=None if processes == 1 else processes,
     )  # fmt: skip
     method, network = method or "causal", network or "gru"
     patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
     name = _modality(opened, modality, (KIND,) if method == METHOD else KINDS)
     kind = opened.kinds[name]
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps: one at least is needed")
     if require_kind(opened, name, method):
         require_unused(share=share, pack_by=pack_by, pack=pack, unknown=unknown or None)
         read = RecordOptions(epochs, patience, batch, learning_rate, held_out, longest)
@@ -213,8 +217,6 @@ def pretrain(
         longest,
     )
     config = network_config(network, kind, method)
-    if steps is not None and steps < 1:
-        raise ValueError(f"{steps} steps: one at least is needed")
     if METHODS[method].packs != (pack_by is not None):
         raise ValueError(
             f"'{method}' joins sequences of one group: name it by pack_by" if pack_by is None
@@ -223,13 +225,13 @@ def pretrain(
     if pack is not None and not METHODS[method].packs:
         raise ValueError(f"'{method}' joins no sequences, and pack is for icl: leave it out")
     checkpoint, anew = _checkpoint(out, resume)
-    labels = labels_of(opened, pack_by)
+    joined = labels_of(opened, pack_by)
     encoded = encode(opened.with_modalities([name]), {name: "pretrained"}, jobs=jobs)
     rows = encoded.cohort.rows_of(name)
     values = [str(value) for value in encoded.cohort.raw(name)]
     units = np.arange(len(opened)).astype(str) if opened.group is None else alone_where_empty(opened.group)
     corpus = corpus_of(values, units[rows].tolist(), held_out, seed)
-    groups = () if labels is None else groups_of(corpus, values, labels[rows].tolist())
+    groups = () if joined is None else groups_of(corpus, values, joined[rows].tolist())
     if steps is not None:
         options = replace(options, epochs=most_epochs(steps, rows_of_training(corpus, options, groups), batch))
     out.parent.mkdir(parents=True, exist_ok=True)

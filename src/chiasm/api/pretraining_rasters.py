@@ -12,29 +12,28 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
-from chiasm.api.pretraining_beside import beside_of
+from chiasm.api.pretraining_beside import beside_of, require_beside
+from chiasm.api.pretraining_contrasts import contrasts_named, gathered, readings_of
+from chiasm.api.pretraining_words import notes_on_rasters, said_of_rasters
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
 from chiasm.cohort.kinds import as_read
 from chiasm.cohort.units import alone_where_empty
 from chiasm.encoders.catalogue import options as options_of
 from chiasm.encoders.raster.reading import AXES, RasterReading, own_size
-from chiasm.encoders.raster.stored_raster import StoredRaster
-from chiasm.errors import count
+from chiasm.encoders.raster.stored_raster import StoredRaster, stored_raster
 from chiasm.pretraining.corpus import corpus_of
 from chiasm.pretraining.rasters.folder import as_stored_raster
 from chiasm.pretraining.rasters.methods import METHODS
 from chiasm.pretraining.rasters.options import RasterOptions, raster_config
+from chiasm.pretraining.rasters.processes import Sharing, require_shareable, shared
 from chiasm.pretraining.rasters.stage import pretrained_on_rasters, steps_of_epoch
-from chiasm.pretraining.rasters.stored_items import StoredItems
 from chiasm.progress import followed
 from chiasm.readers import ReadError, reader_for
 from chiasm.readers.guard import quiet
 from chiasm.readers.reading import Signal
 from chiasm.report.written import write_page
 
-ANEW = "there is no checkpoint to resume beside the folder: the pretraining began with its first epoch"
-BETTER = 0.01  # share by which a loss lies below another, from which it is called lower
-ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
+ANEW = "there is no checkpoint to resume beside the folder: the pretraining begins with its first epoch"
 LOOKED_AT = 5  # sources that are read to say how many channels there are, until one can be read
 
 
@@ -99,6 +98,7 @@ class AskedOfRasters:
     labels: bool = False
     marks: bool = True
     options: dict[str, Any] | None = None
+    processes: int = 1
 
 
 def raster_modality(cohort: Cohort, asked: str | None, method: str | None) -> str | None:
@@ -109,7 +109,8 @@ def raster_modality(cohort: Cohort, asked: str | None, method: str | None) -> st
     """
     able = [name for name in cohort.modalities if as_read(cohort.kinds[name]) in AXES]
     if asked is not None:
-        return asked if asked in able else None
+        parts = asked.split(",")
+        return asked if asked in able or (len(parts) > 1 and all(own.strip() in able for own in parts)) else None
     if method in METHODS or (method is None and len(able) == len(cohort.modalities)):
         if len(able) == 1:
             return able[0]
@@ -158,7 +159,13 @@ def pretrain_rasters(
     if ("text" in how.beside) != (asked.text is not None) or ("labels" in how.beside) != asked.labels:
         reads = " and ".join(how.beside) or "nothing"
         raise ValueError(f"'{options.method}' reads {reads} beside the modality: name text and labels where it does")
-    reading = _reading(cohort, name, asked)
+    require_beside(cohort, asked.text, asked.labels)
+    require_shareable(options.method, how, options, asked.processes)
+    names = contrasts_named(cohort, name)
+    if len(names) > len(set(names)) or (len(names) > 1 and how.networks != ("channels",)):
+        able = " or ".join(own for own, method in METHODS.items() if method.networks == ("channels",))
+        raise Unsupported(f"different modalities are pretrained on together as contrasts, by {able}")
+    reading, parts = readings_of({own: _reading(cohort, own, asked) for own in names})
     config = raster_config(
         asked.network or how.networks[0], reading.axes, reading.channels, reading.size, options.method
     )
@@ -167,10 +174,10 @@ def pretrain_rasters(
     anew = resume and not checkpoint.exists()
     if checkpoint.exists() and not resume:
         raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
-    encoded = encode(cohort.with_modalities([name]), {name: _values_of(reading)}, jobs=jobs)
-    rows, raw = encoded.cohort.rows_of(name), encoded.cohort.raw(name)
+    encoded = encode(cohort.with_modalities(names), {own: _values_of(part) for own, part in parts.items()}, jobs=jobs)
+    found_items = gathered(encoded.cohort, names)
+    rows, items = found_items.rows, found_items.items
     units = np.arange(len(cohort)).astype(str) if cohort.group is None else alone_where_empty(cohort.group)
-    items = list(raw.contents)
     corpus = corpus_of(items, units[rows].tolist(), options.held_out, seed)
     first = dict(zip(reversed(items), reversed(range(len(items))), strict=True))
     places = np.array([first[item] for item in corpus.items])
@@ -180,15 +187,30 @@ def pretrain_rasters(
         options = replace(options, epochs=max(1, -(-asked.steps // each)))
     out.parent.mkdir(parents=True, exist_ok=True)
     with followed("epochs", progress) as told:
-        found = pretrained_on_rasters(
-            corpus, StoredItems(raw, places), config, options, beside=beside, seed=seed, checkpoint=checkpoint,
-            device=device, progress=told,
-        )  # fmt: skip
-    stored = as_stored_raster(found, corpus, reading, options, marks=asked.marks)
-    artifact.save(out, stored)
+
+        def run(sharing: Sharing | None, file: Path | None, place: str, tells: bool) -> None:
+            found = pretrained_on_rasters(
+                corpus, found_items.packed(places), config, options, beside=beside, seed=seed, checkpoint=file,
+                device=place, progress=told if tells else silent, sharing=sharing,
+            )  # fmt: skip
+            if tells:
+                stored = as_stored_raster(
+                    found, corpus, reading, options, marks=found_items.contents if asked.marks else None,
+                    contrasts={own: part.first for own, part in parts.items()} if len(names) > 1 else None,
+                )  # fmt: skip
+                artifact.save(out, stored)
+
+        if asked.processes > 1:
+            shared(asked.processes, options.precision, device, checkpoint, run)
+        else:
+            run(None, checkpoint, device, True)
     checkpoint.unlink(missing_ok=True)
-    result = told_of_rasters(stored, out, name, encoded.problems)
+    result = told_of_rasters(stored_raster(out), out, name, encoded.problems)
     return replace(result, notes=(ANEW, *result.notes)) if anew else result
+
+
+def silent(finished: int, everything: int) -> None:
+    """Tell nobody how far a pretraining is."""
 
 
 def told_of_rasters(
@@ -200,7 +222,7 @@ def told_of_rasters(
     curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
     return PretrainedRasters(
         folder, modality, facts["kind"], stored.method, curve, facts["held_out_loss"], facts,
-        tuple(_sentences(facts, stored.method)), tuple(_notes(facts)), problems,
+        tuple(said_of_rasters(facts, stored.method)), tuple(notes_on_rasters(facts)), problems,
     )  # fmt: skip
 
 
@@ -248,41 +270,3 @@ def _values_of(reading: RasterReading) -> str:
     own = {field.name: getattr(reading, field.name) for field in fields(RasterReading) if field.name != "kind"}
     said = [f"{key}={value}" for key, value in own.items() if value != default[key]]
     return ",".join(["raster:level=values", *said])
-
-
-def _sentences(facts: dict[str, Any], method: str) -> list[str]:
-    how, own, nothing = METHODS[method], facts["held_out_loss"], facts["nothing"]
-    beside = "" if nothing is None else f"; who knows nothing has {nothing:.3f}"
-    epoch = f"epoch {facts['best_epoch']} of {len(facts['curve'])}"
-    said = [f"Learned: {how.sentence}; held-out loss {own:.3f} at {epoch}{beside}."]
-    if nothing is not None and not own <= nothing * (1 - BETTER):
-        said.append("That is no better than one who knows nothing: little was learned, so take more epochs or items.")
-    if not how.chooses:
-        said.append("The last epoch is kept, since a low loss may be a collapse here: the other signs tell.")
-    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
-    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
-        said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
-    compared = last.get("compared")
-    if compared is not None and compared < ALIKE:
-        said.append(
-            f"What the method compares has become almost one vector for all items ({compared:.3f}, where 0 is one): "
-            "the loss says nothing, so take more epochs, a lower learning rate, or another method."
-        )
-    return said
-
-
-def _notes(facts: dict[str, Any]) -> list[str]:
-    notes = []
-    if facts["shared_items"]:
-        notes.append(
-            f"{count(facts['shared_items'], 'item')} of held-out patients were those of patients trained on too, and "
-            "judged nothing"
-        )
-    if facts["flat_items"]:
-        notes.append(
-            f"{count(facts['flat_items'], 'item')} of {facts['items']:,} are of one colour, and nothing is learned "
-            "from them"
-        )
-    if facts["best_epoch"] == len(facts["curve"]) and METHODS[facts["options"]["method"]].chooses:
-        notes.append("the last epoch was the best: more epochs may tell more")
-    return notes

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from chiasm.errors import count
+from chiasm.pretraining.rasters.methods import METHODS as RASTER_METHODS
 from chiasm.pretraining.tasks import METHODS
 
+ALIKE = 0.01  # share of what is compared that differs between items, below which it is called one
+FEW_STEPS = 4  # of an epoch, below which a note advises a lower batch
 BETTER = 0.01  # share by which a perplexity, or nats by which a time, lies below another, from which it is called lower
 
 
@@ -71,8 +74,8 @@ def said_of_events(facts: dict[str, Any]) -> list[str]:
     wait, constant = facts["wait"], facts["constant_wait"]
     word = "better than" if wait <= constant - BETTER else "no better than"
     said.append(
-        f"It tells the time to the next event {word} the mean and spread of all times do: {wait:.3f} and "
-        f"{constant:.3f} nats."
+        f"It tells the time to the next event {word} how often it is zero, and mean and spread of the others, do: "
+        f"{wait:.3f} and {constant:.3f} nats."
     )
     first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
     if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
@@ -89,5 +92,49 @@ def notes_on_events(facts: dict[str, Any]) -> list[str]:
             "judged nothing"
         )
     if facts["best_epoch"] == len(facts["curve"]):
+        notes.append("the last epoch was the best: more epochs may tell more")
+    return notes
+
+
+def said_of_rasters(facts: dict[str, Any], method: str) -> list[str]:
+    """Say what was learned of signals, images or volumes."""
+    how, own, nothing = RASTER_METHODS[method], facts["held_out_loss"], facts["nothing"]
+    beside = "" if nothing is None else f"; who knows nothing has {nothing:.3f}"
+    epoch = f"epoch {facts['best_epoch']} of {len(facts['curve'])}"
+    said = [f"Learned: {how.sentence}; held-out loss {own:.3f} at {epoch}{beside}."]
+    if nothing is not None and not own <= nothing * (1 - BETTER):
+        said.append("That is no better than one who knows nothing: little was learned, so take more epochs or items.")
+    if not how.chooses:
+        said.append("The last epoch is kept, since a low loss may be a collapse here: the other signs tell.")
+    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
+    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
+        said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
+    if last.get("compared") is not None and last["compared"] < ALIKE:
+        said.append(
+            f"What the method compares has become almost one vector for all items ({last['compared']:.3f}, where 0 is "
+            "one): the loss says nothing, so take more epochs, a lower learning rate, or another method."
+        )
+    return said
+
+
+def notes_on_rasters(facts: dict[str, Any]) -> list[str]:
+    """Say what a reader must know of a pretraining on signals, images or volumes."""
+    notes = []
+    if facts["shared_items"]:
+        notes.append(
+            f"{count(facts['shared_items'], 'item')} of held-out patients were those of patients trained on too, and "
+            "judged nothing"
+        )
+    if facts["flat_items"]:
+        notes.append(
+            f"{count(facts['flat_items'], 'item')} of {facts['items']:,} are of one colour, and nothing is learned "
+            "from them"
+        )
+    steps = round((facts["items"] - facts["held_out_items"]) / facts["options"]["batch"])
+    if steps < FEW_STEPS:
+        notes.append(
+            f"an epoch has {count(max(1, steps), 'step')} alone: a lower batch may learn more in as many epochs"
+        )
+    if facts["best_epoch"] == len(facts["curve"]) and RASTER_METHODS[facts["options"]["method"]].chooses:
         notes.append("the last epoch was the best: more epochs may tell more")
     return notes

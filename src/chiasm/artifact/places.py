@@ -150,6 +150,7 @@ PLACES = {
     "seen-items": "chiasm.encoders.seen",
     "sequence-config": "chiasm.encoders.sequence.network",
     "sequence-network": "chiasm.encoders.sequence.stored_network",
+    "set-detector": "chiasm.recipes.detection.detector",
     "similar-groups": "chiasm.fitting.similar_groups",
     "source-score": "chiasm.fitting.source_model",
     "ssma": "chiasm.recipes.fusion.ssma",

@@ -68,8 +68,9 @@ def pretrain(
     reading: Annotated[str, typer.Option(help="Of images: how they are read, as resize=pad or leads=I+II.")] = "",
     flips: Annotated[str, typer.Option(help="Of images: axes that may be mirrored, as 1 or 0+1; none.")] = "",
     precision: Annotated[str, typer.Option(help="Of images: 32, or bf16 for mixed precision.")] = "32",
+    processes: Annotated[int, typer.Option(min=1, help="Of images: that share every step, with lightning-fabric.")] = 1,
     text: Annotated[
-        str | None, typer.Option(metavar="MODALITY", help="Text that a method reads beside images.")
+        str | None, typer.Option(metavar="MODALITY", help="Text beside images; or names, prompts, lineages.")
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Labels that a method reads beside images.")] = False,
     marks: Annotated[bool, typer.Option(help="Keep marks by which check finds patients pretrained on.")] = True,
@@ -107,8 +108,8 @@ def pretrain(
             opened, out, modality=modality, method=method, network=network, epochs=epochs, steps=steps,
             patience=patience, batch=batch, learning_rate=learning_rate, held_out=held_out, share=share,
             pack_by=pack_by, pack=pack, longest=longest, unknown=unknown, size=size, reading=reading, flips=flips,
-            precision=precision, text=text, labels=labels, marks=marks, resume=resume, seed=seed, device=device,
-            jobs=jobs, progress=progress,
+            precision=precision, processes=processes, text=text, labels=labels, marks=marks, resume=resume, seed=seed,
+            device=device, jobs=jobs, progress=progress,
         )  # fmt: skip
     seconds = time.monotonic() - start
     if page is not None:

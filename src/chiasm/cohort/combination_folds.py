@@ -83,14 +83,16 @@ def combination_folds(
         lonely += bool(lone)
         why = f"{lone[0]} stands in no other {others}" if lone else unscored(tested)
         if why:
-            untested.append({"combination": name, "rows": int(tested.sum()), "why": why})
+            untested.append({"combination": name, "rows": int(tested.sum()), "why": why, "lone": bool(lone)})
             continue
         fold[tested] = name
         proof += own_rows
     if not proof:
+        scarce = Counter(each["why"] for each in untested if not each["lone"])
+        why = f" ({scarce.most_common(1)[0][0]})" if scarce else ""
         raise ValueError(
             f"none of the {len(parts):,} combinations of {', '.join(factors)} can be tested: {lonely:,} have a part "
-            f"that stands in no other one, and {len(parts) - lonely:,} could not be scored; choose columns of few "
+            f"that stands in no other one, and {len(parts) - lonely:,} could not be scored{why}; choose columns of few "
             "levels that are crossed with each other, and not the outcome"
         )
     left = Counter(_named(parts[number]) for number in own[learned & (fold == NEVER_TESTED)].tolist())

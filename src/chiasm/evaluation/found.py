@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from chiasm.evaluation.estimates import estimate
-from chiasm.evaluation.intervals import all_redrawn, redrawn
+from chiasm.evaluation.estimates import Estimate, estimate
+from chiasm.evaluation.intervals import Counts, TestFold, all_redrawn, redrawn
 from chiasm.metrics.detection import LABEL_MEASURES, by_label
 from chiasm.metrics.scored import scored_of
 from chiasm.metrics.weighted import Floats, as_weights
@@ -45,27 +45,40 @@ def found_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
 
 def found_document(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of each recipe and label for `trial.json`; `drawn` counts the label's boxes among the tested patients."""
-    folds, rows = list(trial.folds.items()), []
-    can = [redrawn(trial.draws, [fold]) for _, fold in folds]
+    keys, rows = list(trial.folds), []
+    tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
+    drawn = np.nansum(trial.all_outcomes.take(tested).value, axis=0)
     for name in recipes:
-        points, draws = [], []
-        for key, fold in folds:
-            scored = scored_of(trial.kind, trial.frames[name][key], fold.outcome, trial.classes, fold.train)
-            weights = trial.draws[:, fold.patients][:, fold.outcome.known]
-            points.append(by_label(scored, as_weights(None, len(scored.prediction))))
-            draws.append(by_label(scored, np.asarray(weights, np.float64)))
-        point, drawn = np.stack(points), np.stack(draws)  # (J, Q, K, 1), (J, Q, K, R)
-        for k, label in enumerate(trial.classes):
-            row: dict[str, Any] = {"recipe": name, "label": label, "drawn": _drawn(trial, k)}
-            for q, measure in enumerate(LABEL_MEASURES):
-                redone = all_redrawn(point[:, q, k], can)
-                found = estimate(point[:, q, k], drawn[:, q, k] if redone else drawn[:, q, k, :0])
-                row |= {measure + end: own for end, own in zip(ENDS, (found.mean, found.low, found.high), strict=True)}
+        frames = [trial.frames[name][key] for key in keys]
+        found = label_estimates(trial.kind, list(trial.folds.values()), frames, trial.classes, trial.draws)
+        for label, many, measures in zip(trial.classes, drawn, found, strict=True):
+            row: dict[str, Any] = {"recipe": name, "label": label, "drawn": int(many)}
+            for measure, own in measures.items():
+                row |= {measure + end: value for end, value in zip(ENDS, (own.mean, own.low, own.high), strict=True)}
             rows.append(row)
     return rows
 
 
-def _drawn(trial: Trial, label: int) -> int:
-    tested = np.unique(np.concatenate([fold.patients for fold in trial.folds.values()]))
-    value: Floats = trial.all_outcomes.take(tested).value
-    return int(np.nansum(value[:, label]))
+def label_estimates(
+    kind: str, folds: Sequence[TestFold], frames: Sequence[pd.DataFrame], labels: Sequence[str], draws: Counts
+) -> list[dict[str, Estimate]]:
+    """Estimate of each of `LABEL_MEASURES`, label by label: means over folds, with intervals over patients.
+
+    Args:
+        folds, frames, draws: as for `intervals.trial_scores`.
+    """
+    can, points, drawn = [redrawn(draws, [fold]) for fold in folds], list[Floats](), list[Floats]()
+    for fold, frame in zip(folds, frames, strict=True):
+        scored = scored_of(kind, frame, fold.outcome, labels, fold.train)
+        weights = np.asarray(draws[:, fold.patients][:, fold.outcome.known], np.float64)
+        points.append(by_label(scored, as_weights(None, len(scored.prediction))))
+        drawn.append(by_label(scored, weights))
+    point, draw = np.stack(points), np.stack(drawn)  # (J, Q, K, 1), (J, Q, K, R)
+    found = []
+    for k in range(len(labels)):
+        own: dict[str, Estimate] = {}
+        for q, measure in enumerate(LABEL_MEASURES):
+            redone = all_redrawn(point[:, q, k], can)
+            own[measure] = estimate(point[:, q, k], draw[:, q, k] if redone else draw[:, q, k, :0])
+        found.append(own)
+    return found

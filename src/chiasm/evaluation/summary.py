@@ -27,6 +27,7 @@ from chiasm.evaluation.fits import Fit
 from chiasm.evaluation.found import found_document
 from chiasm.evaluation.intervals import scorable_folds, trial_scores
 from chiasm.evaluation.judging import Inner, named_contrasts, reach_verdict
+from chiasm.evaluation.patient_by_patient import grouped_document
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.said import said_document
 from chiasm.evaluation.sites import site_summary
@@ -123,6 +124,8 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
         document["found"] = plain(found_document(trial, [*looked_at(trial), NULL]))
     elif trial.target.has_channels:
         document["channels"] = plain(channel_document(trial, looked_at(trial)))
+    if grouped := grouped_document(trial, [*looked_at(trial), NULL]):
+        document["grouped"] = plain(grouped)
     if cohort.subgroups:
         document["subgroups"] = plain(subgroup_document(trial, cohort.subgroups, looked_at(trial)))
     return trial

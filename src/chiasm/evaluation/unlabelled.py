@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from chiasm.cohort import Cohort
 from chiasm.cohort.splits import NEVER_TESTED
 from chiasm.evaluation.protocol import Split
+from chiasm.protocols import ReadsUnlabelled
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +57,7 @@ class Unlabelled:
 
 def reads_unlabelled(recipe: Any) -> bool:
     """Tell whether a recipe learns from patients whose outcome is not known too."""
-    return bool(getattr(recipe, "reads_unlabelled", False))
+    return isinstance(recipe, ReadsUnlabelled) and recipe.reads_unlabelled
 
 
 def unlabelled_of(everyone: Cohort, recipes: Sequence[Any], together: Callable[[Cohort], Cohort]) -> Unlabelled | None:

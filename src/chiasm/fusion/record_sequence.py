@@ -18,6 +18,7 @@ from chiasm.tokens import Tokens
 CONCEPT, TYPE, AGE, VISIT, SEGMENT, AFTER = range(6)
 MOST_VISITS = 512
 PIECE = 64  # tokens read at once
+NARROWEST = -2.0  # logarithm of the smallest spread of a time: times on a grid have none, and would outweigh all else
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Told(NamedTuple):
     """What was told of the next events of a batch, of N events row by row.
 
     Args:
-        concept, wait: `(N,)` negative log-likelihoods of the concept and of the logarithm of the time, in nats.
+        concept, wait: `(N,)` negative log-likelihoods of the concept and of the time, in nats.
         answer: `(N,)` concepts that came; waited: `(N,)` `log(1 + hours)` to them.
         states: `(B, T, D)` of the events in their order; mask: `(B, T)` bool.
     """
@@ -104,7 +105,7 @@ class RecordSequence(nn.Module):
     the cross-entropy of the next concept and of the time to it, in the first phase.
 
     Source: EHRMamba, arXiv 2405.14567, sections 3.2 and 3.3. Deviations: any causal stack in the place of Mamba; other
-    modalities' tokens before the events; the time to the next event is learned too, as a log-normal.
+    modalities' tokens before the events; the time to the next event is learned too.
 
     Args:
         shapes: (width, slots) of each modality's tokens.
@@ -138,7 +139,7 @@ class RecordSequence(nn.Module):
         self.stack = stack()
         self.read = nn.Linear(latent_width, 1 if labels else outputs)
         self.concepts = nn.ModuleDict(
-            {str(m): nn.Linear(latent_width, vocabularies[name].concepts + 2) for m, name in enumerate(self.names)
+            {str(m): nn.Linear(latent_width, vocabularies[name].concepts + 3) for m, name in enumerate(self.names)
              if name in vocabularies}
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
@@ -184,8 +185,8 @@ class RecordSequence(nn.Module):
     def next_losses(self, tokens: dict[str, Tokens], present: Tensor) -> dict[str, Tensor]:
         """Losses of what comes next, means over events: cross-entropy of the concept, and of the time to it.
 
-        The time to the next event is log-normal: `log(1 + hours) ~ N(m, exp(s))`, its negative log-likelihood without
-        the constant. A batch without two events of a patient has losses of 0.
+        The next event has the same time with a probability of its own, or `log(1 + hours) ~ N(m, exp(s))`, its negative
+        log-likelihood without the constant. A batch without two events of a patient has losses of 0.
         """
         found: dict[str, Tensor] = {}
         for m, name in enumerate(self.names):
@@ -208,10 +209,13 @@ class RecordSequence(nn.Module):
         states = self.scanned(self.entrances[m](own.values, since_first(own)))
         both = own.mask[:, 1:] & own.mask[:, :-1]
         said, coming = self.concepts[m](states[:, :-1][both]), own.values[:, 1:][both]
-        logits, mean, spread = said[:, :-2], said[:, -2], said[:, -1].clamp(-6, 6)
+        logits, (later, mean, spread) = said[:, :-3], said[:, -3:].unbind(1)
         answer, waited = coming[:, CONCEPT].long(), coming[:, AFTER].clamp(min=0).log1p()
         concept = functional.cross_entropy(logits, answer, reduction="none")
-        wait = 0.5 * ((waited - mean) / spread.exp()).square() + spread
+        is_later, spread = waited > 0, spread.clamp(NARROWEST, -NARROWEST)
+        apart = 0.5 * ((waited - mean) / spread.exp()).square() + spread
+        wait = functional.binary_cross_entropy_with_logits(later, is_later.to(later.dtype), reduction="none")
+        wait = wait + torch.where(is_later, apart, 0.0)
         return Told(concept, wait, answer, waited, states, own.mask)
 
     def _entered(self, m: int, own: Tokens) -> tuple[Tensor, Tensor]:

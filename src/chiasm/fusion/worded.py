@@ -99,7 +99,8 @@ class WordedModalities(AlignedModalities):
         """Project and join the modalities present; `present` is `(B, M)` bool, modalities sorted by name."""
         if not self.patches:
             return super().forward(tokens, present)
-        parts, extras = [], {}
+        parts: list[Tensor] = []
+        extras: dict[str, Tensor] = {}
         for m, name in enumerate(self.names):
             own, tower = tokens[name].where_present(present[:, m]), self.projectors[m]
             if isinstance(tower, Tower):

@@ -182,6 +182,11 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
         "heads=4, words=, encoder=minilm, captions=drawn"
     ),
+    "clinical-labels": (
+        "modality=, latent_width=32, dropout=0.2, epochs=40, patience=8, batch=64, learning_rate=0.002, "
+        "weight_decay=0.01, upon=, modality_dropout=0.1, share=0.5, temperature=0.07, tune=False, depth=1, "
+        "heads=4, clinical=, columns=, bins=3"
+    ),
     "ptunifier": (
         "modality=, latents=4, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=pool, "
@@ -326,5 +331,9 @@ OPTIONS = {
     "centres": (
         "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
         "width=16, depth=2"
+    ),
+    "detector": (
+        "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.001, weight_decay=0.01, "
+        "network=rt-detr, weights=, width=64, queries=60"
     ),
 }

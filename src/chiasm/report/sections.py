@@ -23,6 +23,7 @@ from chiasm.report.found import found_part
 from chiasm.report.guidelines import guidelines_part
 from chiasm.report.interaction import interaction_part
 from chiasm.report.not_at_random import not_at_random_part
+from chiasm.report.patient_by_patient import grouped_part
 from chiasm.report.patterns import patterns_part
 from chiasm.report.places import places_part
 from chiasm.report.recipes import Best, recipes_part
@@ -97,6 +98,9 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         "subgroups", "Subgroups", lambda trial, best: subgroups_part(trial), lambda part: "For whom it works",
+    ),
+    Section(
+        "grouped", "Group by group", lambda trial, best: grouped_part(trial), lambda part: "Of how many all is right",
     ),
     Section("sites", "Site by site", lambda trial, best: sites_part(trial)),
     Section(

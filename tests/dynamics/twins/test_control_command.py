@@ -65,6 +65,7 @@ def test_the_folder_holds_the_study(study: Path) -> None:
     page = (study / "twin.html").read_text(encoding="utf-8")
     assert document["disclaimer"] == DISCLAIMER and DISCLAIMER in page and "Größe &lt;b&gt;1" in page
     assert DISCLAIMER in (study / "controller" / "card.md").read_text()
+    assert document["trained"]["metamodel_error"] is None
     rows = {row["controller"]: row for row in document["table"]}
     assert list(rows) == ["lowest dose", "usual dose", "best constant", "PID", "network"]
     frame = pd.read_csv(study / "patients.csv").groupby("controller")["cost"].mean()
@@ -135,6 +136,7 @@ def test_an_earlier_study_stays_until_the_new_one_stands(
         ({"twin": "metabolic", "patients": {"test": 0}}, "patients are 1 to 1,000 on each side"),
         ({"twin": "metabolic", "parameters": {"tigth": 1}}, "has no parameter 'tigth'"),
         ({"twin": "metabolic", "parameters": {"tight": -1}}, "the parameter 'tight' is not above 0"),
+        ({"twin": "predator-prey", "parameters": {"move": 3}}, "'move' is a chance, and above 1"),
         ({"twin": "metabolic", "training": {"epochs": 0}}, "the key 'epochs' of [training] is wrong"),
         ({"twin": "metabolic", "training": "all"}, "the key 'training' is wrong"),
         ({"twin": "glucose", "patients": {"train": ["adult#011"]}}, "there is no patient of that name among the 30"),
@@ -192,6 +194,15 @@ def test_a_course_that_never_moves_or_lies_far_off_is_drawn() -> None:
             axes = draw_twin({"network": own}, "x", "dose", 0.0, 0.4, 0.6).axes[0]
         bottom, top = axes.get_ylim()
         assert bottom < 0.4 and top > 0.6
+
+
+def test_a_metamodel_is_told_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chiasm.dynamics.twins.metamodel.EPOCHS", 3)
+    study = {"twin": "linear", "patients": {"train": 2, "test": 2}, "test": {"steps": 4, "scenarios": 1}}
+    found = chiasm.control({**study, "training": {"steps": 10, "epochs": 1, "through": "metamodel"}})
+    error = found.document["trained"]["metamodel_error"]
+    assert list(error) == ["place", "speed"] and all(own > 0 for own in error.values())
+    assert f"place {error['place']:.3f}, speed {error['speed']:.3f}" in found.sentences[-1]
 
 
 @pytest.mark.parametrize("seed", [0, 111, 9_999])

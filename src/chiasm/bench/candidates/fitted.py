@@ -25,6 +25,7 @@ from chiasm.cohort import cohort_from_frames
 from chiasm.encoding.preparing import prepare
 from chiasm.models.same_target import FittedFor
 from chiasm.protocols import Model, modalities_of
+from chiasm.readers import ReadError, reader_for
 from chiasm.recipes import registry
 from chiasm.targets import Choice, kind_of
 from chiasm.targets.options import MOST_OPTIONS
@@ -59,21 +60,33 @@ class FittedCandidate:
 
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
         """Predict all items together, and hand out the probabilities in the order of each item's options."""
-        asked = [item for item in items if can_be_chosen_among(item.options)] if self.chooses else list(items)
+        asked = [
+            item for item in items if self.can_read(item) and (not self.chooses or can_be_chosen_among(item.options))
+        ]
         frame = self.predicted(asked) if asked else pd.DataFrame()
-        classes = {folded(column.removeprefix("p_")): column for column in frame.columns if column.startswith("p_")}
+        classes = [column.removeprefix("p_") for column in frame.columns if column.startswith("p_")]
         for item in items:
+            if not self.can_read(item):
+                yield Reply(item.key, failure="crashed", note="the model cannot read the text of the item")
+                continue
             if self.chooses:
                 columns = [f"p_{place + 1}" for place in range(len(item.options))] if item.key in frame.index else []
                 lacks = "the model chooses among 2 to 26 different options"
             else:
-                columns = [classes[own] for own in map(folded, item.options) if own in classes]
-                lacks = "the model has no class for an option"
+                columns = [
+                    f"p_{own}" for own in (class_of(option, classes) for option in item.options) if own is not None
+                ]
+                lacks = "the model has no class for an option, or two"
             if not item.options or len(columns) < len(item.options):
                 yield Reply(item.key, failure="crashed", note=lacks)
                 continue
             row = frame.loc[item.key]
             yield Reply(item.key, scores=tuple(float(row[column]) for column in columns))
+
+    def can_read(self, item: Asked) -> bool:
+        """Whether what the model reads of an item is a text that can be read, or blank, which counts as absent."""
+        texts = [item.question if name in QUESTION else item.context for name in modalities_of(self.model)]
+        return all(_is_read(text) for text in texts if text.strip())
 
     def predicted(self, items: Sequence[Asked]) -> pd.DataFrame:
         """Predict a cohort of the items."""
@@ -93,6 +106,21 @@ class FittedCandidate:
             patients, frames, target=target, kinds={name: kinds[name] for name in frames}, name="items"
         )
         return self.model.predict(prepare(cohort, model=self.model).cohort)
+
+
+def class_of(option: str, classes: Sequence[str]) -> str | None:
+    """Return the class of an option: of the same text, or else the only one that is the same but for case and marks."""
+    exact = [own for own in classes if own.strip() == option.strip()]
+    alike = exact or [own for own in classes if folded(own) == folded(option)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _is_read(text: str) -> bool:
+    try:
+        reader_for("text").read(text)
+    except ReadError:
+        return False
+    return True
 
 
 def can_be_chosen_among(options: Sequence[str]) -> bool:

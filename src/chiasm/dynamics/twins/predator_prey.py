@@ -55,6 +55,8 @@ class PredatorPrey(Twin):
         super().__post_init__()
         if self.side < 1 or self.room < 1:
             raise ValueError("agents need a side of one patch or more, and room for one agent or more in each")
+        if bool((self.of("move") > 1).any()):
+            raise ValueError("the parameter 'move' is a chance, and above 1 for a patient: lower it, or the spread")
 
     @property
     def usual(self) -> Tensor:

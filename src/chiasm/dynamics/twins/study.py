@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from chiasm.dynamics.twins.scoring import bands, differences, scored, summary
 from chiasm.dynamics.twins.settings import Settings
 from chiasm.dynamics.twins.simulator import Diverged, Simulator, Twin
 from chiasm.dynamics.twins.training import Trained, train_network
-from chiasm.dynamics.twins.words import sentences_of
+from chiasm.dynamics.twins.words import metamodel_told, sentences_of
 from chiasm.errors import count
 
 NETWORK = "network"
@@ -43,6 +43,7 @@ class Study:
         shown: by controller its course, as `scoring.bands`.
         diverged: controllers in whose hands a test patient diverged, with what was said.
         sentences: what the figures say.
+        metamodel: by measurement the error of the metamodel that the network was trained through; empty without one.
     """
 
     settings: Settings
@@ -55,6 +56,7 @@ class Study:
     shown: dict[str, dict[str, list[float]]]
     diverged: dict[str, str]
     sentences: list[str]
+    metamodel: dict[str, float] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the whole as JSON can hold it; what is not estimable is null."""
@@ -71,6 +73,7 @@ class Study:
             "trained": {
                 "checked": [[epoch, _held(value)] for epoch, value in self.trained.checked],
                 "diverged_epochs": self.trained.diverged,
+                "metamodel_error": self.metamodel or None,
             },
             "controllers": {name: _described(one) for name, one in self.controllers.items()},
             "table": _rows(self.table),
@@ -98,10 +101,12 @@ def control_study(settings: Settings, progress: Callable[[int, int], None] | Non
     coarse = coarser(settings.train)
     over = (goal.of, goal.over) if goal.kind == "ratio" else ()
     through: Simulator = coarse
+    missed: dict[str, float] = {}
     if settings.keys.training.through == "metamodel":
         from chiasm.dynamics.twins.metamodel import fit_metamodel
 
-        through = fit_metamodel(coarse, limits, schedule)
+        through = made = fit_metamodel(coarse, limits, schedule)
+        missed = {own.name: float(error) for own, error in zip(made.measures, made.error, strict=True)}
     network, trained = train_network(through, priced, limits, schedule, progress, over)
     constant, _ = best_constant(coarse, priced, limits, schedule.steps, schedule.checks)
     pid, _ = best_pid(coarse, goal, priced, limits, schedule.steps, schedule.checks, settings.keys.seed)
@@ -110,11 +115,17 @@ def control_study(settings: Settings, progress: Callable[[int, int], None] | Non
         "lowest dose": Constant((0.0,) * len(ones), limits.least), "usual dose": Constant(ones),
         "best constant": constant, "PID": pid, NETWORK: network,
     }  # fmt: skip
-    return tried(settings, controllers, network, trained)
+    return tried(settings, controllers, network, trained, missed)
 
 
-def tried(settings: Settings, controllers: dict[str, Controller], network: Network, trained: Trained) -> Study:
-    """Try controllers on the test patients and scenarios, the same for each."""
+def tried(
+    settings: Settings,
+    controllers: dict[str, Controller],
+    network: Network,
+    trained: Trained,
+    missed: dict[str, float] | None = None,
+) -> Study:
+    """Try controllers on the test patients and scenarios, the same for each; `missed` is the metamodel's error."""
     most = torch.tensor(settings.limits.most, dtype=torch.float64)
     frames: dict[str, pd.DataFrame] = {}
     shown, diverged = {}, {}
@@ -132,8 +143,9 @@ def tried(settings: Settings, controllers: dict[str, Controller], network: Netwo
         [frame.assign(controller=name, patient=settings.test.patients) for name, frame in frames.items()]
     )
     table, against = summary(frames, seed), differences(frames, NETWORK, seed)
-    said = sentences_of(settings, table, against, diverged)
-    return Study(settings, network, trained, controllers, table, against, by_patient, shown, diverged, said)
+    off = missed or {}
+    said = [*sentences_of(settings, table, against, diverged), *metamodel_told(off)]
+    return Study(settings, network, trained, controllers, table, against, by_patient, shown, diverged, said, off)
 
 
 def _courses(settings: Settings, controllers: dict[str, Controller]) -> dict[str, list[Course] | Diverged]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.dynamics.twins.metamodel import WINDOW
 from chiasm.dynamics.twins.scoring import FEWEST
 from chiasm.dynamics.twins.settings import Settings
 from chiasm.errors import count
@@ -33,6 +34,13 @@ def sentences_of(
         few = "is" if n == 1 else "are"
         said.append(f"{count(n, 'test patient')} {few} too few for an interval over patients: test {FEWEST} or more.")
     return said
+
+
+def metamodel_told(missed: Mapping[str, float]) -> list[str]:
+    """Say how well the metamodel foresees what the network was trained on; nothing without one."""
+    each = ", ".join(f"{name} {error:.3f}" for name, error in missed.items())
+    told = f"The metamodel that the network was trained through errs on courses it was not fitted on by: {each}"
+    return [f"{told} (standard deviations of the measurement, {WINDOW} steps ahead)."] if missed else []
 
 
 def _beside(row: Mapping[Any, Any], name: str, where: str, patients: int, settings: Settings) -> str:

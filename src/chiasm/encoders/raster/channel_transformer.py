@@ -41,7 +41,7 @@ class ChannelTransformer(nn.Module):
 
     def patches(self, x: Tensor) -> Tensor:
         """Cut rasters `(B, C, *space)` into raw patches of each channel `(B, C N, p)`, one channel after the other."""
-        cut = patches(x, self.config).unflatten(2, (self.config.channels, -1))  # (B, N, C, p)
+        cut = patches(x, self.config).reshape(len(x), self.config.places, self.config.channels, -1)  # (B, N, C, p)
         return cut.transpose(1, 2).flatten(1, 2)
 
     def states(self, x: Tensor, keep: Tensor | None = None, there: Tensor | None = None) -> Tensor:
@@ -79,10 +79,11 @@ class ChannelTransformer(nn.Module):
             start = torch.arange(channels, device=x.device)[:, None] * count
             keep = (keep[:, None] + start).flatten(1)  # (B, C K)
         states = self.states(x, keep)
-        apart = states[:, 1:].unflatten(1, (channels, -1))  # (B, C, K, D)
+        apart = states[:, 1:].reshape(len(x), channels, -1, self.config.width)  # (B, C, K, D)
         mean = torch.where(here[..., None, None], apart, 0.0).sum(1) / here.sum(1)[:, None, None]
         return torch.cat([states[:, :1], mean], 1)
 
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean state of all places, `(B, D)`."""
-        return self(x)[:, 1:].mean(1)
+        mean: Tensor = self(x)[:, 1:].mean(1)
+        return mean

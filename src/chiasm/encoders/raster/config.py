@@ -96,7 +96,7 @@ class RasterConfig:
     @property
     def patch_values(self) -> int:
         """P, numbers of a patch."""
-        return self.channels * self.patch**self.axes
+        return self.channels * math.prod([self.patch] * self.axes)
 
     @property
     def halvings(self) -> int:

@@ -92,7 +92,8 @@ class PatchTransformer(nn.Module):
 
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean state of all patches, `(B, D)`."""
-        return self(x)[:, 1:].mean(1)
+        mean: Tensor = self(x)[:, 1:].mean(1)
+        return mean
 
 
 def patches(x: Tensor, config: RasterConfig) -> Tensor:

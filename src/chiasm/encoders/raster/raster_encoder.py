@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -189,6 +189,9 @@ class RasterEncoder:
                 "another folder"
             )
         if self.first < 0:
+            if found.contrasts:
+                there = ", ".join(f"first={number} for '{name}'" for name, number in found.contrasts.items())
+                raise Unsupported(f"the folder's network reads contrasts: say which one the modality is, {there}")
             return found
         try:
             return replace(found, reading=replace(own, first=self.first))
@@ -203,6 +206,7 @@ class Opened:
     Args:
         stamp: hash of the weights, and of mean and deviation.
         standard: mean and deviation of the channels, `(C,)` each; None: each source by its own.
+        contrasts: where modalities were pretrained on together, the number of each one's first channel.
     """
 
     network: RasterNetwork
@@ -210,6 +214,7 @@ class Opened:
     stamp: str
     standard: tuple[np.ndarray, np.ndarray] | None
     reading: RasterReading
+    contrasts: Mapping[str, int] = field(default_factory=dict)
 
 
 class RasterTrunk(Trunk):
@@ -256,7 +261,9 @@ def _stored(folder: str, stamp: tuple[tuple[str, int, int], ...]) -> Opened:
     network = frozen(found.network())
     own = {"mean": torch.from_numpy(found.mean), "deviation": torch.from_numpy(found.deviation)}
     hashed = hash_state({**network.state_dict(), **own})
-    return Opened(network, found.config, hashed, (found.mean, found.deviation), found.reading)
+    return Opened(
+        network, found.config, hashed, (found.mean, found.deviation), found.reading, found.facts.get("contrasts", {})
+    )
 
 
 @lru_cache(maxsize=8)

@@ -124,7 +124,7 @@ class RasterReading:
             raise ReadError(
                 f"the signal has {len(values)} leads, {int(there.sum())} of them with samples, and {self.channels} are "
                 "read",
-                "name those that all have by leads=, or check the file",
+                f"set channels={len(values)} if all have so many, name those that are read by leads=, or check it",
             )
         values = resampled(values, value.hz, self.hz)
         values = values - np.median(values, axis=1, keepdims=True)

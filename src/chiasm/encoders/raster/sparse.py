@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
+from torch.utils.hooks import RemovableHandle
 
 POOLS = (_MaxPoolNd, _AvgPoolNd, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd)
 
@@ -67,7 +68,7 @@ def sparse_convolutions(network: nn.Module, active: Tensor) -> Iterator[Callable
         return spread.movedim(-1, 1)
 
     here: list[Tensor] = []
-    hooks = []
+    hooks: list[RemovableHandle] = []
     for module in network.modules():
         if isinstance(module, _InstanceNorm) and module.track_running_stats:
             raise ValueError("an instance norm with running statistics is not masked: leave them out")
@@ -90,10 +91,10 @@ def sparse_convolutions(network: nn.Module, active: Tensor) -> Iterator[Callable
             hook.remove()
 
 
-def group_norm(norm: nn.Module, values: Tensor, mask: Tensor) -> Tensor:
+def group_norm(norm: Any, values: Tensor, mask: Tensor) -> Tensor:
     """Apply a group or instance norm with mean and variance of the active places; the others become zero."""
     groups = norm.num_groups if isinstance(norm, nn.GroupNorm) else values.shape[1]
-    own = values.unflatten(1, (groups, -1))  # (B, G, C / G, *space)
+    own = values.reshape(len(values), groups, -1, *values.shape[2:])  # (B, G, C / G, *space)
     here = mask[:, None, None]
     axes = tuple(range(2, own.ndim))
     count = here.sum(axes, keepdim=True) * own.shape[2]

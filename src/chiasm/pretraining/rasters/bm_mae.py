@@ -92,7 +92,7 @@ class MaskedContrasts(Learner):
         entered = self.enter(self.network.states(x, keep, real))
         places = (self.positions + self.channels[:, None]).flatten(0, 1)  # (C N, D')
         tokens = self.hidden.expand(len(x), seen.shape[1], -1)
-        read = torch.zeros_like(tokens).scatter(1, keep[..., None].expand(-1, -1, WIDTH), entered[:, 1:])
+        read = torch.zeros_like(tokens).scatter(1, keep[..., None].expand(-1, -1, WIDTH), entered[:, 1:].to(tokens))
         tokens = torch.where(seen[..., None], read, tokens) + places
         tokens = torch.cat([entered[:, :1], tokens], 1)
         keys = torch.cat([there.new_ones(len(there), 1), there], 1)

@@ -42,9 +42,9 @@ class OwnLatent(Learner):
         self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
     ) -> Tensor:
         """Predict each view's target from the other."""
-        said = [self.predict(self.project(self.network.summary(view))) for view in views]
+        said = [self.predict(self.project(self.network.summary(view))).float() for view in views]
         with torch.no_grad():
-            targets = [self.teacher_project(self.teacher.summary(view)) for view in views]
+            targets = [self.teacher_project(self.teacher.summary(view)).float() for view in views]
         return (cosine_regression(said[0], targets[1]) + cosine_regression(said[1], targets[0])) / 2
 
     def compared(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.self_distillation import moved_centre, self_distillation
 from chiasm.pretraining.rasters.draws import uniform
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.teacher import follow, momentum_at, teacher_of
+from chiasm.pretraining.rasters.teacher import follow, in_full, momentum_at, teacher_of
 
 OUTPUTS, BOTTLENECK = 256, 64
 MOMENTUM, CENTRE_MOMENTUM, TEACHER_TEMPERATURE = 0.99, 0.9, 0.04
@@ -36,8 +36,9 @@ class ChoiceHead(nn.Module):
 
     def forward(self, summary: Tensor) -> Tensor:
         """Map `(B, D)` to `(B, K)`."""
-        own = functional.normalize(self.layers(summary), dim=1)
-        return own @ functional.normalize(self.outputs, dim=1).T
+        own = functional.normalize(self.layers(summary).float(), dim=1)
+        with in_full(own):
+            return own @ functional.normalize(self.outputs, dim=1).T
 
 
 class SelfDistillation(Learner):
@@ -106,7 +107,8 @@ def summary_of_block(network: RasterNetwork, x: Tensor, generator: torch.Generat
         for axis, own in enumerate(lengths):  # the number of each place in row order
             along = first[:, axis, None] + torch.arange(own)  # (B, own)
             places = (places[:, :, None] * config.grid[axis] + along[:, None, :]).flatten(1)
-        return network(x, places.to(x.device))[:, 1:].mean(1)
+        mean: Tensor = network(x, places.to(x.device))[:, 1:].mean(1)
+        return mean
     corners = (first * config.patch).tolist()
     sides = [own * config.patch for own in lengths]
     cut = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,13 +17,21 @@ from chiasm.pretraining.rasters.stage import RasterPretraining
 
 
 def as_stored_raster(
-    found: RasterPretraining, corpus: Corpus, reading: RasterReading, options: RasterOptions, *, marks: bool = False
+    found: RasterPretraining,
+    corpus: Corpus,
+    reading: RasterReading,
+    options: RasterOptions,
+    *,
+    marks: Sequence[str] | None = None,
+    contrasts: Mapping[str, int] | None = None,
 ) -> StoredRaster:
     """Return what is stored: the network, how sources become its rasters, and facts about its training.
 
     Args:
         corpus: its items are digests of what the sources hold.
-        marks: keep marks of the items, by which `check` finds them again in a cohort (`SeenItems`).
+        marks: digests of the sources, of which marks are kept, by which `check` finds them again in a cohort
+            (`SeenItems`); None: none are.
+        contrasts: where several modalities were read together, the number of each one's first channel.
     """
     state = found.network.state_dict()
     facts: dict[str, Any] = {
@@ -43,8 +52,10 @@ def as_stored_raster(
     }
     stored = {name: value.detach().cpu().numpy() for name, value in state.items()}
     facts = finite(facts)
-    if marks:
-        facts["seen"] = SeenItems.of(corpus.items, hash_state(state)[:32])
+    if contrasts:
+        facts["contrasts"] = dict(contrasts)
+    if marks is not None:
+        facts["seen"] = SeenItems.of(marks, hash_state(state)[:32])
     return StoredRaster(
         found.network.config, reading, found.mean, found.deviation, stored, options.method, facts
     )  # fmt: skip

@@ -53,6 +53,9 @@ class Learner(nn.Module):
         """
         return None
 
+    def meet(self, widths: Mapping[str, int]) -> None:
+        """Make what reads the values beside the items, now that their widths are known; here there is nothing."""
+
     def stepped(self, done: float) -> None:
         """Follow after a step of the optimiser; `done` is the share of the training that is over, 0 to 1."""
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.two_views import batch_contrast, queue_contrast
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.teacher import follow, momentum_at, projector, teacher_of
+from chiasm.pretraining.rasters.teacher import follow, in_full, momentum_at, projector, teacher_of
 
 WIDTH, QUEUE = 64, 512
 MOMENTUM, TEMPERATURE = 0.99, 0.2
@@ -72,13 +72,14 @@ class MomentumContrast(Learner):
         self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
     ) -> Tensor:
         """Contrast the first views with the second ones."""
-        query = self.project(self.network.summary(views[0]))
+        query = self.project(self.network.summary(views[0])).float()
         with torch.no_grad():
-            keys = self.key_project(self.key_network.summary(views[1]))
-        if not self.training:
-            return batch_contrast(query, keys, TEMPERATURE)
-        self._keys = keys
-        return queue_contrast(query, keys, self.queue.read(), TEMPERATURE)
+            keys = self.key_project(self.key_network.summary(views[1])).float()
+        with in_full(query):
+            if not self.training:
+                return batch_contrast(query, keys, TEMPERATURE)
+            self._keys = keys
+            return queue_contrast(query, keys, self.queue.read(), TEMPERATURE)
 
     def compared(self, x: Tensor) -> Tensor:
         """Return the projections, of unit length."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.encoders.raster.network import RasterNetwork
-from chiasm.objectives.contrastive import contrast
+from chiasm.objectives.two_views import nt_xent
 from chiasm.pretraining.rasters.learner import Learner
+from chiasm.pretraining.rasters.teacher import in_full
 
 WIDTH = 64  # of what is compared
 TEMPERATURE = 0.2
@@ -38,11 +39,9 @@ class TwoViews(Learner):
         self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
     ) -> Tensor:
         """Compare the views of a step."""
-        own = functional.normalize(self.project(self.network.summary(torch.cat(views))), dim=1)  # (2 B, 64)
-        rows = torch.arange(len(own), device=own.device)
-        other = (rows[:, None] - rows).abs() == len(own) // 2
-        scale = torch.tensor(1 / self.temperature, device=own.device)
-        return contrast(own, own, scale, targets=other.float(), without_self=True)
+        one, other = self.project(self.network.summary(torch.cat(views))).chunk(2)  # (B, 64) each
+        with in_full(one):
+            return nt_xent(one.float(), other.float(), self.temperature)
 
     def compared(self, x: Tensor) -> Tensor:
         """Return the projections, of unit length."""

@@ -94,7 +94,7 @@ class SparseReconstruction(Learner):
 def assembled(cells: Tensor, config: RasterConfig) -> Tensor:
     """Lay cells `(B, C s^axes, *finest)`, each of s numbers along each axis, out as rasters `(B, C, *space)`."""
     side = config.size // cells.shape[2]
-    apart = cells.unflatten(1, (config.channels, *[side] * config.axes))
+    apart = cells.reshape(len(cells), config.channels, *[side] * config.axes, *cells.shape[2:])
     order = [0, 1, *(place for axis in range(config.axes) for place in (2 + config.axes + axis, 2 + axis))]
     return apart.permute(order).reshape(len(cells), *config.shape)
 

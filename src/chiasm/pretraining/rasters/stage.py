@@ -27,7 +27,7 @@ from chiasm.pretraining.rasters.augment import Augmentation
 from chiasm.pretraining.rasters.learner import Learner
 from chiasm.pretraining.rasters.objective import COLUMNS, NAME, LearningRasters
 from chiasm.pretraining.rasters.options import RasterOptions
-from chiasm.pretraining.rasters.together import Together, alone
+from chiasm.pretraining.rasters.together import Precise, Together
 from chiasm.pretraining.stage import available_bytes
 from chiasm.tokens import Packed, PackedTokens
 from chiasm.training import Examples, History, Network, Phase, TargetTensors, train
@@ -70,7 +70,7 @@ def pretrained_on_rasters(
     checkpoint: Path | None = None,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda finished, everything: None,
-    together: Together | None = None,
+    sharing: Callable[[Learner], Together] | None = None,
 ) -> RasterPretraining:
     """Pretrain a network on the items of a corpus, of which those held out are never trained on.
 
@@ -79,21 +79,19 @@ def pretrained_on_rasters(
         beside: what stands beside each item, by name, `(items, E)` float32, a row of NaN where there is none.
         checkpoint: file that is written after each epoch, and gone on from if it exists.
         progress: called with (finished, all) epochs.
-        together: how a step runs, where several processes share it; None: in this one.
+        sharing: says of the learner how several processes share a step; None: this one runs it.
 
     Raises:
-        Unsupported: all items are of one colour, a batch that memory does not hold, or several processes with a method
-            whose losses do not stand alone.
+        Unsupported: all items are of one colour, or a batch that memory does not hold.
         ValueError: the loss is not finite, or what the method reads beside the items is missing.
         ArtifactError: the checkpoint is of another pretraining.
     """
     beside, how = dict(beside or {}), options.how
     if set(beside) != set(how.beside):
         raise ValueError(f"'{options.method}' reads beside the items: {', '.join(how.beside) or 'nothing'}")
-    if together is not None and together.processes > 1 and not how.alone:
-        raise Unsupported(f"'{options.method}' compares the items of a step, which several processes do not share")
     mean, deviation, flat = standard_of(rasters, ~corpus.held_out, config)
-    learner = built(config, options, seed)
+    learner = built(config, options, seed, {name: values.shape[1] for name, values in beside.items()})
+    together = Precise(options.precision, device) if sharing is None else sharing(learner)
     items = len(corpus.items)
     tokens = {NAME: rasters} | {name: packed_rasters(values) for name, values in beside.items()}
     nothing = TargetTensors(torch.zeros(items), torch.zeros(items, dtype=torch.bool))
@@ -106,7 +104,7 @@ def pretrained_on_rasters(
         steps=options.epochs * steps_of_epoch(int((~corpus.held_out).sum()), options.batch),
         options=digest_of(config, options, corpus, beside), beside=how.beside,
         progress=lambda epochs: progress(epochs, options.epochs),
-        together=together or alone(options.precision, device),
+        together=together,
     )  # fmt: skip
     whole = Network(learner, cast(Head, nn.Identity()))  # nothing is predicted
     phase = Phase(options.training(), objective, name="pretrain")
@@ -114,8 +112,8 @@ def pretrained_on_rasters(
     watched = COLUMNS if objective.compares else COLUMNS[:-1]
     curve = tuple(dict(zip(watched, map(float, row), strict=False)) for row in objective.curve)
     judged = min(int(corpus.held_out.sum()), options.batch)  # that are compared with each other
-    nothing = objective.guess if how.nothing is None else how.nothing(judged)
-    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, nothing)
+    guess = objective.guess if how.nothing is None else how.nothing(judged)
+    return RasterPretraining(learner.network.eval(), mean, deviation, history, curve, flat, guess)
 
 
 def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
@@ -124,12 +122,14 @@ def packed_rasters(values: NDArray[np.float32]) -> PackedTokens:
     return PackedTokens(torch.from_numpy(flat), np.arange(len(flat) + 1), 1)
 
 
-def built(config: RasterConfig, options: RasterOptions, seed: int) -> Learner:
-    """Make a fresh learner, its weights drawn from the seed."""
+def built(config: RasterConfig, options: RasterOptions, seed: int, widths: Mapping[str, int] | None = None) -> Learner:
+    """Make a fresh learner, its weights drawn from the seed; `widths` are those of what stands beside the items."""
     network = untrained(config, seeded(seed, "network"))
     own = seeded(seed, "learner")
     with drawn_from(own):
-        return options.how.build(network, options, torch.Generator().manual_seed(own))
+        learner = options.how.build(network, options, torch.Generator().manual_seed(own))
+        learner.meet(widths or {})
+        return learner
 
 
 def standard_of(rasters: Packed, trained: NDArray[np.bool_], config: RasterConfig) -> tuple[Floats, Floats, int]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.objectives.swapped_prediction import swapped_prediction
 from chiasm.pretraining.rasters.learner import Learner
-from chiasm.pretraining.rasters.teacher import projector
+from chiasm.pretraining.rasters.teacher import in_full, projector
 
 WIDTH, PROTOTYPES = 64, 32
 
@@ -39,11 +39,13 @@ class SwappedPrediction(Learner):
         self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
     ) -> Tensor:
         """Swap the codes of both views."""
-        return swapped_prediction([self.compared(view) @ self.prototypes.T for view in views])
+        projected = [self.compared(view) for view in views]
+        with in_full(*projected):
+            return swapped_prediction([own @ self.prototypes.T for own in projected])
 
     def compared(self, x: Tensor) -> Tensor:
         """Return the projections, of unit length."""
-        return functional.normalize(self.project(self.network.summary(x)), dim=1)
+        return functional.normalize(self.project(self.network.summary(x)).float(), dim=1)
 
     def stepped(self, done: float) -> None:
         """Bring the prototypes to unit length."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,14 @@ def momentum_at(done: float, first: float) -> float:
     Source: Grill et al., BYOL (NeurIPS 2020), arXiv 2006.07733, section 3.2; DINO has the same.
     """
     return 1.0 - (1.0 - first) * (1.0 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2.0
+
+
+def in_full(*tensors: Tensor) -> AbstractContextManager[Any]:
+    """Return a context in which products are in full precision, also where the network runs in mixed precision.
+
+    Cosines that are divided by a temperature of 0.05 lose their order in sixteen bits.
+    """
+    return torch.autocast(tensors[0].device.type, enabled=False)
 
 
 class StepNorm(nn.BatchNorm1d):

@@ -35,17 +35,19 @@ class Together:
         return nullcontext()
 
 
-class MixedPrecision(Together):
-    """Matrix products and convolutions in bfloat16, weights and what is added up in float32."""
+class Precise(Together):
+    """A step in this process alone, in a precision of "32" or "bf16"."""
 
-    def __init__(self, device: str) -> None:
-        self.device = device.partition(":")[0]
+    def __init__(self, precision: str, device: str) -> None:
+        self.precision, self.device = precision, device
 
     def precise(self) -> AbstractContextManager[Any]:
-        """Return torch's context of automatic mixed precision."""
-        return torch.autocast(self.device, dtype=torch.bfloat16)
+        """Return the context in which the learner runs in training."""
+        return precise_in(self.precision, self.device)
 
 
-def alone(precision: str, device: str) -> Together:
-    """Return how a step runs in this process alone, in precision "32" or "bf16"."""
-    return MixedPrecision(device) if precision == "bf16" else Together()
+def precise_in(precision: str, device: str) -> AbstractContextManager[Any]:
+    """Return the context of a precision: of "bf16", products in bfloat16, weights and sums in float32."""
+    if precision == "bf16":
+        return torch.autocast(device.partition(":")[0], dtype=torch.bfloat16)
+    return nullcontext()

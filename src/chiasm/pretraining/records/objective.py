@@ -23,7 +23,7 @@ COLUMNS = ("train", "held_out", "train_wait", "held_out_wait", "rank", "spread",
 
 
 class TellingEvents(Objective):
-    """Mean negative log likelihood of the next concept, and of the logarithm of the time to it, in nats an event.
+    """Mean negative log likelihood of the next concept, and of the time to it, in nats an event.
 
     After each epoch the curve gets a row: both means of training, both of held-out events, and the signs of a collapse
     of the mean states of held-out records (`objectives.collapse`). The epoch is chosen by the held-out sum of both.

@@ -17,7 +17,7 @@ from torch import nn
 from chiasm.cohort import Unsupported
 from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.encoders.record.event_tokens import CONCEPT, EventTokens
-from chiasm.fusion.record_sequence import RecordSequence, Told
+from chiasm.fusion.record_sequence import NARROWEST, RecordSequence, Told
 from chiasm.heads.head import Head
 from chiasm.pretraining.baselines import MOST_CELLS, ORDERS, order_losses
 from chiasm.pretraining.corpus import Corpus
@@ -43,7 +43,7 @@ class RecordPretraining:
         curve: one row an epoch: losses of training and of held-out events in nats, and the signs of a collapse.
         asked: number of held-out events that were asked for; of them all the rest is told.
         perplexity: among how many concepts the network is torn; baselines: those who count, see `order_losses`.
-        wait: loss of the logarithm of the time to the next event; constant_wait: of its training mean and spread.
+        wait: loss of the time to the next event; constant_wait: of how often it is zero in training, mean and spread.
         told: number of events of training that were read.
     """
 
@@ -145,14 +145,22 @@ def judged_by_counts(
         found = np.concatenate([own[1:] for own in order_losses(*known, len(there), order)])
         baselines[f"order-{order}"] = _perplexity(found[~np.isnan(found)])
     before = np.log1p(np.concatenate([np.maximum(own[1:, -1], 0) for own in trained]))
-    spread = max(float(before.std()), math.exp(-6))  # as narrow as the network may be
-    constant = 0.5 * ((waited - before.mean()) / spread) ** 2 + math.log(spread)
+    constant = _constant_wait(before, waited)
     return {
         "perplexity": _perplexity(losses),
         "baselines": baselines,
         "wait": float(waits.mean()),
         "constant_wait": float(constant.mean()),
     }
+
+
+def _constant_wait(before: NDArray[np.float32], waited: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Losses of times `log(1 + hours)`, `(N,)`, by the share of zeros in training, and mean and spread of the rest."""
+    later = before[before > 0].astype(np.float64)
+    share = (len(later) + 1) / (len(before) + 2)
+    mean, spread = (later.mean(), max(later.std(), math.exp(NARROWEST))) if len(later) else (0.0, 1.0)
+    apart = 0.5 * ((waited - mean) / spread) ** 2 + math.log(spread)
+    return np.where(waited > 0, apart - math.log(share), -math.log(1 - share))
 
 
 def require_memory_of(config: RecordConfig, options: RecordOptions, longest: int) -> None:

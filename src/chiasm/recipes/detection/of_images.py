@@ -69,6 +69,10 @@ class OfImages(OneOrAll):
         """Return the stored sizes of the finder, a `FinderDesign`."""
         raise NotImplementedError(f"{type(self).__name__} has no design of a finder")
 
+    def begun(self, design: Any) -> Any:
+        """Return what builds the finder as its training begins; the design itself unless a recipe brings weights."""
+        return design
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target is boxes, and pixels of one modality of images are at hand."""
         if cohort.target is None or not cohort.target.has_boxes:
@@ -110,13 +114,14 @@ class OfImages(OneOrAll):
         """Train the finder, and choose on the held-out patients from which score on a box counts."""
         cohort, outcome = training.cohort, training.outcome
         (name,), labels, design = cohort.modalities, len(training.target.names), self.design()
+        begun = self.begun(design)
         pixels = pixels_of(cohort, name).fit(cohort.raw(name))
         self.fits(pixels.size)
         tokens = pack(cohort, {name: pixels})
         held_out = holdout(cohort, VALIDATION, seed=training.seed)
         target = TargetTensors(torch.from_numpy(outcome.value).float(), marks_of(outcome))
         examples = Examples(tokens, presence(tokens, [name]), target, held_out)
-        finder = build(lambda: design.finder(pixels.channels, pixels.size, labels), seeded(training.seed, "finder"))
+        finder = build(lambda: begun.finder(pixels.channels, pixels.size, labels), seeded(training.seed, "finder"))
         drawing = Drawing(finder, name, pixels, labels)
         network = Network(drawing, Head(0, labels, training.target.kind))
         phase = Phase(self.training_options, DrawnBoxes(self.flips))

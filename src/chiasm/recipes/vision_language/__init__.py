@@ -50,6 +50,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "clinical-labels", "vision_language.clinical_labels:ClinicalLabels", "vision language",
+        "a table of clinical numbers beside another modality",
+        Citation(
+            "OLIVES Dataset: Ophthalmic Labels for Investigating Visual Eye Semantics",
+            "NeurIPS", 2022, "https://arxiv.org/abs/2209.11195",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

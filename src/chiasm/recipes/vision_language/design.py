@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.cohort.kinds import as_read
 from chiasm.fitting.neural import Shapes, check_sizes
 from chiasm.fusion.transformer import check_heads
 from chiasm.fusion.worded import WordedModalities
+
+GRIDS = ("image", "volume", "dicom")
+
+
+def grids_of(cohort: Cohort, shapes: Shapes) -> tuple[str, ...]:
+    """Return the modalities whose tokens are patches of a grid, each in its place."""
+    kinds = {name: cohort.encodings[name].kind for name in cohort.modalities if name in cohort.encodings}
+    return tuple(name for name, kind in kinds.items() if as_read(kind) in GRIDS and shapes[name][1])
 
 
 @storable("worded")

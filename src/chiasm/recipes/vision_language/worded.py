@@ -12,7 +12,6 @@ from scipy.sparse.csgraph import connected_components  # type: ignore[import-unt
 from torch import Tensor
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import as_read
 from chiasm.compute.memo import remember
 from chiasm.fitting.base import Training, require_pairs
 from chiasm.fitting.label_sentences import Lesson, encoder_identity, frozen_language, labels_of, lesson_of
@@ -23,13 +22,11 @@ from chiasm.heads.response import Response
 from chiasm.objectives.label_texts import co_occurrence, drawn_sentences, same_labels
 from chiasm.protocols import Fused, Predictor
 from chiasm.recipes.alignment.aligned import AlignedRecipe
-from chiasm.recipes.vision_language.design import WordedDesign
+from chiasm.recipes.vision_language.design import WordedDesign, grids_of
 from chiasm.recipes.vision_language.seen import Seen
 from chiasm.training import Phase
 from chiasm.training.examples import Batch
 from chiasm.training.taught import Taught
-
-GRIDS = ("image", "volume", "dicom")
 
 
 @dataclass(frozen=True)
@@ -199,10 +196,9 @@ class WordedRecipe(AlignedRecipe):
         cohort, lesson, m = data.cohort, self.lesson(data), self.place(data.cohort)
         words = cohort.modalities[m] if m >= 0 else ""
         own = lesson.tokens is not None and not (words and frozen_language(cohort, words))
-        kinds = {name: cohort.encodings[name].kind for name in cohort.modalities if name in cohort.encodings}
         return WordedDesign(
             self.latent_width, self.temperature, self.depth, self.heads,
-            grids=tuple(name for name, kind in kinds.items() if as_read(kind) in GRIDS and data.shapes[name][1]),
+            grids=grids_of(cohort, data.shapes),
             words=words,
             told=(lesson.tokens.values.shape[2], 0) if own and lesson.tokens is not None else (0, 0),
             encoder=self.encoder if own else "", identity=encoder_identity(self.encoder) if own else "",

@@ -1,6 +1,6 @@
-"""Writes `tests/evaluation/fixtures/boxes.json`: average precision of made detections by pycocotools, no score tied.
+"""Writes `fixtures/boxes.json`: average precision of made detections by pycocotools, no score tied.
 
-It runs in an environment of its own, `pip install pycocotools numpy`: `python benchmarks/references/boxes.py`.
+It runs in an environment of its own, `pip install pycocotools numpy`: `python tests/evaluation/make_boxes.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-PLACE = Path(__file__).parents[2] / "tests" / "evaluation" / "fixtures" / "boxes.json"
+PLACE = Path(__file__).parent / "fixtures" / "boxes.json"
 LABELS, IMAGES, SIDE = 3, 12, 100.0
 
 
