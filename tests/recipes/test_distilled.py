@@ -19,7 +19,7 @@ from chiasm.recipes.adaptation.distilled_fusion import TokenTrunk
 from chiasm.recipes.baselines.late import LateFusion
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
-from chiasm.training.distilling import OF_CLASSES, OF_TEACHER, Taught, TaughtTargets
+from chiasm.training.from_teacher import OF_CLASSES, OF_TEACHER, Taught, TaughtTargets
 
 NETWORK = "raster:size=16,patch=8,dim=8,depth=1,heads=2"
 QUICK = "epochs=2,latent_width=4"

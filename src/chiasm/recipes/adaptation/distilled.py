@@ -24,7 +24,7 @@ from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.adaptation.distilled_fusion import DistilledDesign, has_room
 from chiasm.training import Network, Phase
-from chiasm.training.distilling import Taught, TaughtTargets
+from chiasm.training.from_teacher import Taught, TaughtTargets
 
 FOLDS = 3  # of the teacher
 AGREES = "share of training patients whose class the teacher tells"

@@ -20,7 +20,7 @@ from chiasm.protocols import EMBEDDING, Fused
 from chiasm.recipes.adaptation.adapted_fusion import Adaptation, AdaptedFusion, made_widths
 from chiasm.targets import Classification
 from chiasm.tokens import Tokens
-from chiasm.training.distilling import OF_CLASSES, OF_TEACHER
+from chiasm.training.from_teacher import OF_CLASSES, OF_TEACHER
 
 
 class TokenTrunk(Trunk):

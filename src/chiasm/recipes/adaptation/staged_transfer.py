@@ -54,6 +54,11 @@ class StagedTransfer(FullTuning):
         super().__post_init__()
         _ = replace(self.training_options, epochs=self.first_epochs)  # refuses a negative number
 
+    @property
+    def reads_unlabelled(self) -> bool:
+        """True where there is a first phase, which needs no outcome."""
+        return self.first_epochs > 0
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if the column is not declared, or has one level."""
         super().supports(cohort)
