@@ -301,9 +301,9 @@ def show_summary(summary: dict[str, Any]) -> None:
         screen.show(f"knowledge: {parts} by {kinds}; '{known['column']}' names one for {known['patients']:,} patients")
     if "label_texts" in summary:
         told = summary["label_texts"]
-        parts = [f"{told['sentences']:,} sentences of {told['labels']:,} labels"] if told["labels"] else []
-        parts += [f"lineages of {told['lineages']:,} labels"] if told["lineages"] else []
-        screen.show(f"written of labels: {', '.join(parts)}")
+        written = [f"{told['sentences']:,} sentences of {told['labels']:,} labels"] if told["labels"] else []
+        written += [f"lineages of {told['lineages']:,} labels"] if told["lineages"] else []
+        screen.show(f"written of labels: {', '.join(written)}")
     show_division(summary.get("subgroups", ()))
     screen.show("")
 

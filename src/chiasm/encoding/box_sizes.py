@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Problem
 from chiasm.errors import count, first_rows
@@ -35,9 +36,9 @@ def box_size_problems(cohort: Cohort) -> list[Problem]:
                 seen[place, row] = True
                 shape[place, row] = abs(own[0] * said[row, 1] / (own[1] * said[row, 0]) - 1) > APART
                 size[place, row] = own != tuple(said[row].tolist())
-    some = seen.any(axis=0)
-    other = some & (shape | ~seen).all(axis=0)
-    resized = some & (size | ~seen).all(axis=0) & ~other
+    some: NDArray[np.bool_] = seen.any(axis=0)
+    other: NDArray[np.bool_] = np.logical_and(some, (shape | ~seen).all(axis=0))
+    resized: NDArray[np.bool_] = np.logical_and(some & ~other, (size | ~seen).all(axis=0))
     what, fix = "boxes were drawn on an image of another shape", "name the file of boxes that belongs to the image"
     told = [_problem(cohort, other, what, fix, "error")] if other.any() else []
     if resized.any():

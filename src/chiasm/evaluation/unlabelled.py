@@ -70,6 +70,6 @@ def unlabelled_of(everyone: Cohort, recipes: Sequence[Any], together: Callable[[
     """
     if everyone.outcome is None or not any(map(reads_unlabelled, recipes)):
         return None
-    there = everyone.present.any(1)
+    there: NDArray[np.bool_] = np.asarray(everyone.present.any(1))
     whole, known = everyone.subset(there), everyone.outcome.known[there]
     return None if known.all() else Unlabelled(together(whole), np.flatnonzero(known))

@@ -94,8 +94,8 @@ def tables_of(cohort: Cohort) -> list[NamedTable]:
     if keys.folds is not None:
         named(keys.folds.table, keys.folds.sheet, None)
     if keys.knowledge is not None:
-        for place in filter(None, (keys.knowledge.triples, keys.knowledge.prompts, keys.knowledge.lineages)):
-            named(place, keys.knowledge.sheet if place == keys.knowledge.named else None, None)
+        for table in filter(None, (keys.knowledge.triples, keys.knowledge.prompts, keys.knowledge.lineages)):
+            named(table, keys.knowledge.sheet if table == keys.knowledge.named else None, None)
     return list(found.values())
 
 

@@ -137,12 +137,12 @@ def judged_by_counts(
     place = np.full(int(there.max()) + 1, -1)
     there = there[there > 0]
     place[there] = np.arange(len(there))
-    known = [[place[own] for own in side] for side in sides]
-    counts = np.bincount(np.concatenate(known[0]) + 1, minlength=len(there) + 1)[1:] + 1.0
+    of_training, of_held_out = ([place[own] for own in side] for side in sides)
+    counts = np.bincount(np.concatenate(of_training) + 1, minlength=len(there) + 1)[1:] + 1.0
     unigram = -np.log(counts / counts.sum())[place[answers.astype(np.int64)]]
     baselines = {"uniform": float(len(there)), "unigram": _perplexity(unigram)}
     for order in [own for own in ORDERS[1:] if len(there) ** (own + 1) <= MOST_CELLS]:
-        found = np.concatenate([own[1:] for own in order_losses(*known, len(there), order)])
+        found = np.concatenate([own[1:] for own in order_losses(of_training, of_held_out, len(there), order)])
         baselines[f"order-{order}"] = _perplexity(found[~np.isnan(found)])
     before = np.log1p(np.concatenate([np.maximum(own[1:, -1], 0) for own in trained]))
     constant = _constant_wait(before, waited)
