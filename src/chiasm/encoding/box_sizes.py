@@ -37,8 +37,8 @@ def box_size_problems(cohort: Cohort) -> list[Problem]:
                 shape[place, row] = abs(own[0] * said[row, 1] / (own[1] * said[row, 0]) - 1) > APART
                 size[place, row] = own != tuple(said[row].tolist())
     some: NDArray[np.bool_] = seen.any(axis=0)
-    other: NDArray[np.bool_] = np.logical_and(some, (shape | ~seen).all(axis=0))
-    resized: NDArray[np.bool_] = np.logical_and(some & ~other, (size | ~seen).all(axis=0))
+    other: NDArray[np.bool_] = np.asarray(some & (shape | ~seen).all(axis=0))
+    resized: NDArray[np.bool_] = np.asarray(some & ~other & (size | ~seen).all(axis=0))
     what, fix = "boxes were drawn on an image of another shape", "name the file of boxes that belongs to the image"
     told = [_problem(cohort, other, what, fix, "error")] if other.any() else []
     if resized.any():
