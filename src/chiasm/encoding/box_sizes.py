@@ -36,7 +36,7 @@ def box_size_problems(cohort: Cohort) -> list[Problem]:
                 seen[place, row] = True
                 shape[place, row] = abs(own[0] * said[row, 1] / (own[1] * said[row, 0]) - 1) > APART
                 size[place, row] = own != tuple(said[row].tolist())
-    some: NDArray[np.bool_] = seen.any(axis=0)
+    some: NDArray[np.bool_] = np.asarray(seen.any(axis=0))
     other: NDArray[np.bool_] = np.asarray(some & (shape | ~seen).all(axis=0))
     resized: NDArray[np.bool_] = np.asarray(some & ~other & (size | ~seen).all(axis=0))
     what, fix = "boxes were drawn on an image of another shape", "name the file of boxes that belongs to the image"
