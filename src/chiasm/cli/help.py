@@ -47,11 +47,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "pretrain": (
         "chiasm pretrain cohort.toml --out encoder --epochs 10 --page pretrain.html",
         "chiasm pretrain cohort.toml --out encoder --method masked --network gru:width=64,rc=ps --resume",
+        "chiasm pretrain cohort.toml --out encoder --modality film --method mae --page pretrain.html",
     ),
     "articles": (
         "chiasm articles PMC3166277.tar.gz articles/ --out shards --table rows.csv",
         "chiasm articles articles/ --out shards --licence CC-BY --concepts concepts.txt --most 1000 --cohort pairs",
     ),
+    "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
         "chiasm stress cohort.toml --recipes healnet --faults attack",

@@ -68,7 +68,7 @@ def pretrain(
     reading: Annotated[str, typer.Option(help="Of images: how they are read, as resize=pad or leads=I+II.")] = "",
     flips: Annotated[str, typer.Option(help="Of images: axes that may be mirrored, as 1 or 0+1; none.")] = "",
     precision: Annotated[str, typer.Option(help="Of images: 32, or bf16 for mixed precision.")] = "32",
-    processes: Annotated[int, typer.Option(min=1, help="Of images: that share every step, with lightning-fabric.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Of images: how many share every step.")] = 1,
     text: Annotated[
         str | None, typer.Option(metavar="MODALITY", help="Text beside images; or names, prompts, lineages.")
     ] = None,
