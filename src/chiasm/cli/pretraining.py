@@ -62,7 +62,7 @@ def pretrain(
         str | None, typer.Option(metavar="WHAT", help="With icl: group, site, target or a declared subgroup.")
     ] = None,
     pack: Annotated[int | None, typer.Option(min=2, help="With icl: sequences a pack (4).")] = None,
-    longest: Annotated[int, typer.Option(min=2, help="Letters of the longest sequence that is accepted.")] = 4096,
+    longest: Annotated[int, typer.Option(min=2, help="Letters of the longest sequence.")] = 4096,
     unknown: Annotated[bool, typer.Option("--unknown", help="Read letters outside the alphabet as unknown.")] = False,
     size: Annotated[int | None, typer.Option(min=2, help="Of images: length of each axis; else as they are.")] = None,
     reading: Annotated[str, typer.Option(help="Of images: how they are read, as resize=pad or leads=I+II.")] = "",
