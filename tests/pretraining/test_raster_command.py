@@ -41,6 +41,7 @@ def test_the_command_leaves_a_folder_that_tells_no_patient_and_is_found_again(tm
     stored = (tmp_path / "enc" / "model.json").read_text(encoding="utf-8")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "p001" not in stored + page and f"{told['held_out_loss']:.3f}" in page and "knows nothing" in page
+    assert "0.75" in page and "-1.0" not in page and "Share that differs" not in page  # what was taken, and no more
     for items, finds in ((ITEMS, True), (waves(60, 1, 8, 2, seed=9), False)):
         other = write_images(tmp_path / f"other-{finds}", items, f"raster:weights={tmp_path / 'enc'}")
         found = [own for own in chiasm.check_cohort(other) if own.finding == "pretrained-on-cohort"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.pretraining.rasters.options import RasterOptions
 from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, NewSheet, Picture, own_sheet, style
 from chiasm.report.page import filled
 from chiasm.report.tables import Heading, Table
@@ -123,8 +124,12 @@ def _curve_table(curve: pd.DataFrame, best: int) -> Table:
 
 
 def _network_table(facts: Mapping[str, Any]) -> Table:
-    """Return what was asked for: the network and the options."""
-    rows = [[name, f"{value}"] for name, value in {**facts["network"], **facts["options"]}.items()]
+    """Return what was asked for: the network and the options, and what was taken where nothing was."""
+    options = RasterOptions(**facts["options"])
+    told = {**facts["network"], **facts["options"], "share": options.drawn_share, "flips": options.flips or "none"}
+    if not options.how.share:
+        del told["share"]  # the method hides nothing
+    rows = [[name, f"{value}"] for name, value in told.items()]
     return Table("network-table", [Heading("option", number=False), Heading("value", number=False)], rows, fixed=True)
 
 
