@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from chiasm.report.collapse_signs import signs_beside
 from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, NewSheet, Picture, own_sheet, style
 from chiasm.report.page import filled
 from chiasm.report.tables import Heading, Table
@@ -87,7 +88,7 @@ def draw_pretraining(
         item: what is read, in a word.
     """
     import numpy as np
-    from matplotlib.ticker import FixedLocator, MaxNLocator, ScalarFormatter
+    from matplotlib.ticker import ScalarFormatter
 
     epochs = curve["epoch"]
     with style():
@@ -110,24 +111,7 @@ def draw_pretraining(
         losses.set_title("perplexity")
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
-        signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(signs_of(item).items()):
-            own = curve[column].astype(float)
-            if own.notna().any():
-                first = float(own.dropna().iloc[0]) or 1.0
-                signs.plot(
-                    epochs, own / first, color=SERIES[place + 2], marker=MARKERS[place + 2], markersize=4,
-                    linewidth=1.2, label=label,
-                )  # fmt: skip
-        signs.set_title("signs of a collapse, the first epoch as 1")
-        signs.set_xlabel("epoch")
-        signs.set_ylim(bottom=0.0)
-        if signs.lines:
-            signs.legend(fontsize=8)
-        for axes in (losses, signs):
-            axes.grid(color=FAINT, linewidth=0.5)
-            axes.set_axisbelow(True)
-            axes.xaxis.set_major_locator(FixedLocator([1]) if len(curve) == 1 else MaxNLocator(integer=True))
+        signs = signs_beside(figure, losses, curve, signs_of(item))
         held_out = np.exp(curve["held_out"].clip(upper=20))
         text = (
             f"Held-out perplexity over {len(curve)} epochs, from {number(float(held_out.iloc[0]))} to "

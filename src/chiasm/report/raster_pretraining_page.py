@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from chiasm.pretraining.rasters.options import RasterOptions
+from chiasm.report.collapse_signs import signs_beside
 from chiasm.report.drawing import FAINT, MARKERS, QUIET, SERIES, NewSheet, Picture, own_sheet, style
 from chiasm.report.page import filled
 from chiasm.report.tables import Heading, Table
@@ -62,8 +63,6 @@ def draw_raster_pretraining(
         nothing: the loss of one who knows nothing, drawn as a line; None: not known.
         best: the epoch that was kept.
     """
-    from matplotlib.ticker import FixedLocator, MaxNLocator
-
     epochs = curve["epoch"]
     with style():
         figure = new(3.4, 8.4)
@@ -80,24 +79,7 @@ def draw_raster_pretraining(
         losses.set_title("loss")
         losses.set_xlabel("epoch")
         losses.legend(fontsize=8)
-        signs = figure.add_subplot(1, 2, 2)
-        for place, (column, label) in enumerate(_signs(curve).items()):
-            own = curve[column].astype(float)
-            if own.notna().any():
-                first = float(own.dropna().iloc[0]) or 1.0
-                signs.plot(
-                    epochs, own / first, color=SERIES[place + 2], marker=MARKERS[place + 2], markersize=4,
-                    linewidth=1.2, label=label,
-                )  # fmt: skip
-        signs.set_title("signs of a collapse, the first epoch as 1")
-        signs.set_xlabel("epoch")
-        signs.set_ylim(bottom=0.0)
-        if signs.lines:
-            signs.legend(fontsize=8)
-        for axes in (losses, signs):
-            axes.grid(color=FAINT, linewidth=0.5)
-            axes.set_axisbelow(True)
-            axes.xaxis.set_major_locator(FixedLocator([1]) if len(curve) == 1 else MaxNLocator(integer=True))
+        signs = signs_beside(figure, losses, curve, _signs(curve))
         held_out = curve["held_out"]
         text = (
             f"Held-out loss over {len(curve)} epochs, from {number(float(held_out.iloc[0]))} to "
