@@ -10,7 +10,6 @@ from torch.nn import functional
 
 LEAST_OVERLAP = 0.7
 """Overlap with its box that a centre moved by three deviations of its blob keeps, about."""
-SIZE_WEIGHT, OFFSET_WEIGHT = 0.1, 1.0  # the paper's, of sizes in cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +39,9 @@ def drawn_maps(boxes: Tensor, labels: int, grid: tuple[int, int]) -> CentreMaps:
     rows, columns = grid
     heat = boxes.new_zeros(len(boxes), labels, rows, columns)
     size, offset = (boxes.new_zeros(len(boxes), 2, rows, columns) for _ in range(2))
-    centre = torch.zeros(len(boxes), rows, columns, dtype=torch.bool)
+    centre = torch.zeros(len(boxes), rows, columns, dtype=torch.bool, device=boxes.device)
     scale = boxes.new_tensor([columns, rows])
-    across, down = torch.arange(columns) + 0.5, torch.arange(rows) + 0.5
+    across, down = (torch.arange(many, device=boxes.device) + 0.5 for many in (columns, rows))
     for image, own in enumerate(boxes):
         kept = own[~own.isnan().any(1)]
         kept = kept[((kept[:, 3:] - kept[:, 1:3]).prod(1)).argsort(stable=True)]  # the larger last
@@ -59,7 +58,8 @@ def drawn_maps(boxes: Tensor, labels: int, grid: tuple[int, int]) -> CentreMaps:
         for k in label.unique().tolist():
             heat[image, k] = blobs[label == k].amax(0)
         place = (cell[:, 1] * columns + cell[:, 0]).long()
-        owner = torch.full((rows * columns,), -1).scatter_reduce_(0, place, torch.arange(len(kept)), "amax")
+        order = torch.arange(len(kept), device=boxes.device)
+        owner = place.new_full((rows * columns,), -1).scatter_reduce_(0, place, order, "amax")
         cells = (owner >= 0).nonzero()[:, 0]
         size[image].view(2, -1)[:, cells] = extent[owner[cells]].T
         offset[image].view(2, -1)[:, cells] = (middle - cell)[owner[cells]].T
@@ -71,11 +71,11 @@ def centre_losses(said: CentreMaps, drawn: CentreMaps) -> dict[str, Tensor]:
     """Losses of maps that a network gives, each divided by the number of centres of the batch.
 
         heat:   -(1 - p)^2 log p at a centre, -(1 - y)^4 p^2 log(1 - p) elsewhere, y the drawn heat
-        size:   .1 |log s - log d|, d the drawn size
+        size:   |log s - log d|, d the drawn size
         offset: |o - d|
 
     Source: Zhou, Wang and Krähenbühl, Objects as Points (arXiv 1904.07850), after CornerNet's focal loss. Sizes are
-    compared by their logarithms here, so that small boxes count as large ones do.
+    compared by their logarithms here, so that small boxes count as large ones do; the paper weighs |s - d| by .1.
     """
     assert drawn.centre is not None  # of drawn boxes
     at = drawn.heat >= 1.0
@@ -86,7 +86,7 @@ def centre_losses(said: CentreMaps, drawn: CentreMaps) -> dict[str, Tensor]:
     here = drawn.centre[:, None].expand_as(said.size)
     size = (said.size[here].clamp_min(1e-6).log() - drawn.size[here].clamp_min(1e-6).log()).abs().sum()
     offset = (said.offset[here] - drawn.offset[here]).abs().sum()
-    return {"heat": own.sum() / many, "size": SIZE_WEIGHT * 10 * size / many, "offset": OFFSET_WEIGHT * offset / many}
+    return {"heat": own.sum() / many, "size": size / many, "offset": offset / many}
 
 
 def found_boxes(said: CentreMaps, most: int) -> Tensor:
