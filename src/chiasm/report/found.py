@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
 from chiasm.metrics.detection import LABEL_MEASURES
-from chiasm.report.tables import Heading, Table
-from chiasm.report.wording import number
+from chiasm.report.tables import Heading, Table, ToldTable, estimates
 
 NOT_DRAWN = (
     "A box counts as found where a model's box of the same label overlaps it enough (intersection over union); average "
@@ -20,15 +18,7 @@ NOT_DRAWN = (
 )
 
 
-@dataclass(frozen=True)
-class FoundPart:
-    """How it is read, and the table: a row for each recipe and label."""
-
-    said: str
-    table: Table
-
-
-def found_part(trial: Trial) -> FoundPart | None:
+def found_part(trial: Trial) -> ToldTable | None:
     """Build the part from the trial's document; None for other kinds of target."""
     document: list[Mapping[str, Any]] | None = trial.document.get("found")
     if not document:
@@ -38,15 +28,7 @@ def found_part(trial: Trial) -> FoundPart | None:
         Heading("average precision"), Heading("at .50"), Heading("error of the number"), Heading("bias of the number"),
     ]  # fmt: skip
     rows = [
-        [str(row["recipe"]), str(row["label"]), f"{row['drawn']:,}", *(_told(row, own) for own in LABEL_MEASURES)]
+        [str(row["recipe"]), str(row["label"]), f"{row['drawn']:,}", *estimates(row, LABEL_MEASURES)]
         for row in document
     ]
-    return FoundPart(NOT_DRAWN, Table("found-table", headings, rows, fixed=True))
-
-
-def _told(row: Mapping[str, Any], measure: str) -> str:
-    if row[measure] is None:
-        return "not estimable"
-    ends = row[f"{measure}_low"], row[f"{measure}_high"]
-    middle = number(row[measure])
-    return middle if None in ends else f"{middle} ({number(ends[0])} to {number(ends[1])})"
+    return ToldTable(NOT_DRAWN, Table("found-table", headings, rows, fixed=True))

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chiasm.evaluation import Trial
-from chiasm.report.tables import Heading, Table
+from chiasm.report.tables import Heading, Table, ToldTable
 from chiasm.report.wording import number, percent
 from chiasm.shown import NOT_ESTIMABLE
 
 
-@dataclass(frozen=True)
-class PlacesPart:
-    """What is said, and the table: a row for each recipe and place."""
-
-    said: str
-    table: Table
-
-
-def places_part(trial: Trial) -> PlacesPart | None:
+def places_part(trial: Trial) -> ToldTable | None:
     """Build the part from the trial's document; None for other kinds of target."""
     rows = trial.document.get("places", [])
     if not rows:
@@ -42,7 +32,7 @@ def places_part(trial: Trial) -> PlacesPart | None:
         "often, with more right answers where it is the right one, is a preference for the place. 'null' is such a "
         "preference and nothing else: it answers the place where most right options of its training patients stand."
     )
-    return PlacesPart(said, Table("place-table", headings, told, fixed=True))
+    return ToldTable(said, Table("place-table", headings, told, fixed=True))
 
 
 def share(n: float, of: int) -> str:

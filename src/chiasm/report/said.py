@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
-from chiasm.report.tables import Heading, Table
+from chiasm.report.tables import Heading, Table, ToldTable
 from chiasm.report.wording import number, percent, rounded
 
 
-@dataclass(frozen=True)
-class SaidPart:
-    """How it is read, and the table: a row for each recipe."""
-
-    said: str
-    table: Table
-
-
-def said_part(trial: Trial) -> SaidPart | None:
+def said_part(trial: Trial) -> ToldTable | None:
     """Build the part from the trial's document; None for other kinds of target."""
     document: Mapping[str, Any] | None = trial.document.get("said")
     if not document:
@@ -41,4 +32,4 @@ def said_part(trial: Trial) -> SaidPart | None:
         f"references have {middle} words (median; {low} to {high} for the middle 90 %). No patient's text stands on "
         "this page."
     )
-    return SaidPart(said, Table("said-table", headings, rows, fixed=True))
+    return ToldTable(said, Table("said-table", headings, rows, fixed=True))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from chiasm.shown import interval
 
 MASKED = "masked"
 """What stands in the place of a count that must not be told."""
@@ -32,6 +36,19 @@ class Table:
     headings: list[Heading]
     rows: list[list[str]] = field(default_factory=list)
     fixed: bool = False
+
+
+@dataclass(frozen=True)
+class ToldTable:
+    """Part of the page that is a table, and how it is read."""
+
+    said: str
+    table: Table
+
+
+def estimates(row: Mapping[str, Any], measures: Sequence[str]) -> list[str]:
+    """Format each measure of a row of the trial's document with its interval, which stands in `_low` and `_high`."""
+    return [interval(*(row[measure + end] for end in ("", "_low", "_high"))) for measure in measures]
 
 
 def count_of(n: int | None) -> str:
