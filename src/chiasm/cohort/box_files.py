@@ -13,9 +13,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.places import inside
-from chiasm.errors import CohortError
-from chiasm.limits import BOXES_BYTES, LimitError, require_regular
+from chiasm.cohort.cell_files import read_named
+from chiasm.limits import BOXES_BYTES
 from chiasm.targets.box_cells import Drawn
 from chiasm.targets.channel_cells import Unread
 
@@ -23,6 +22,7 @@ Size = tuple[float, float]
 NOT_SAID = (float("nan"), float("nan"))
 COLUMNS = ("label", "x0", "y0", "x1", "y1")
 SIZED = "the size of its image stands nowhere"
+ONE_EACH = "write one file an image, as .xml"
 
 
 def read_boxes(folder: Path | None, cells: Sequence[object], size: Size = NOT_SAID) -> NDArray[np.object_]:
@@ -46,29 +46,16 @@ def read_boxes(folder: Path | None, cells: Sequence[object], size: Size = NOT_SA
             continue
         path, _, image = name.partition("#")
         if path not in seen:
-            seen[path] = _read(folder, path, size)
+            seen[path] = read_named(folder, path, READERS, ONE_EACH, BOXES_BYTES, lambda file: _read(file, size))
         found[place] = _of_image(seen[path], image)
     return found
 
 
-def _read(folder: Path | None, name: str, size: Size) -> Any:
+def _read(path: Path, size: Size) -> Any:
     """The boxes of a file; of a COCO file a dictionary by the name of the image."""
-    try:
-        path = Path(name) if folder is None else inside(folder, name)
-    except CohortError as fault:
-        return Unread(f"names a file of which {fault.problems[0].what}", fault.problems[0].fix)
     ending = path.suffix.lower()
-    if ending not in READERS:
-        return Unread(f"names a file that ends in none of {', '.join(READERS)}", "write one file an image, as .xml")
     try:
-        require_regular(path, BOXES_BYTES)
         return READERS[ending](path.read_text(encoding="utf-8-sig"), size)
-    except FileNotFoundError:
-        return Unread("names a file that is not there", "correct the path, or empty the cell")
-    except LimitError as fault:
-        return Unread(f"names a file that {fault.what}", fault.fix)
-    except OSError as fault:
-        return Unread(f"names a file that cannot be read ({type(fault).__name__})", "look at its permissions")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
         return Unread(f"names a {ending} file that is damaged, or no file of boxes", "write it again")
 

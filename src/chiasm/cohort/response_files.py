@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.places import inside
-from chiasm.errors import CohortError
-from chiasm.limits import RESPONSE_BYTES, RESPONSE_VALUES, LimitError, is_packed_nothing, require_regular
+from chiasm.cohort.cell_files import read_named
+from chiasm.limits import RESPONSE_BYTES, RESPONSE_VALUES, is_packed_nothing
 from chiasm.targets.channel_cells import Unread
 
 Array = NDArray[np.float64]
 NUMERIC = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 AS_V7 = "save it by save(..., '-v7'), or write the array as .npy"
+ONE_EACH = "write one array a file, as .npy"
 SEPARATORS = ",;\t "
 
 
@@ -38,28 +38,13 @@ def read_responses(folder: Path | None, cells: Sequence[object], variable: str) 
             continue
         name = str(cell).strip()
         if name and name not in seen:
-            seen[name] = _read(folder, name, variable)
+            seen[name] = read_named(folder, name, READERS, ONE_EACH, RESPONSE_BYTES, lambda file: _read(file, variable))
         found[place] = seen.get(name)
     return found
 
 
-def _read(folder: Path | None, name: str, variable: str) -> object:
-    try:
-        path = Path(name) if folder is None else inside(folder, name)
-    except CohortError as fault:
-        return Unread(f"names a file of which {fault.problems[0].what}", fault.problems[0].fix)
-    ending = path.suffix.lower()
-    if ending not in READERS:
-        return Unread(f"names a file that ends in none of {', '.join(READERS)}", "write one array a file, as .npy")
-    try:
-        require_regular(path, RESPONSE_BYTES)
-        return READERS[ending](path, variable)
-    except FileNotFoundError:
-        return Unread("names a file that is not there", "correct the path, or empty the cell")
-    except LimitError as fault:
-        return Unread(f"names a file that {fault.what}", fault.fix)
-    except OSError as fault:
-        return Unread(f"names a file that cannot be read ({type(fault).__name__})", "look at its permissions")
+def _read(path: Path, variable: str) -> object:
+    return READERS[path.suffix.lower()](path, variable)
 
 
 def _of_numpy(path: Path, variable: str) -> object:
