@@ -34,7 +34,13 @@ def test_sixteen_bits_stay_and_what_a_png_does_not_hold_is_refused(tmp_path: Pat
     deep = np.array([[[0, 300], [65_535, 4]]], dtype=np.float32)
     save_picture(tmp_path / "a.png", deep)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), deep[0])
-    for wrong in (deep - 1, deep * 2, np.zeros((2, 3, 3), np.float32), np.full((1, 2, 2), np.nan, np.float32)):
+    for wrong in (
+        deep - 1,
+        deep * 2,
+        np.zeros((2, 3, 3), np.float32),
+        np.full((1, 2, 2), np.nan, np.float32),
+        deep / 65_535,
+    ):
         with pytest.raises(Unsupported, match="PNG"):
             save_picture(tmp_path / "b.png", wrong)
 
@@ -60,6 +66,16 @@ def test_crops_are_a_cohort_whose_images_are_groups(tmp_path: Path) -> None:
     assert isinstance(again.exception, FileExistsError)
     with pytest.raises(Unsupported, match="target of boxes"):
         chiasm.crops(chiasm.synthetic_cohort("unique", 40), tmp_path / "other")
+
+
+def test_the_crops_of_an_image_of_no_group_are_one_group(tmp_path: Path) -> None:
+    place = made_cohort(tmp_path / "shapes", 12)
+    table = pd.read_csv(tmp_path / "shapes" / "patients.csv")
+    table["person"] = ["a", "a", *[""] * 10]
+    table.to_csv(tmp_path / "shapes" / "patients.csv", index=False)
+    place.write_text(place.read_text().replace('id = "id"\n', 'id = "id"\ngroup = "person"\n', 1))
+    made = chiasm.crops(place, tmp_path / "out").table
+    assert set(made["image"]) == {"a", *table["id"][2:]}
 
 
 @pytest.mark.nightly

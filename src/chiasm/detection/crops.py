@@ -26,7 +26,7 @@ class Crops:
     """Crops of the boxes of a cohort.
 
     Args:
-        table: a row a crop: `id`, `label`, and `image`, the patient or group whose image it is cut from.
+        table: a row a crop: `id`, `label`, and `image`, the group whose image it is cut from, or the patient of none.
         unread: images that could not be read.
         small: boxes of fewer than `LEAST` pixels a side, which are left out.
     """
@@ -69,7 +69,7 @@ def write_crops(cohort: Cohort, out: Path, named: str = "", margin: float = 0.1)
     name = image_of(cohort, named)
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
     rows, unread, small, labels = list[dict[str, object]](), 0, 0, cohort.target.names
-    group = cohort.ids if cohort.group is None else cohort.group
+    group = cohort.ids if cohort.group is None else np.where(cohort.group == "", cohort.ids, cohort.group)
     for place, image in images_of(cohort, name):
         if image is None:
             unread += 1
@@ -111,9 +111,10 @@ def save_picture(path: Path, values: NDArray[np.float32]) -> None:
 
     whole = np.rint(values)
     most = 65_535 if len(values) == 1 and values.max(initial=0) > 255 else 255
-    if len(values) not in (1, 3) or not np.isfinite(values).all() or whole.min() < 0 or whole.max() > most:
+    if len(values) not in (1, 3) or (whole != values).any() or whole.min() < 0 or whole.max() > most:
         raise Unsupported(
-            "crops are written as PNG, of one channel from 0 to 65,535 or three from 0 to 255: convert the images first"
+            "crops are written as PNG, of whole numbers, one channel from 0 to 65,535 or three from 0 to 255: convert "
+            "the images first"
         )
     pixels = whole.astype(np.uint16 if most > 255 else np.uint8)
     Picture.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)).save(path)
