@@ -68,14 +68,14 @@ def matched(found: BoxesOfOne, drawn: BoxesOfOne, label: int) -> tuple[Floats, B
 def held(scored: Scored) -> list[Held]:
     """What was found, held against what was drawn, label by label."""
     marked, found = marks_of(scored)
-    parts = []
+    parts, counts = [], marked.counts
     for label in range(len(marked.labels)):
         each = [matched(own, drawn, label) for own, drawn in zip(found, marked.each.tolist(), strict=True)]
         image = np.repeat(np.arange(len(each)), [len(score) for score, _ in each])
         score = np.concatenate([own for own, _ in each])
         right = np.concatenate([own for _, own in each])
         order = np.argsort(-score, kind="stable")
-        parts.append(Held(image[order], score[order], right[order], marked.counts[:, label]))
+        parts.append(Held(image[order], score[order], right[order], counts[:, label]))
     return parts
 
 
