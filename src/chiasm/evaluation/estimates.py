@@ -41,6 +41,15 @@ class Estimate:
         return interval(self.mean, self.low, self.high)
 
 
+ENDS = ("", "_low", "_high")
+"""Behind the name of a measure, its columns of a table: the mean and the ends of its interval."""
+
+
+def columns_of(measure: str, own: Estimate) -> dict[str, float]:
+    """A measure's columns of a row."""
+    return {measure + end: value for end, value in zip(ENDS, (own.mean, own.low, own.high), strict=True)}
+
+
 NOT_KNOWN = Estimate(np.nan, np.nan, np.nan)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from chiasm.evaluation.estimates import Estimate, estimate
+from chiasm.evaluation.estimates import ENDS, Estimate, columns_of, estimate
 from chiasm.evaluation.intervals import Counts, TestFold, all_redrawn, redrawn
 from chiasm.metrics.detection import LABEL_MEASURES, by_label
 from chiasm.metrics.scored import scored_of
@@ -17,7 +17,6 @@ from chiasm.metrics.weighted import Floats, as_weights
 if TYPE_CHECKING:
     from chiasm.evaluation.trial import Trial
 
-ENDS = ("", "_low", "_high")
 COLUMNS = ("recipe", "label", "drawn", *(own + end for own in LABEL_MEASURES for end in ENDS))
 
 
@@ -54,7 +53,7 @@ def found_document(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any]]
         for label, many, measures in zip(trial.classes, drawn, found, strict=True):
             row: dict[str, Any] = {"recipe": name, "label": label, "drawn": int(many)}
             for measure, own in measures.items():
-                row |= {measure + end: value for end, value in zip(ENDS, (own.mean, own.low, own.high), strict=True)}
+                row |= columns_of(measure, own)
             rows.append(row)
     return rows
 

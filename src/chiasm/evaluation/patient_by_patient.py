@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from chiasm.evaluation.estimates import estimate
-from chiasm.evaluation.intervals import redrawn
+from chiasm.evaluation.estimates import ENDS, columns_of, estimate
+from chiasm.evaluation.intervals import all_redrawn, redrawn
 from chiasm.metrics.grouped import MEASURES, of_groups, right_of
 
 if TYPE_CHECKING:
     from chiasm.evaluation.trial import Trial
 
-ENDS = ("", "_low", "_high")
 COLUMNS = ("recipe", "groups", "items", *(own + end for own in MEASURES for end in ENDS))
 
 
@@ -31,11 +30,13 @@ def grouped_document(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any
     if len(np.unique(named)) == len(named):
         return []
     rows, can = [], [redrawn(trial.draws, [fold]) for fold in trial.folds.values()]
+    tested = np.unique(np.concatenate([fold.patients[fold.outcome.known] for fold in trial.folds.values()]))
+    many = {"groups": len(np.unique(named[tested])), "items": len(tested)}  # each once, however many repeats
     for name in recipes:
-        points, draws, groups, items = [], [], set[str](), 0
+        points, draws = [], []
         for key, fold in trial.folds.items():
             here = np.flatnonzero(fold.outcome.known)
-            own, first, code = np.unique(named[fold.patients[here]], return_index=True, return_inverse=True)
+            _, first, code = np.unique(named[fold.patients[here]], return_index=True, return_inverse=True)
             frame = trial.frames[name][key].iloc[here]
             said = frame[trial.target.answers(trial.classes)].to_numpy(np.float64)
             each = of_groups(right_of(said, fold.outcome.value[here]), code)  # (3, G)
@@ -43,13 +44,11 @@ def grouped_document(trial: Trial, recipes: Sequence[str]) -> list[dict[str, Any
             total = weights.sum(axis=1)
             points.append(each.mean(axis=1))
             draws.append(np.where(total > 0, each @ weights.T / np.maximum(total, 1), np.nan))
-            groups |= set(own.tolist())
-            items += len(here)
-        row: dict[str, Any] = {"recipe": name, "groups": len(groups), "items": items}
+        row: dict[str, Any] = {"recipe": name, **many}
         point, drawn = np.stack(points), np.stack(draws)  # (J, 3), (J, 3, R)
         for q, measure in enumerate(MEASURES):
-            found = estimate(point[:, q, None], drawn[:, q] if all(can) else drawn[:, q, :0])
-            row |= {measure + end: value for end, value in zip(ENDS, (found.mean, found.low, found.high), strict=True)}
+            redone = all_redrawn(point[:, q, None], can)
+            row |= columns_of(measure, estimate(point[:, q, None], drawn[:, q] if redone else drawn[:, q, :0]))
         rows.append(row)
     return rows
 
