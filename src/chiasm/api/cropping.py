@@ -6,18 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from chiasm.artifact import write_text
+from chiasm.api.item_cohorts import write_items
 from chiasm.cohort.opened import as_cohort
 from chiasm.detection.crops import Crops, write_crops
 
-MANIFEST = """[patients]
-table = "crops.csv"
-id = "id"
-group = "image"                  # no fold parts the crops of one image
-[target]
-kind = "classification"
-column = "label"
-[modalities.crop]
+MODALITY = """[modalities.crop]
 kind = "image"
 path = "crops/{id}.png"
 """
@@ -40,6 +33,5 @@ def crops(cohort: Any, out: str | os.PathLike[str], *, modality: str = "", margi
     """
     folder = Path(out)
     found = write_crops(as_cohort(cohort), folder, modality, margin)
-    write_text(folder / "crops.csv", found.table.to_csv(index=False))
-    write_text(folder / "cohort.toml", MANIFEST)
+    write_items(folder, found.table, "crops", "image", "classification", MODALITY)
     return found

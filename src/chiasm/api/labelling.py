@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chiasm.artifact import whole_file, write_text
+from chiasm.api.item_cohorts import write_items
+from chiasm.artifact import whole_file
 from chiasm.cohort import CohortError
 from chiasm.errors import error
 from chiasm.readers import ReadError
 from chiasm.readers.record.labels import LabelledRecords, records_until
 
-MANIFEST = """[patients]
-table = "samples.csv"
-id = "sample"
-group = "subject"                # no fold parts the samples of one subject
-[target]
-kind = "{kind}"
-column = "label"
-[modalities.events]
+MODALITY = """[modalities.events]
 kind = "events"
 table = "events.parquet"         # what is known at the time of prediction
 index = "hour"
@@ -51,6 +45,5 @@ def label_records(
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / "events.parquet") as staging:
             found.events.to_parquet(staging, index=False)
-        write_text(folder / "samples.csv", found.samples.to_csv(index=False))
-        write_text(folder / "cohort.toml", MANIFEST.format(kind=found.kind))
+        write_items(folder, found.samples, "samples", "subject", found.kind, MODALITY)
     return found
