@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Problem
-from chiasm.errors import count, first_rows
+from chiasm.errors import Severity, count, first_rows
 
 APART = 0.02
 """Relative difference of height to width above which an image is of another shape, and no resized one."""
@@ -60,8 +60,8 @@ def size_of(item: object) -> tuple[float, float] | None:
         return None
 
 
-def _problem(cohort: Cohort, wrong: np.ndarray, what: str, fix: str, severity: str) -> Problem:
+def _problem(cohort: Cohort, wrong: np.ndarray, what: str, fix: str, severity: Severity) -> Problem:
     rows = np.sort(cohort.file_rows[wrong]).tolist()
     many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
     finding = "unreadable-outcome" if severity == "error" else "unknown-outcome"
-    return Problem("error" if severity == "error" else "warning", rows[0], None, cohort.path, what + many, fix, finding)
+    return Problem(severity, rows[0], None, cohort.path, what + many, fix, finding)
