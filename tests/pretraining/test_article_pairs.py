@@ -165,6 +165,24 @@ def test_a_hostile_archive_is_refused_and_said(tmp_path: Path, name: str) -> Non
         chiasm.articles(tmp_path / "a.tar.gz")
 
 
+def test_a_folder_that_is_there_stays_where_nothing_can_be_read_or_the_articles_lie_in_it(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for place in (folder, out):
+        place.mkdir()
+    (folder / "a.nxml").write_bytes(SOUND[:-5])
+    (out / "kept").write_text("so")
+    with pytest.raises(chiasm.CohortError, match="cut off"):
+        chiasm.articles(folder, out, force=True)
+    with pytest.raises(chiasm.CohortError, match="cut off"):
+        chiasm.articles(folder, tmp_path / "new", cohort=tmp_path / "cohort")
+    for place in (folder, tmp_path):
+        with pytest.raises(ValueError, match="the articles lie in the folder"):
+            chiasm.articles(folder / "a.nxml", place, force=True)
+    with pytest.raises(ValueError, match="two folders"):
+        chiasm.articles(folder, out, cohort=out, force=True)
+    assert sorted(own.name for own in tmp_path.rglob("*")) == ["a.nxml", "in", "kept", "out"]
+
+
 def test_links_are_passed_by_and_long_names_are_read(tmp_path: Path) -> None:
     name = f"{'n' * 150}.nxml"
     data = packed(("a.nxml", tarfile.SYMTYPE, b""), ("b.nxml", tarfile.LNKTYPE, b""), (name, tarfile.REGTYPE, SOUND))

@@ -131,7 +131,7 @@ def articles(
     Raises:
         CohortError: a path holds no article, or no article could be read.
         Unsupported: nothing is left to write.
-        ValueError: an option out of range.
+        ValueError: an option out of range, or a folder that would take the place of the articles or of the other one.
         FileExistsError: a folder is there, and `force` is not asked for.
     """
     given = [Path(own) for own in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
@@ -145,22 +145,22 @@ def articles(
     for place in filter(None, (shards, folder)):
         if place.exists() and not force:
             raise FileExistsError(17, "exists already: choose another --out, or add --force to replace it", str(place))
+    _require_apart(given, shards, folder)
     with followed("files", progress) as told, quiet():
         pairs = pairs_of(_told_of(given, told), wanted, funnel)
         if shards is None:
             rows = [_row(pair) for pair in pairs]
+            _require_articles(funnel)
         else:
             with whole_folder(shards, replace=force) as staging:
                 rows = _written(pairs, staging, per_shard, wanted, funnel)
+                _require_articles(funnel)  # within, so that a folder that is there stays where nothing could be read
     if shards is not None and folder is not None:
         with whole_folder(folder, replace=force) as staging:
             write_cohort(open_shards(shards), staging)
-    problems = tuple(_problem(name, fault) for _, name, fault in funnel.faults)
-    if not funnel.articles:
-        raise CohortError([*problems] or [error("no article was read", "name articles in JATS XML")])
     return Articles(
         pd.DataFrame(rows, columns=COLUMNS), funnel.articles, funnel.empty, funnel.repeated,
-        _concept_table(wanted.concepts, funnel), shards, folder, problems,
+        _concept_table(wanted.concepts, funnel), shards, folder, tuple(_problems(funnel)),
     )  # fmt: skip
 
 
@@ -227,8 +227,24 @@ def _told_of(paths: Sequence[Path], told: Callable[[int, int], None]) -> Iterato
         raise CohortError([error(fault.what, fault.fix, finding="unreadable")]) from None
 
 
-def _problem(name: str, fault: ReadError) -> Problem:
-    return warning(fault.what, fault.fix, path=name, finding="unreadable")
+def _problems(funnel: Funnel) -> list[Problem]:
+    return [warning(fault.what, fault.fix, path=name, finding="unreadable") for _, name, fault in funnel.faults]
+
+
+def _require_articles(funnel: Funnel) -> None:
+    if not funnel.articles:
+        raise CohortError(_problems(funnel) or [error("no article was read", "name articles in JATS XML")])
+
+
+def _require_apart(given: Sequence[Path], shards: Path | None, folder: Path | None) -> None:
+    """Refuse a folder to write that holds the articles, or is within the other one, or is it."""
+    for place in filter(None, (shards, folder)):
+        if any(own.resolve().is_relative_to(place.resolve()) for own in given):
+            raise ValueError("the articles lie in the folder that would be written: choose another one")
+    if shards is not None and folder is not None:
+        one, other = shards.resolve(), folder.resolve()
+        if one.is_relative_to(other) or other.is_relative_to(one):
+            raise ValueError("shards and cohort are two folders, neither within the other: choose another one")
 
 
 def _concept_table(concepts: Concepts | None, funnel: Funnel) -> pd.DataFrame | None:
