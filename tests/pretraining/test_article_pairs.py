@@ -16,7 +16,7 @@ import chiasm
 from chiasm.pretraining.articles import tar
 from chiasm.pretraining.articles.concepts import Balance, concepts_of
 from chiasm.pretraining.articles.shards import changed, open_shards
-from chiasm.pretraining.articles.sources import articles_in, file_of
+from chiasm.pretraining.articles.sources import articles_in, by_stem, file_of
 from chiasm.pretraining.articles.stream import Order, stream
 from chiasm.readers.reading import ReadError
 from command_line import Run
@@ -130,9 +130,16 @@ def test_concepts_are_whole_words_and_none_crowds_out_the_rare() -> None:
 
 
 def test_a_graphic_means_the_best_of_its_files() -> None:
-    assert file_of("a.b-g1", ["a.b-g1.gif", "a.b-g1.jpg", "a.b.png"]) == "a.b-g1.jpg"
-    assert file_of("x/y.TIF", ["y.TIF", "y.jpg"]) == "y.TIF"
-    assert file_of("y", ["z.jpg", "y.pdf"]) is None
+    assert file_of("a.b-g1", by_stem(["a.b-g1.gif", "a.b-g1.jpg", "a.b.png"])) == "a.b-g1.jpg"
+    assert file_of("x/y.TIF", by_stem(["y.TIF", "y.jpg", "y.tif"])) == "y.TIF"
+    assert file_of("y", by_stem(["z.jpg", "y.pdf"])) is None
+    assert file_of("y.pdf", by_stem(["y.pdf", "y.pdf.JPG"])) == "y.pdf.JPG"
+
+
+def test_figures_of_one_name_have_a_key_each(tmp_path: Path) -> None:
+    body = "".join(figure(own, "A lung.", "f") for own in ("f", "f", "f-2", "f", "f-2"))
+    found = chiasm.articles(archive(tmp_path / "a.tar.gz", {"a.nxml": article(body), "f.png": picture(1)}))
+    assert list(found.table["key"]) == ["PMC1_f", "PMC1_f-2", "PMC1_f-2-2", "PMC1_f-3", "PMC1_f-2-3"]
 
 
 def packed(*members: tuple[str, bytes, bytes]) -> bytes:

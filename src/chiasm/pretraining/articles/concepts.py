@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from chiasm.limits import LimitError, require_regular
@@ -29,14 +30,21 @@ class Concepts:
     def named_in(self, caption: str) -> tuple[str, ...]:
         """Return the concepts that a caption names, in the order of the list."""
         words = tuple(_WORD.findall(caption.casefold()))
-        lengths = sorted({len(name) for name in self.names})
         found = {
             self.names[part]
             for at in range(len(words))
-            for length in lengths
+            for length in self._lengths
             if (part := words[at : at + length]) in self.names and len(part) == length
         }
-        return tuple(own for own in self.listed if own in found) if found else ()
+        return tuple(sorted(found, key=self._places.__getitem__))
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return sorted({len(name) for name in self.names})
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {own: place for place, own in enumerate(self.listed)}
 
 
 def concepts_of(lines: list[str]) -> Concepts:

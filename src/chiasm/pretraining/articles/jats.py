@@ -147,8 +147,9 @@ def _graphics(figure: Element) -> Iterator[str]:
 
 def _mentions(article: Element, order: list[str]) -> dict[str, list[Mention]]:
     found: dict[str, list[Mention]] = {}
+    first = {own: place for place, own in reversed(list(enumerate(order)))}
     for paragraph, section in _paragraphs(article, ()):
-        named = _named(paragraph, order)
+        named = _named(paragraph, order, first)
         if not named:
             continue
         marked = plain(_without_paragraphs(paragraph))
@@ -172,16 +173,20 @@ def _paragraphs(part: Element, section: tuple[str, ...]) -> Iterator[tuple[Eleme
         yield from _paragraphs(own, section)
 
 
-def _named(paragraph: Element, order: list[str]) -> dict[str, list[int]]:
-    """Return the figures that a paragraph refers to, with the numbers of the references among its own."""
+def _named(paragraph: Element, order: list[str], places: dict[str, int]) -> dict[str, list[int]]:
+    """Return the figures that a paragraph refers to, with the numbers of the references among its own.
+
+    Args:
+        order: of all figures; places: of the first of each name in it.
+    """
     refs = list(_references(paragraph))
     found: dict[str, list[int]] = {}
     for number, (ids, between) in enumerate(refs):
-        named = [own for own in ids if own in order]
+        named = [own for own in ids if own in places]
         if number and _REACH.match(between) and len(ids) == 1 == len(refs[number - 1][0]):
             first, last = refs[number - 1][0][0], ids[0]
-            if first in order and last in order:
-                named = [*order[order.index(first) + 1 : order.index(last)], *named]
+            if first in places and last in places:
+                named = [*order[places[first] + 1 : places[last]], *named]
         for own in named:
             found.setdefault(own, []).append(number)
     return found

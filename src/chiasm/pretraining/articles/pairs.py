@@ -58,7 +58,7 @@ class Funnel:
     faults: list[tuple[int, str, ReadError]] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     marks: dict[str, str] = field(default_factory=dict)
-    keys: set[str] = field(default_factory=set)
+    keys: dict[str, int] = field(default_factory=dict)
     balance: Balance = field(default_factory=Balance)
 
 
@@ -154,14 +154,18 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "x"
 
 
-def _key(text: str, known: set[str]) -> str:
-    """Return a key of letters, digits, `-` and one `_`, of at most eighty, that no other pair has."""
+def _key(text: str, known: dict[str, int]) -> str:
+    """Return a key of letters, digits, `-` and one `_`, of at most eighty, that no other pair has.
+
+    `known` has each key with the number that the next pair of the same name begins at.
+    """
     article, _, figure = text.partition("_")
     own = f"{article}_{_plain(figure)}"
     if len(own) > KEY:
         own = f"{own[: KEY - 17]}-{sha256(text.encode()).hexdigest()[:16]}"
-    key, number = own, 2
+    key, number = own, known.get(own, 2)
     while key in known:
         key, number = f"{own[: KEY - 8]}-{number}", number + 1
-    known.add(key)
+    known[own] = number
+    known.setdefault(key, 2)
     return key

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from chiasm.limits import BOMB_BYTES, BOMB_RATIO, GIGABYTE, LimitError, require_regular
@@ -27,14 +27,14 @@ class Found:
 
     Attributes:
         source: number of the path that was given, from 0, and `name` of the file within it, for a message.
-        pictures: names of the pictures beside it; `picture` reads one of them.
+        pictures: names of the pictures beside it, as `by_stem`; `picture` reads one of them.
     """
 
     source: int
     name: str
     article: Article | None
     fault: ReadError | None
-    pictures: Sequence[str] = ()
+    pictures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     picture: Callable[[str], bytes] = lambda name: b""
 
 
@@ -49,9 +49,12 @@ def articles_in(paths: Sequence[Path], told: Callable[[int, int], None] = lambda
         ReadError: a folder holds no article and no archive, or a file is neither.
     """
     listed = [(number, file) for number, path in enumerate(paths) for file in _files(path)]
+    folder, beside = None, by_stem(())
     for done, (number, file) in enumerate(listed, start=1):
         if file.name.lower().endswith(XML):
-            yield _alone(number, file)
+            if file.parent != folder:  # read once for all that lie in it
+                folder, beside = file.parent, by_stem(own.name for own in file.parent.iterdir())
+            yield _alone(number, file, beside)
         else:
             yield from _archived(number, file)
         told(done, len(listed))
@@ -71,7 +74,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _alone(number: int, file: Path) -> Found:
+def _alone(number: int, file: Path, beside: Mapping[str, Sequence[str]]) -> Found:
     def picture(name: str) -> bytes:
         try:
             require_regular(file.with_name(name), PICTURE_BYTES)
@@ -87,7 +90,6 @@ def _alone(number: int, file: Path) -> Found:
         article = read_article(file.read_bytes())
     except ReadError as fault:
         return Found(number, file.name, None, fault)
-    beside = sorted(own.name for own in file.parent.iterdir() if own.name.lower().endswith(PICTURES))
     return Found(number, file.name, article, None, beside, picture)
 
 
@@ -111,7 +113,7 @@ def _size_of(file: Path) -> int:
 
 
 def _by_folder(number: int, archive: str, stream: Stream) -> Iterator[Found]:
-    folder, texts, pictures = "", dict[str, Article | ReadError](), dict[str, bytes | None]()
+    folder, texts, pictures, held = "", dict[str, Article | ReadError](), dict[str, bytes | None](), 0
     try:
         for member, data in members(stream):
             own, name = _place(member.name)
@@ -119,11 +121,12 @@ def _by_folder(number: int, archive: str, stream: Stream) -> Iterator[Found]:
                 continue
             if own != folder:
                 yield from _articles(number, archive, texts, pictures)
-                folder, texts, pictures = own, {}, {}
+                folder, texts, pictures, held = own, {}, {}, 0
             if name.lower().endswith(XML):
                 texts[name] = _parsed(member.size, data)
             else:
-                if member.size + sum(len(held) for held in pictures.values() if held) > HELD_BYTES:
+                held += member.size if member.size <= PICTURE_BYTES else 0
+                if held > HELD_BYTES:
                     raise ReadError("a folder of the archive holds over 1 GB of pictures", "pack an article a folder")
                 pictures[name] = data.read(member.size) if member.size <= PICTURE_BYTES else None
     except (Cut, OSError, EOFError, zlib.error):
@@ -159,11 +162,12 @@ def _articles(
             raise ReadError(f"the picture is over {PICTURE_BYTES >> 20} MB", "reduce it")
         return held
 
+    beside = by_stem(pictures)
     for name, own in texts.items():
         if isinstance(own, ReadError):
             yield Found(number, f"{archive}:{name}", None, own)
         else:
-            yield Found(number, f"{archive}:{name}", own, None, sorted(pictures), picture)
+            yield Found(number, f"{archive}:{name}", own, None, beside, picture)
 
 
 class _Counted:
@@ -180,10 +184,23 @@ class _Counted:
         return held
 
 
-def file_of(graphic: str, pictures: Sequence[str]) -> str | None:
-    """Return the picture that a graphic means: the one of its name, else its name with an ending, the best first."""
+def by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return those names that are of pictures, sorted, by what stands before their endings."""
+    found: dict[str, list[str]] = {}
+    for own in sorted(names):
+        if own.lower().endswith(PICTURES):
+            found.setdefault(own.rpartition(".")[0], []).append(own)
+    return found
+
+
+def file_of(graphic: str, pictures: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the picture that a graphic means: the one of its name, else its name with an ending, the best first.
+
+    Args:
+        pictures: as `by_stem`.
+    """
     name = PurePosixPath(graphic).name
-    if name in pictures and name.lower().endswith(PICTURES):
+    if name in pictures.get(name.rpartition(".")[0], ()):
         return name
-    endings = {own.lower().rpartition(".")[2]: own for own in pictures if own.rpartition(".")[0] == name}
+    endings = {own.lower().rpartition(".")[2]: own for own in pictures.get(name, ())}
     return next((endings[end[1:]] for end in PICTURES if end[1:] in endings), None)
