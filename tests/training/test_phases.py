@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from chiasm.training import (
     TrainOptions,
     train,
 )
+from chiasm.training.from_teacher import TaughtTargets
 
 N, EPOCHS = 40, 3
 OPTIONS = TrainOptions(epochs=EPOCHS, patience=EPOCHS, batch=8, learning_rate=1e-2, modality_dropout=0.2)
@@ -277,6 +279,23 @@ def test_a_checkpoint_of_other_phases_is_refused(tmp_path: Path) -> None:
     run(file=file)
     with pytest.raises(ArtifactError, match=r"phases whole, above, and this one has train: delete it"):
         train(fresh(), examples(), (Phase(OPTIONS),), seed=3, checkpoint=file)
+
+
+def test_a_checkpoint_of_other_rates_or_of_another_teacher_is_refused(tmp_path: Path) -> None:
+    def groups(network: Network, scale: float) -> list[dict[str, Any]]:
+        return [{"params": list(network.parameters()), "scale": scale}]
+
+    def trained(scale: float = 0.5, teacher: float = 0.0) -> None:
+        own = examples()
+        told = TaughtTargets(own.target.value, own.target.event, torch.full((len(own.present), 2), teacher))
+        phase = Phase(replace(OPTIONS, epochs=1), groups=partial(groups, scale=scale))
+        train(fresh(), replace(own, target=told), (phase,), seed=3, checkpoint=tmp_path / "own.safetensors")
+
+    trained()
+    trained()
+    for other in ({"scale": 0.25}, {"teacher": 1.0}):
+        with pytest.raises(ArtifactError):
+            trained(**other)
 
 
 def test_an_epoch_whose_loss_is_no_number_can_be_resumed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -84,9 +84,10 @@ class Examples:
     offset: Tensor | None = None
 
     def digest(self) -> str:
-        """Return a hash of who has which modality, who is held out, the outcomes, and the offsets where there are."""
+        """Return a hash of who has which modality, who is held out, the outcomes, what a teacher tells, the offsets."""
         found = hashlib.sha256()
-        parts = [self.present, self.held_out, self.target.value.numpy(), self.target.event.numpy()]
+        told = [getattr(self.target, own.name).numpy() for own in fields(self.target)]
+        parts = [self.present, self.held_out, *told]
         for own in parts if self.offset is None else [*parts, self.offset.numpy()]:
             found.update(repr((own.shape, own.dtype.str)).encode() + np.ascontiguousarray(own).tobytes())
         return found.hexdigest()

@@ -9,7 +9,7 @@ import copy
 import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ def train(
             if not trained:
                 raise ValueError(f"the phase '{phase.name}' trains no parameter: look at its `trainable`")
             learned = [name for name, own in network.named_parameters() if own.requires_grad]
-        parts = [described(part) for part in (phase.objective, *phase.hooks)]
+            rates = [] if phase.groups is None else [rates_of(phase.parameter_groups(network, trained))]
+        parts = [*(described(part) for part in (phase.objective, *phase.hooks)), *rates]
         options.append([phase.name, asdict(phase.options), learned, parts])
     made_for = json.dumps([seed, options, examples.digest()])
     file = None if checkpoint is None else Checkpoint(checkpoint, names, made_for)
@@ -75,6 +76,11 @@ def train(
         state = None
     network.eval().cpu()
     return tuple(finished)
+
+
+def rates_of(groups: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return of each group how many parameters it has, and what its rate is multiplied by, and its decay."""
+    return [[len(own["params"]), own.get("scale"), own.get("weight_decay")] for own in groups]
 
 
 def described(part: object) -> list[Any]:

@@ -151,8 +151,8 @@ def reestimated(found: Posterior, before: Chain, stay: float, weight: float) -> 
     """Return the chain that the expected steps and starts make most likely, held to a sticky one.
 
     `A_jk = (n_jk + w s_jk) / sum_k (n_jk + w s_jk)` with n the expected steps, s the sticky chain and w its weight in
-    steps: the mode under a Dirichlet prior. Of the starts all states
-    together count as one recording more.
+    steps: the mode under a Dirichlet prior. Of the starts all states together count as one recording
+    more.
     """
     states = len(before.start)
     if states == 1:
