@@ -81,9 +81,9 @@ day, the others whole records. Of the training stays of each fold 1, 10 or 100 %
 `pretrained` has first learned what comes next in all of them, in three passes, and is the same from there on as `from
 scratch`: at most 8, 20 or 40 passes over 100, 10 or 1 % of the labels. That is little training for a network. The
 passes at 100 % and how long is waited at 100 and 1 % were set when the scores with 10 % were known, for both alike.
-The rows of `pretrained` were measured when the first phase took the time between two events of the same minute, too,
-for a normal logarithm, whose likelihood has no bound and outweighed that of what comes next; since then a time of zero
-has a probability of its own, and these rows are to be measured again.
+The rows of `pretrained` were measured when the first phase took the time between two events of the same time, zero, for
+a normal logarithm, too, whose likelihood has no bound and outweighed that of what comes next; since then zero has a
+probability of its own and the spread a least one. These rows, and the differences with them, are to be measured again.
 """
 
 
