@@ -62,6 +62,16 @@ def test_stopped_anywhere_and_resumed_is_the_whole(tmp_path: Path, seed: int | N
         assert found == whole
 
 
+def test_what_the_system_gives_in_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards, given = made(tmp_path / "s", 12, 12), os.pread
+    whole = [own.parts for own in stream(shards, Order(1))]
+    monkeypatch.setattr(os, "pread", lambda file, size, at: given(file, min(size, 1), at))
+    assert [own.parts for own in stream(shards, Order(1))] == whole
+    monkeypatch.setattr(os, "pread", lambda file, size, at: b"")
+    with pytest.raises(ReadError, match=r"articles-000000\.tar.*cut off while"):
+        list(stream(shards, Order(1)))
+
+
 def test_a_loader_with_workers_of_its_own_goes_on_from_what_was_received(tmp_path: Path) -> None:
     shards = made(tmp_path / "s", 60, 4)
     received = Received(shards, Order(1, 0, workers=2))

@@ -104,10 +104,21 @@ def _samples(
             drawn = np.random.default_rng([order.seed, order.epoch, which]).permutation(len(listed))
             for place in range(first, len(drawn)):
                 key, parts = listed[drawn[place]]
-                yield place, (key, {ending: os.pread(file.fileno(), size, at) for ending, at, size in parts})
+                yield place, (key, {ending: _read_at(file, at, size) for ending, at, size in parts})
     except ReadError as fault:
         if not (shards.tolerant and isinstance(fault, Cut)):
             raise ReadError(f"shard '{shard.file}': {fault.what}", AGAIN) from None
+
+
+def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
+    """Return bytes of a file, all of them: one call of the system may give fewer, and never more than 2 GB."""
+    held = os.pread(file.fileno(), size, at)
+    while len(held) < size:
+        more = os.pread(file.fileno(), size - len(held), at + len(held))
+        if not more:
+            raise Cut("the archive was cut off while it was read", AGAIN)
+        held += more
+    return held
 
 
 def _grouped(file: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
