@@ -19,7 +19,7 @@ from chiasm.recipes.adaptation.distilled_fusion import TokenTrunk
 from chiasm.recipes.baselines.late import LateFusion
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing.adaptation import check_adaptation
-from chiasm.training.from_teacher import OF_CLASSES, OF_TEACHER, Taught, TaughtTargets
+from chiasm.training.from_teacher import OF_CLASSES, OF_TEACHER, Distilling, TaughtTargets
 
 NETWORK = "raster:size=16,patch=8,dim=8,depth=1,heads=2"
 QUICK = "epochs=2,latent_width=4"
@@ -44,7 +44,7 @@ def loss_of(kind: str, alpha: float, temperature: float = 1.0) -> tuple[float, d
     parts = {name: torch.randn(5, 3, generator=draw) for name in ("c", "d", "t")}
     target = TaughtTargets(torch.tensor([0.0, 1, 2, 1, 0]), torch.zeros(5, dtype=torch.bool), parts["t"])
     none: Any = SimpleNamespace(target=target, extras={OF_CLASSES: parts["c"], OF_TEACHER: parts["d"]})
-    (loss,) = Taught(kind, alpha, temperature).losses(none, none, parts["c"], none).values()  # type: ignore[arg-type]
+    (loss,) = Distilling(kind, alpha, temperature).losses(none, none, parts["c"], none).values()  # type: ignore[arg-type]
     return float(loss), parts
 
 

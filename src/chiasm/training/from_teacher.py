@@ -41,7 +41,7 @@ class TaughtTargets(TargetTensors):
         return cls(torch.cat([part.value for part in parts]), torch.cat([part.event for part in parts]), torch.cat(own))
 
 
-class Taught(Objective):
+class Distilling(Objective):
     """The loss of distillation, from the logits of the classes and those of the distillation token.
 
     Epochs are compared by the head's own loss on held-out patients, of whom the teacher says nothing.

@@ -24,7 +24,7 @@ from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe
 from chiasm.recipes.adaptation.distilled_fusion import DistilledDesign, has_room
 from chiasm.training import Network, Phase
-from chiasm.training.from_teacher import Taught, TaughtTargets
+from chiasm.training.from_teacher import Distilling, TaughtTargets
 
 FOLDS = 3  # of the teacher
 AGREES = "share of training patients whose class the teacher tells"
@@ -84,7 +84,7 @@ class Distilled(AdaptedRecipe):
 
     def phases(self, data: Prepared) -> tuple[Phase, ...]:
         """Return the one phase, on labels and teacher."""
-        return (Phase(self.training_options, Taught(cast(Kind, self.kind), self.alpha, self.temperature)),)
+        return (Phase(self.training_options, Distilling(cast(Kind, self.kind), self.alpha, self.temperature)),)
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Fit the teacher within folds, train the network by it, and calibrate it."""
