@@ -36,25 +36,15 @@ def said_of_letters(facts: dict[str, Any], method: str) -> list[str]:
             f"Within a pack the perplexity {falls} from the first item to the last: "
             f"{', '.join(f'{item:.3f}' for item in items)}."
         )
-    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
-    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
-        said.append("The mean states of held-out sequences have collapsed: they lie almost on a line.")
-    return said
+    return [*said, *_collapsed(facts, "sequence")]
 
 
 def notes_on_letters(facts: dict[str, Any]) -> list[str]:
     """Say what was left out or read otherwise of sequences."""
-    notes = []
-    if facts["shared_items"]:
-        notes.append(
-            f"{count(facts['shared_items'], 'sequence')} of held-out patients were those of patients trained on too, "
-            "and judged nothing"
-        )
+    notes = _shared(facts, "sequence")
     if facts["unknown_letters"]:
         notes.append(f"{count(facts['unknown_letters'], 'letter')} outside the alphabet were read as unknown")
-    if facts["best_epoch"] == len(facts["curve"]):
-        notes.append("the last epoch was the best: more epochs may tell more")
-    return notes
+    return notes + _last_was_best(facts)
 
 
 def said_of_events(facts: dict[str, Any]) -> list[str]:
@@ -77,23 +67,12 @@ def said_of_events(facts: dict[str, Any]) -> list[str]:
         f"It tells the time to the next event {word} how often it is zero, and mean and spread of the others, do: "
         f"{wait:.3f} and {constant:.3f} nats."
     )
-    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
-    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
-        said.append("The mean states of held-out records have collapsed: they lie almost on a line.")
-    return said
+    return [*said, *_collapsed(facts, "record")]
 
 
 def notes_on_events(facts: dict[str, Any]) -> list[str]:
     """Say what was left out of records."""
-    notes = []
-    if facts["shared_items"]:
-        notes.append(
-            f"{count(facts['shared_items'], 'record')} of held-out patients were those of patients trained on too, and "
-            "judged nothing"
-        )
-    if facts["best_epoch"] == len(facts["curve"]):
-        notes.append("the last epoch was the best: more epochs may tell more")
-    return notes
+    return _shared(facts, "record") + _last_was_best(facts)
 
 
 def said_of_rasters(facts: dict[str, Any], method: str) -> list[str]:
@@ -106,9 +85,8 @@ def said_of_rasters(facts: dict[str, Any], method: str) -> list[str]:
         said.append("That is no better than one who knows nothing: little was learned, so take more epochs or items.")
     if not how.chooses:
         said.append("The last epoch is kept, since a low loss may be a collapse here: the other signs tell.")
-    first, last = facts["curve"][0], facts["curve"][facts["best_epoch"] - 1]
-    if first["rank"] is not None and last["rank"] is not None and last["rank"] < 2 <= first["rank"]:
-        said.append("The mean states of held-out items have collapsed: they lie almost on a line.")
+    said += _collapsed(facts, "item")
+    last = facts["curve"][facts["best_epoch"] - 1]
     if last.get("compared") is not None and last["compared"] < ALIKE:
         said.append(
             f"What the method compares has become almost one vector for all items ({last['compared']:.3f}, where 0 is "
@@ -119,12 +97,7 @@ def said_of_rasters(facts: dict[str, Any], method: str) -> list[str]:
 
 def notes_on_rasters(facts: dict[str, Any]) -> list[str]:
     """Say what a reader must know of a pretraining on signals, images or volumes."""
-    notes = []
-    if facts["shared_items"]:
-        notes.append(
-            f"{count(facts['shared_items'], 'item')} of held-out patients were those of patients trained on too, and "
-            "judged nothing"
-        )
+    notes = _shared(facts, "item")
     if facts["flat_items"]:
         notes.append(
             f"{count(facts['flat_items'], 'item')} of {facts['items']:,} are of one colour, and nothing is learned "
@@ -135,6 +108,23 @@ def notes_on_rasters(facts: dict[str, Any]) -> list[str]:
         notes.append(
             f"an epoch has {count(max(1, steps), 'step')} alone: a lower batch may learn more in as many epochs"
         )
-    if facts["best_epoch"] == len(facts["curve"]) and RASTER_METHODS[facts["options"]["method"]].chooses:
-        notes.append("the last epoch was the best: more epochs may tell more")
-    return notes
+    return notes + (_last_was_best(facts) if RASTER_METHODS[facts["options"]["method"]].chooses else [])
+
+
+def _collapsed(facts: dict[str, Any], item: str) -> list[str]:
+    first, last = (facts["curve"][place]["rank"] for place in (0, facts["best_epoch"] - 1))
+    if first is None or last is None or not last < 2 <= first:
+        return []
+    return [f"The mean states of held-out {item}s have collapsed: they lie almost on a line."]
+
+
+def _shared(facts: dict[str, Any], item: str) -> list[str]:
+    if not facts["shared_items"]:
+        return []
+    counted = count(facts["shared_items"], item)
+    return [f"{counted} of held-out patients were those of patients trained on too, and judged nothing"]
+
+
+def _last_was_best(facts: dict[str, Any]) -> list[str]:
+    last = facts["best_epoch"] == len(facts["curve"])
+    return ["the last epoch was the best: more epochs may tell more"] if last else []
