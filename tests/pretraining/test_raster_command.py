@@ -84,6 +84,7 @@ def test_what_does_not_go_together_is_said_before_anything_is_read(tmp_path: Pat
         ({"text": "notes"}, "'mae' reads nothing beside the modality"),
         ({"network": "vit:channels=3"}, "rasters have channels=1, and the network says channels=3"),
         ({"precision": "16"}, "precision is 32 or bf16"),
+        ({"steps": 0}, "0 steps: one at least is needed"),
     ):
         with pytest.raises(ValueError, match=words):
             chiasm.pretrain(path, out, epochs=1, **more)  # type: ignore[arg-type]

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.monitoring import Monitored, monitor
-    from chiasm.api.pretraining import Pretrained, checkpoint_of, pretrain
+    from chiasm.api.pretraining import Pretrained, pretrain
+    from chiasm.api.pretraining_checkpoint import checkpoint_of
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar, similar_in_training
     from chiasm.api.scikit import from_sklearn
@@ -109,7 +110,8 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.merging": "merge",
     "chiasm.api.models": "fit load_model write_predictions",
     "chiasm.api.monitoring": "monitor Monitored",
-    "chiasm.api.pretraining": "pretrain Pretrained checkpoint_of",
+    "chiasm.api.pretraining": "pretrain Pretrained",
+    "chiasm.api.pretraining_checkpoint": "checkpoint_of",
     "chiasm.api.reporting": "write_card write_guidelines write_methods write_supplement",
     "chiasm.api.retrieval": "score_similar similar similar_in_training",
     "chiasm.api.scikit": "from_sklearn",

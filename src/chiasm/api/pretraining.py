@@ -12,6 +12,7 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.api.encoding import encode
+from chiasm.api.pretraining_checkpoint import ANEW, checkpoint_for
 from chiasm.api.pretraining_packs import groups_of, labels_of
 from chiasm.api.pretraining_rasters import (
     AskedOfRasters,
@@ -38,7 +39,6 @@ from chiasm.progress import followed
 from chiasm.report.written import write_page
 
 KINDS = ("dna", "protein", "molecule")
-ANEW = "there is no checkpoint to resume beside the folder: the pretraining begins with its first epoch"
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,6 +172,8 @@ def pretrain(
 
     Source: Schmidinger et al., Bio-xLSTM, arXiv:2411.04165, for the methods; formulas in `chiasm.objectives`.
     """
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps: one at least is needed")
     opened, out = as_cohort(cohort), Path(out)
     if (of_rasters := raster_modality(opened, modality, method)) is not None:
         require_of_rasters(method, pack_by=pack_by, pack=pack, unknown=unknown or None)
@@ -191,12 +193,10 @@ def pretrain(
     patience, learning_rate = 3 if patience is None else patience, 3e-3 if learning_rate is None else learning_rate
     name = _modality(opened, modality, (KIND,) if method == METHOD else KINDS)
     kind = opened.kinds[name]
-    if steps is not None and steps < 1:
-        raise ValueError(f"{steps} steps: one at least is needed")
     if require_kind(opened, name, method):
         require_unused(share=share, pack_by=pack_by, pack=pack, unknown=unknown or None)
         read = RecordOptions(epochs, patience, batch, learning_rate, held_out, longest)
-        checkpoint, anew = _checkpoint(out, resume)
+        checkpoint, anew = checkpoint_for(out, resume)
         with followed("epochs", progress) as told:
             own = pretrain_on_records(
                 opened, name, out, network=network, options=read, steps=steps, marks=marks, checkpoint=checkpoint,
@@ -224,7 +224,7 @@ def pretrain(
         )  # fmt: skip
     if pack is not None and not METHODS[method].packs:
         raise ValueError(f"'{method}' joins no sequences, and pack is for icl: leave it out")
-    checkpoint, anew = _checkpoint(out, resume)
+    checkpoint, anew = checkpoint_for(out, resume)
     joined = labels_of(opened, pack_by)
     encoded = encode(opened.with_modalities([name]), {name: "pretrained"}, jobs=jobs)
     rows = encoded.cohort.rows_of(name)
@@ -257,24 +257,6 @@ def told_of(stored: StoredNetwork, folder: Path, modality: str, problems: tuple[
         folder, modality, facts["kind"], stored.method, curve, facts["perplexity"], facts["baselines"], facts,
         tuple(said_of_letters(facts, stored.method)), tuple(notes_on_letters(facts)), problems,
     )  # fmt: skip
-
-
-def checkpoint_of(out: Path) -> Path:
-    """Return the file beside a pretraining's folder from which it goes on if it is interrupted."""
-    return out.with_name(f"{out.name}.checkpoint")
-
-
-def _checkpoint(out: Path, resume: bool) -> tuple[Path, bool]:
-    """Return the checkpoint of a pretraining that may write `out`, and whether there is none though one was asked for.
-
-    Raises:
-        FileExistsError: there is one, and `resume` is not asked for.
-    """
-    artifact.require_place(out)
-    checkpoint = checkpoint_of(out)
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
-    return checkpoint, resume and not checkpoint.exists()
 
 
 def _modality(cohort: Cohort, asked: str | None, kinds: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 from chiasm import artifact
 from chiasm.api.encoding import encode
 from chiasm.api.pretraining_beside import beside_of, require_beside
+from chiasm.api.pretraining_checkpoint import ANEW, checkpoint_for
 from chiasm.api.pretraining_contrasts import contrasts_named, gathered, readings_of
 from chiasm.api.pretraining_words import notes_on_rasters, said_of_rasters
 from chiasm.cohort import Cohort, Items, Problem, Unsupported
@@ -33,7 +34,6 @@ from chiasm.readers.guard import quiet
 from chiasm.readers.reading import Signal
 from chiasm.report.written import write_page
 
-ANEW = "there is no checkpoint to resume beside the folder: the pretraining begins with its first epoch"
 LOOKED_AT = 5  # sources that are read to say how many channels there are, until one can be read
 
 
@@ -169,11 +169,7 @@ def pretrain_rasters(
     config = raster_config(
         asked.network or how.networks[0], reading.axes, reading.channels, reading.size, options.method
     )
-    artifact.require_place(out)
-    checkpoint = out.with_name(f"{out.name}.checkpoint")
-    anew = resume and not checkpoint.exists()
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(17, "an interrupted pretraining left it: resume it, or delete it", str(checkpoint))
+    checkpoint, anew = checkpoint_for(out, resume)
     encoded = encode(cohort.with_modalities(names), {own: _values_of(part) for own, part in parts.items()}, jobs=jobs)
     found_items = gathered(encoded.cohort, names)
     rows, items = found_items.rows, found_items.items
