@@ -12,8 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
+from weakref import ref
 
 T = TypeVar("T")
+Owner = TypeVar("Owner")
 _SCOPES = 5
 _kept: OrderedDict[str, dict[Hashable, tuple[object, float]]] = OrderedDict()
 _charged = 0.0
@@ -54,3 +56,17 @@ def forget() -> None:
 def work_clock() -> float:
     """Return a clock of work in seconds: wall time plus the time charged for cached parts."""
     return time.perf_counter() + _charged
+
+
+def of_the_last(kept: list[tuple[ref[Owner], T]], owner: Owner, make: Callable[[], T]) -> T:
+    """Return what `make` makes of an owner; that of the owner that was asked last is kept, as long as it lives.
+
+    Args:
+        kept: holds one pair at most, and is changed in place.
+    """
+    for of, made in kept:
+        if of() is owner:
+            return made
+    made = make()
+    kept[:] = [(ref(owner, lambda _: kept.clear()), made)]
+    return made

@@ -16,6 +16,7 @@ from torch import nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.compute.isolation import own_randomness, seeded
+from chiasm.compute.memo import of_the_last
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.fitting.lineage import BegunFrom
@@ -140,12 +141,7 @@ class NetworkPredictor:
 
     def _read_by(self) -> Network:
         """Return what `network` builds, to read with: that of the predictor that was asked last is kept."""
-        for of, network in _READING:
-            if of() is self:
-                return network
-        network = self.network()
-        _READING[:] = [(ref(self, lambda _: _READING.clear()), network)]
-        return network
+        return of_the_last(_READING, self, self.network)
 
 
 _READING: list[tuple[ref[NetworkPredictor], Network]] = []  # one at most, and none whose predictor is gone

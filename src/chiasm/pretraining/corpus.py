@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ FEWEST = 20  # patients, or groups of them, from which anything is pretrained
 FEWEST_HELD_OUT = 3
 
 Ints = NDArray[np.int64]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,3 +88,14 @@ def corpus_of(values: Sequence[str], units: Sequence[str], share: float, seed: i
             "pretrain on a modality whose values differ"
         )
     return Corpus(tuple(items), held_out, len(values), int(apart.sum()), len(names), int((judged & trained).sum()))
+
+
+def in_order_of_names(values: Sequence[Value], patients: Sequence[str]) -> tuple[list[Value], list[str]]:
+    """Return the values of patients and their names, so sorted that the order of the rows changes nothing.
+
+    Args:
+        patients: name of each; where there are others than values, the rows are their names.
+    """
+    names = list(patients) if len(patients) == len(values) else [str(row) for row in range(len(values))]
+    order = np.argsort(np.array(names), kind="stable")
+    return [values[k] for k in order], [names[k] for k in order]

@@ -10,12 +10,12 @@ from weakref import ref
 import numpy as np
 
 from chiasm.artifact import storable
-from chiasm.compute.memo import remember
+from chiasm.compute.memo import of_the_last, remember
 from chiasm.encoders.sequence.network import SequenceNetwork
 from chiasm.encoders.sequence.stored_network import StoredNetwork
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.table.scaling import Array
-from chiasm.pretraining.corpus import corpus_of
+from chiasm.pretraining.corpus import corpus_of, in_order_of_names
 from chiasm.pretraining.folder import as_stored
 from chiasm.pretraining.options import PretrainOptions, network_config
 from chiasm.pretraining.stage import digest_of, pretrained_on
@@ -100,10 +100,7 @@ class PretrainedInFold:
             Unsupported: fewer than twenty patients, or a sequence that is too long.
             ValueError: the loss is not finite.
         """
-        values = [str(own) for own in raw]
-        names = list(patients) if len(patients) == len(values) else [str(row) for row in range(len(values))]
-        order = np.argsort(np.array(names), kind="stable")  # so that the order of the rows changes nothing
-        values, names = [values[k] for k in order], [names[k] for k in order]
+        values, names = in_order_of_names([str(own) for own in raw], patients)
         config = network_config(self._spec(), self.kind, self.method)
         options = self._options()
 
@@ -149,9 +146,4 @@ _READING: list[tuple[ref[StoredNetwork], SequenceNetwork]] = []  # one at most, 
 
 def _network(stored: StoredNetwork) -> SequenceNetwork:
     """Return the network; that which was asked last is kept."""
-    for of, network in _READING:
-        if of() is stored:
-            return network
-    network = stored.network()
-    _READING[:] = [(ref(stored, lambda _: _READING.clear()), network)]
-    return network
+    return of_the_last(_READING, stored, stored.network)

@@ -20,8 +20,9 @@ from chiasm.encoders.batches import in_order
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.image.pixels import standardised
 from chiasm.encoders.raster.config import RasterConfig
+from chiasm.encoders.raster.named import config_named, reading_named
 from chiasm.encoders.raster.network import RasterNetwork, untrained
-from chiasm.encoders.raster.reading import AXES, SIZES, RasterReading
+from chiasm.encoders.raster.reading import AXES, RasterReading
 from chiasm.encoders.raster.stored_raster import stored_raster
 from chiasm.encoders.seen import SeenItems
 from chiasm.encoders.weights import frozen
@@ -163,19 +164,11 @@ class RasterEncoder:
 
     @property
     def _own_reading(self) -> RasterReading:
-        leads = len(self.leads.split("+")) if self.leads else 12 if self.kind == "ecg" else 1
-        return RasterReading(
-            self.kind, self.channels or leads, self.size or SIZES[AXES[self.kind]], self.resize or "stretch",
-            self.low, self.high, self.hz, self.leads, self.first,
-        )  # fmt: skip
+        return reading_named(self)
 
     @property
     def _own_config(self) -> RasterConfig:
-        reading, base = self._own_reading, RasterConfig()
-        return RasterConfig(
-            self.network or base.network, reading.axes, reading.channels, reading.size, self.patch,
-            self.dim or base.width, self.depth or base.depth, self.heads or base.heads, self.norm or base.norm,
-        )  # fmt: skip
+        return config_named(self, self._own_reading)
 
     @property
     def _opened(self) -> Opened:

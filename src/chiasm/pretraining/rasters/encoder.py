@@ -13,15 +13,16 @@ import torch
 
 from chiasm.artifact import storable
 from chiasm.compute.isolation import threads_for
-from chiasm.compute.memo import remember
+from chiasm.compute.memo import of_the_last, remember
 from chiasm.encoders.raster.config import RasterConfig
+from chiasm.encoders.raster.named import config_named, reading_named
 from chiasm.encoders.raster.network import RasterNetwork
 from chiasm.encoders.raster.raster_encoder import RasterTrunk, scaled
-from chiasm.encoders.raster.reading import AXES, SIZES, RasterReading
+from chiasm.encoders.raster.reading import AXES, RasterReading
 from chiasm.encoders.raster.stored_raster import StoredRaster
 from chiasm.encoders.stored import StoredTokensEncoder
 from chiasm.encoders.table.scaling import Array
-from chiasm.pretraining.corpus import corpus_of
+from chiasm.pretraining.corpus import corpus_of, in_order_of_names
 from chiasm.pretraining.rasters.folder import as_stored_raster
 from chiasm.pretraining.rasters.options import RasterOptions
 from chiasm.pretraining.rasters.stage import packed_rasters, pretrained_on_rasters
@@ -121,10 +122,7 @@ class PretrainedRaster:
             ValueError: the loss is not finite.
         """
         reading, options, config = self._reading(), self._options(), self._config()
-        rasters = [reading.raster(value) for value in raw]
-        names = list(patients) if len(patients) == len(rasters) else [str(row) for row in range(len(rasters))]
-        order = np.argsort(np.array(names), kind="stable")  # so that the order of the rows changes nothing
-        rasters, names = [rasters[k] for k in order], [names[k] for k in order]
+        rasters, names = in_order_of_names([reading.raster(value) for value in raw], patients)
         items = [hashlib.sha256(own.tobytes()).hexdigest() for own in rasters]
 
         def pretrain() -> tuple[StoredRaster, StoredTokensEncoder]:
@@ -160,19 +158,10 @@ class PretrainedRaster:
         return _states(_network(stored), rasters, standard, self.level == "pooled"), self.scaling
 
     def _reading(self) -> RasterReading:
-        leads = len(self.leads.split("+")) if self.leads else 12 if self.kind == "ecg" else 1
-        return RasterReading(
-            self.kind, self.channels or leads, self.size or SIZES[AXES[self.kind]], self.resize, self.low, self.high,
-            self.hz, self.leads, self.first,
-        )  # fmt: skip
+        return reading_named(self)
 
     def _config(self) -> RasterConfig:
-        reading, base = self._reading(), RasterConfig()
-        own = self.network or self._options().how.networks[0]
-        return RasterConfig(
-            own, reading.axes, reading.channels, reading.size, self.patch, self.dim or base.width,
-            self.depth or base.depth, self.heads or base.heads, self.norm or base.norm,
-        )  # fmt: skip
+        return config_named(self, self._reading(), self._options().how.networks[0])
 
     def _options(self) -> RasterOptions:
         own = {field.name: getattr(self, field.name) for field in fields(RasterOptions) if hasattr(self, field.name)}
@@ -199,9 +188,4 @@ _READING: list[tuple[ref[StoredRaster], RasterNetwork]] = []  # one at most, and
 
 def _network(stored: StoredRaster) -> RasterNetwork:
     """Return the network; that which was asked last is kept."""
-    for of, network in _READING:
-        if of() is stored:
-            return network
-    network = stored.network()
-    _READING[:] = [(ref(stored, lambda _: _READING.clear()), network)]
-    return network
+    return of_the_last(_READING, stored, stored.network)
