@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from chiasm.cohort import Unsupported
 from chiasm.encoders.frozen import hash_files
 
+Stamp = tuple[tuple[str, int, int], ...]
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".tar")
 
 
@@ -33,6 +34,25 @@ def weights_file(place: str) -> Path:
     if len(found) != 1 or not found[0].is_file() or found[0].suffix != ".safetensors":
         raise Unsupported("weights= names no safetensors file, and no folder with a single one")
     return found[0]
+
+
+def stamp_of(folder: str, by: str = "chiasm pretrain") -> Stamp:
+    """Return names, times and sizes of the files of a folder that `weights=` names, which change when it does.
+
+    Args:
+        by: the command that writes such a folder.
+
+    Raises:
+        Unsupported: there is no such folder.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise Unsupported(
+            f"weights= names no folder: give the one that {by} wrote, whole, or from where the command runs or the "
+            "manifest lies"
+        )
+    stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 def hash_of(files: tuple[Path, ...]) -> str:

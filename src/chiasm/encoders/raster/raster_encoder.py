@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from chiasm.encoders.raster.network import RasterNetwork, untrained
 from chiasm.encoders.raster.reading import AXES, RasterReading
 from chiasm.encoders.raster.stored_raster import stored_raster
 from chiasm.encoders.seen import SeenItems
-from chiasm.encoders.weights import frozen
+from chiasm.encoders.weights import Stamp, frozen, stamp_of
 from chiasm.tokens import Tokens
 
 LEVELS = ("pooled", "token", "values")
@@ -43,7 +42,8 @@ class RasterEncoder:
 
     Args:
         kind: of the modality: image, volume, dicom, ecg, signal.
-        weights: a folder that `chiasm pretrain` wrote: its whole path, or that from where the command runs.
+        weights: a folder that `chiasm pretrain` wrote: its whole path, or that from where the command runs, or, in a
+            manifest, from where that lies.
         level: `pooled`, one token, the mean of the places; `token`, that and one token a place, in row order; `values`,
             the raster itself as one token, no network.
         network, channels, size, patch, dim, depth, heads, norm: see `RasterConfig`; "" and 0 take its defaults.
@@ -233,23 +233,8 @@ def scaled(flat: np.ndarray, channels: int, by: tuple[np.ndarray, np.ndarray] | 
     return ((values - mean) / deviation).reshape(1, -1)
 
 
-def stamp_of(folder: str) -> tuple[tuple[str, int, int], ...]:
-    """Return names, times and sizes of a folder's files, which change when it does.
-
-    Raises:
-        Unsupported: there is no such folder.
-    """
-    place = Path(folder)
-    if not place.is_dir():
-        raise Unsupported(
-            "weights= names no folder: give the one that chiasm pretrain wrote, whole or from where the command runs"
-        )
-    stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
 @lru_cache(maxsize=4)
-def _stored(folder: str, stamp: tuple[tuple[str, int, int], ...]) -> Opened:
+def _stored(folder: str, stamp: Stamp) -> Opened:
     found = stored_raster(folder)
     network = frozen(found.network())
     own = {"mean": torch.from_numpy(found.mean), "deviation": torch.from_numpy(found.deviation)}

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.artifact import storable
-from chiasm.cohort import Unsupported
 from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order
 from chiasm.encoders.frozen import hash_state, identity_of
@@ -24,7 +22,7 @@ from chiasm.encoders.sequence.alphabets import OF_KIND, Alphabet
 from chiasm.encoders.sequence.network import SequenceConfig, SequenceNetwork, untrained
 from chiasm.encoders.sequence.stacks import PIECE
 from chiasm.encoders.sequence.stored_network import stored_network
-from chiasm.encoders.weights import frozen
+from chiasm.encoders.weights import Stamp, frozen, stamp_of
 from chiasm.tokens import Tokens
 
 LEVELS = ("pooled", "token")
@@ -174,7 +172,7 @@ class SequenceEncoder:
     def _network(self) -> tuple[SequenceNetwork, str]:
         if not self.weights:
             return _untrained(self._asked(), self.seed)
-        network, stamp = _stored(self.weights, _stamp(self.weights))
+        network, stamp = _stored(self.weights, stamp_of(self.weights))
         own, asked = network.config, self._asked(network.config)
         if own != asked:
             raise ValueError(
@@ -274,20 +272,8 @@ def window_means(states: Tensor, windows: int) -> Tensor:
     return torch.stack(parts) if parts else states.new_zeros((0, states.shape[1]))
 
 
-def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
-    """Return names, times and sizes of a folder's files, which change when it does."""
-    place = Path(folder)
-    if not place.is_dir():
-        raise Unsupported(
-            "weights= names no folder: give the one that chiasm pretrain wrote, whole, or from where the command runs "
-            "or the manifest lies"
-        )
-    stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
 @lru_cache(maxsize=4)
-def _stored(folder: str, stamp: tuple[tuple[str, int, int], ...]) -> tuple[SequenceNetwork, str]:
+def _stored(folder: str, stamp: Stamp) -> tuple[SequenceNetwork, str]:
     network = frozen(stored_network(folder).network())
     return network, hash_state(network.state_dict())
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,12 +13,11 @@ import torch
 from torch import Tensor
 
 from chiasm.artifact import storable
-from chiasm.cohort import Unsupported
 from chiasm.encoders.frozen import hash_state, identity_of
 from chiasm.encoders.record.event_tokens import EventTokens
 from chiasm.encoders.seen import SeenItems
 from chiasm.encoders.sequence.sequence_encoder import window_means
-from chiasm.encoders.weights import frozen
+from chiasm.encoders.weights import Stamp, frozen, stamp_of
 from chiasm.fusion.record_sequence import RecordSequence, in_order, since_first
 from chiasm.pretraining.records.folder import stored_record_network
 from chiasm.readers.reading import Events, ReadError
@@ -133,7 +131,7 @@ class RecordEncoder:
 
     @property
     def _read(self) -> _Read:
-        return _stored(self.weights, _stamp(self.weights))
+        return _stored(self.weights, stamp_of(self.weights, "chiasm pretrain --method next-event"))
 
 
 @dataclass(frozen=True)
@@ -146,20 +144,8 @@ class _Read:
     stamp: str
 
 
-def _stamp(folder: str) -> tuple[tuple[str, int, int], ...]:
-    """Return names, times and sizes of a folder's files, which change when it does."""
-    place = Path(folder)
-    if not place.is_dir():
-        raise Unsupported(
-            "weights= names no folder: give the one that chiasm pretrain --method next-event wrote, whole, or from "
-            "where the command runs or the manifest lies"
-        )
-    stats = [(file.name, file.stat()) for file in sorted(place.iterdir()) if file.is_file()]
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
 @lru_cache(maxsize=4)
-def _stored(folder: str, stamp: tuple[tuple[str, int, int], ...]) -> _Read:
+def _stored(folder: str, stamp: Stamp) -> _Read:
     stored = stored_record_network(folder)
     network, events = stored.network(), stored.events
     edges = b"" if events.edges is None else np.ascontiguousarray(events.edges, "<f8").tobytes()
