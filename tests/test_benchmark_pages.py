@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,22 @@ def test_a_network_below_late_fusion_is_said_to_be(
     part = starts["write_part"](results, shutil.copy(PAGE, tmp_path / "page.md"))
     assert part.count(f"in the mean of 1, {said} 0.01 below it") == 4
     assert "| tcga-blca | 9 | harrell_c | 0.600 |" in part
+
+
+def test_a_line_of_images_gets_the_differences_from_ways_run_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, results = made("images", monkeypatch), tmp_path / "images.jsonl"
+    earlier = {"cohort": "chest-xray/raw", "differences": {"vgg16": {"10": {"mean": 9.0}}}}
+    rows = [earlier, {"cohort": "chest-xray/mae", "differences": {}}]
+    results.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for way, area in (("raw", 0.6), ("mae", 0.75), ("swav", 0.5)):  # of swav there is no line
+        np.savez(tmp_path / f"chest-xray-{way}.npz", **{"10": np.array([area, area - 0.1, area + 0.1])})
+    images["complete"](results, tmp_path)
+    first, other = (json.loads(line) for line in results.read_text(encoding="utf-8").splitlines())
+    value = {"mean": -0.15, "low": -0.15, "high": -0.15}
+    assert first["differences"] == {"vgg16": {"10": {"mean": 9.0}}, "mae": {"10": value}}
+    assert other["differences"]["raw"]["10"]["mean"] == 0.15 and set(other["differences"]) == {"raw"}
 
 
 def test_the_recipe_that_inner_folds_like_best_is_picked(monkeypatch: pytest.MonkeyPatch) -> None:
