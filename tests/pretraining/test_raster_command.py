@@ -79,6 +79,7 @@ def test_what_does_not_go_together_is_said_before_anything_is_read(tmp_path: Pat
     path, out = write_images(tmp_path / "cohort", ITEMS), tmp_path / "enc"
     for more, words in (
         ({"pack": 2}, "'pack' is an option of sequences"),
+        ({"longest": 100}, "'longest' is an option of sequences"),
         ({"method": "causal", "modality": "image"}, "are not pretrained by 'causal'"),
         ({"reading": "size=8"}, "'size' is no option of reading"),
         ({"text": "notes"}, "'mae' reads nothing beside the modality"),

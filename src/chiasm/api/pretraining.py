@@ -176,7 +176,9 @@ def pretrain(
         raise ValueError(f"{steps} steps: one at least is needed")
     opened, out = as_cohort(cohort), Path(out)
     if (of_rasters := raster_modality(opened, modality, method)) is not None:
-        require_of_rasters(method, pack_by=pack_by, pack=pack, unknown=unknown or None)
+        require_of_rasters(
+            method, pack_by=pack_by, pack=pack, unknown=unknown or None, longest=None if longest == 4096 else longest
+        )
         more = {
             "epochs": epochs, "patience": patience, "batch": batch, "learning_rate": learning_rate,
             "held_out": held_out, "flips": flips, "precision": precision,

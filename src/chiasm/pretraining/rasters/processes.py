@@ -78,9 +78,10 @@ def shared(processes: int, precision: str, device: str, checkpoint: Path, run: R
     def part(fabric: Any) -> None:
         rank = int(fabric.global_rank)
         own = checkpoint if rank == 0 else checkpoint.with_name(f"{checkpoint.name}.{rank}")
-        own.unlink(missing_ok=True) if rank else None
-        if rank and checkpoint.exists():
-            shutil.copyfile(checkpoint, own)
+        if rank:
+            own.unlink(missing_ok=True)
+            if checkpoint.exists():
+                shutil.copyfile(checkpoint, own)
         fabric.barrier()  # nobody writes before all have read
         try:
             run(lambda learner: Shared(fabric, learner, precision), own, str(fabric.device), rank == 0)
