@@ -9,7 +9,7 @@ from torch.nn import functional
 from chiasm.objectives.contrastive import contrast
 
 
-def nt_xent(one: Tensor, other: Tensor, temperature: float = 0.5) -> Tensor:
+def nt_xent(one: Tensor, other: Tensor, temperature: float = 0.5, joined: Tensor | None = None) -> Tensor:
     """Tell the other view of an image from all views of the others: NT-Xent of SimCLR, a scalar.
 
     `1 / 2B sum_i -log softmax_{j != i}(cos(z_i, z_j) / tau)_{i'}` over the 2 B views, i' the other view of i's image.
@@ -19,9 +19,12 @@ def nt_xent(one: Tensor, other: Tensor, temperature: float = 0.5) -> Tensor:
     Args:
         one, other: `(B, D)` projections of both views, of any length.
         temperature: tau, above 0.
+        joined: `(B, B)`, 1 where two images belong together, whose views are then all positive (SupCon, Khosla et al.,
+            NeurIPS 2020, arXiv 2004.11362, L_out); None: each image alone.
     """
     views = functional.normalize(torch.cat([one, other]), dim=1)  # (2 B, D)
-    pairs = torch.eye(len(one), device=one.device).repeat(2, 2)  # each view with itself too, which is left out
+    own = torch.eye(len(one), device=one.device) if joined is None else joined
+    pairs = own.repeat(2, 2)  # each view with itself too, which is left out
     return contrast(views, views, _scale(temperature, views), targets=pairs, without_self=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -23,16 +23,24 @@ class TwoViews(Learner):
 
         L = - mean over the 2 B views i of log softmax_{j != i} (<z_i, z_j> / t) at the other view of i's item
 
+    Args:
+        joined: given what stands beside the items, which of them belong together, `(B, B)`; None: each to itself alone.
+
     Source: Chen et al., SimCLR, ICML 2020, arXiv:2002.05709, NT-Xent.
     """
 
     views = 2
     strong = True
 
-    def __init__(self, network: RasterNetwork, temperature: float = TEMPERATURE) -> None:
+    def __init__(
+        self,
+        network: RasterNetwork,
+        temperature: float = TEMPERATURE,
+        joined: Callable[[Mapping[str, Tensor]], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         width = network.config.width
-        self.network, self.temperature = network, temperature
+        self.network, self.temperature, self.joined = network, temperature, joined
         self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, WIDTH))
 
     def forward(
@@ -40,8 +48,9 @@ class TwoViews(Learner):
     ) -> Tensor:
         """Compare the views of a step."""
         one, other = self.project(self.network.summary(torch.cat(views))).chunk(2)  # (B, 64) each
+        joined = None if self.joined is None else self.joined(beside)
         with in_full(one):
-            return nt_xent(one.float(), other.float(), self.temperature)
+            return nt_xent(one.float(), other.float(), self.temperature, joined)
 
     def compared(self, x: Tensor) -> Tensor:
         """Return the projections, of unit length."""

@@ -20,6 +20,7 @@ from chiasm.objectives.contrastive import contrast, contrast_of
 from chiasm.objectives.label_texts import co_occurrence, max_similarity, same_labels
 from chiasm.objectives.matching import same_content
 from chiasm.pretraining.rasters.learner import Learner
+from chiasm.pretraining.rasters.simclr import TwoViews
 
 WIDTH = 64  # of what is compared
 TEMPERATURE, LEAST = 0.07, 0.01
@@ -86,40 +87,6 @@ class TextBeside(Learner):
         return functional.normalize(self.project(self.network.summary(x)), dim=1)
 
 
-class ClinicalLabels(Learner):
-    """Supervised contrast: two views of every item, and all of items with the same labels, are positive.
-
-        L = - mean over views i of mean over p in P(i) of log softmax_{j != i} (<z_i, z_j> / t) at p
-
-    An item whose labels are not known, or that has none, has its own other view alone, as in SimCLR.
-
-    Source: Khosla et al., NeurIPS 2020, arXiv:2004.11362, L_out; that labels of the clinic, such as visual acuity in
-    bins, are what joins images: Prabhushankar et al., OLIVES, NeurIPS 2022, arXiv:2209.11195.
-    """
-
-    views = 2
-    strong = True
-
-    def __init__(self, network: RasterNetwork, temperature: float = TEMPERATURE) -> None:
-        super().__init__()
-        width = network.config.width
-        self.network, self.temperature = network, temperature
-        self.project = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, WIDTH))
-
-    def forward(
-        self, views: tuple[Tensor, ...], beside: Mapping[str, Tensor], generator: torch.Generator | None
-    ) -> Tensor:
-        """Compare the views of a step."""
-        own = self.compared(torch.cat(views))  # (2 B, 64)
-        targets = same_labels(known_labels(beside["labels"])).repeat(2, 2)
-        scale = torch.tensor(1 / self.temperature, device=own.device)
-        return contrast(own, own, scale, targets=targets, without_self=True)
-
-    def compared(self, x: Tensor) -> Tensor:
-        """Return the projections, of unit length."""
-        return functional.normalize(self.project(self.network.summary(x)), dim=1)
-
-
 def known_labels(labels: Tensor) -> Tensor:
     """Return labels `(B, L)` with none for items of which one is not known."""
     return labels.masked_fill(torch.isnan(labels).any(1, keepdim=True), 0.0)
@@ -138,9 +105,15 @@ def build(
     return TextBeside(network, joined, sigmoid, patches)
 
 
-def build_clinical(network: RasterNetwork, options: Any, generator: torch.Generator) -> ClinicalLabels:
-    """Make the learner of labels alone."""
-    return ClinicalLabels(network)
+def build_clinical(network: RasterNetwork, options: Any, generator: torch.Generator) -> TwoViews:
+    """Make the learner of labels alone: a supervised contrast, where all views of items with the same labels belong.
+
+    An item whose labels are not known, or that has none, has its own other view alone, as in SimCLR.
+
+    Source: Khosla et al., NeurIPS 2020, arXiv:2004.11362, L_out; that labels of the clinic, such as visual acuity in
+    bins, are what joins images: Prabhushankar et al., OLIVES, NeurIPS 2022, arXiv:2209.11195.
+    """
+    return TwoViews(network, TEMPERATURE, lambda beside: same_labels(known_labels(beside["labels"])))
 
 
 clip = build
