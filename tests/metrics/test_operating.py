@@ -31,6 +31,15 @@ def test_the_rule_chooses_the_best_of_all_thresholds(rule: str) -> None:
             assert own[held] >= at_least and own[other] == pytest.approx(max(one[other] for one in allowed))
 
 
+def test_a_share_that_is_reached_exactly_counts_and_equal_sums_give_the_lowest_threshold() -> None:
+    score, positive = np.arange(20.0), np.arange(20) % 2 == 0
+    for tenths in range(1, 11):  # 1 - 9 / 10 lies below 0.1
+        assert operating_point(score, positive, "sensitivity", tenths / 10).sensitivity == tenths / 10
+        assert operating_point(score, positive, "specificity", tenths / 10).specificity == tenths / 10
+    equal = operating_point(np.arange(6), np.array([0, 0, 1, 0, 1, 1]))  # 1 + 2 / 3 at 2, 2 / 3 + 1 at 4
+    assert (equal.threshold, equal.sensitivity, equal.specificity) == (2.0, 1.0, 2 / 3)
+
+
 def test_a_fold_is_judged_by_the_threshold_of_the_others() -> None:
     fold = np.arange(10) % 2
     table = operating_points(SCORE, POSITIVE, fold)
@@ -46,7 +55,8 @@ def test_a_fold_is_judged_by_the_threshold_of_the_others() -> None:
 
 
 def test_what_has_no_operating_point_is_refused() -> None:
-    for wrong in ((SCORE, np.ones(10, bool)), (np.append(SCORE[:9], np.nan), POSITIVE)):
+    for wrong in ((SCORE, np.ones(10, bool)), (np.append(SCORE[:9], np.nan), POSITIVE),
+                  (np.append(SCORE[:9], np.inf), POSITIVE)):  # fmt: skip
         with pytest.raises(ValueError, match="needs positive and negative patients"):
             operating_point(*wrong)
     with pytest.raises(ValueError, match="rule='best' is not known"):

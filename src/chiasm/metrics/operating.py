@@ -36,11 +36,11 @@ def operating_point(
     - `sensitivity`: the most specific of those with a sensitivity of `at_least` or more; `specificity` the reverse.
 
     Args:
-        score: `(n,)`, higher for the positive.
+        score: `(n,)`, finite, higher for the positive.
         positive: `(n,)` bool.
 
     Raises:
-        ValueError: the rule is unknown, a share lies outside 0 to 1, a score is no number, or there are no patients of
+        ValueError: the rule is unknown, a share lies outside 0 to 1, a score is not finite, or there are no patients of
             one of the two kinds.
     """
     score, positive = np.asarray(score, float), np.asarray(positive, bool)
@@ -48,14 +48,15 @@ def operating_point(
         raise ValueError(f"rule={rule!r} is not known: choose one of {', '.join(RULES)}")
     if not 0 <= at_least <= 1:
         raise ValueError(f"at_least={at_least} is not known: it lies between 0 and 1")
-    if not positive.any() or positive.all() or np.isnan(score).any():
-        raise ValueError("an operating point needs positive and negative patients, all with a score that is a number")
+    if not positive.any() or positive.all() or not np.isfinite(score).all():
+        raise ValueError("an operating point needs positive and negative patients, all with a finite score")
     levels = np.concatenate([np.unique(score), [np.inf]])  # the last counts nobody as positive
     ordered = [np.sort(score[positive]), np.sort(score[~positive])]
-    below = [np.searchsorted(own, levels, side="left") / len(own) for own in ordered]
-    sensitive, specific = 1 - below[0], below[1]
+    below = [np.searchsorted(own, levels, side="left") for own in ordered]
+    kept, most = len(ordered[0]) - below[0], [len(own) for own in ordered]
+    sensitive, specific = kept / most[0], below[1] / most[1]
     if rule == "youden":
-        place = int(np.argmax(sensitive + specific))
+        place = int(np.argmax(kept * most[1] + below[1] * most[0]))  # whole numbers: equal sums stay equal
     elif rule == "sensitivity":
         place = int(np.flatnonzero(sensitive >= at_least).max())  # specificity rises with the threshold
     else:
