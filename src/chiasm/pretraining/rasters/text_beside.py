@@ -71,7 +71,7 @@ class TextBeside(Learner):
         told = functional.normalize(self.text(given), dim=1)
         scale = self.log_scale.exp().clamp_max(1 / LEAST)
         states = self.network(views[0]) if self.patches else None
-        whole = self.network.summary(views[0])
+        whole = self.network.summary(views[0]) if states is None else states[:, 1:].mean(1)
         own = functional.normalize(self.project(whole), dim=1)
         loss = contrast(own, told, scale, here=here, targets=targets, sigmoid=self.sigmoid, bias=self.bias)
         if states is None:
