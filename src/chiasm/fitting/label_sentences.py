@@ -41,13 +41,6 @@ class Lesson:
             raise ValueError("nothing is written of the labels")
         return Tokens(self.tokens.values.to(device), self.tokens.mask.to(device))
 
-    @property
-    def told(self) -> NDArray[np.bool_]:
-        """The patients `(B,)` who have a label with a sentence."""
-        own = np.zeros(self.labels.shape[1], bool)
-        own[self.owners.numpy()] = True
-        return np.asarray((self.labels[:, own] > 0).any(1))
-
 
 def labels_of(target: Target, outcome: Outcome) -> NDArray[np.float32]:
     """Return `(B, K)`, 1 for each class or label that a patient has; K is 0 for other kinds of target.
