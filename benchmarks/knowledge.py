@@ -248,13 +248,17 @@ def one(line: str, data: Path, work: Path) -> dict[str, Any]:
     return {"cohort": line, "images": IMAGES, "unseen": len(made.unseen), "arms": arms, "seconds": seconds}
 
 
+def ends(values: list[float]) -> tuple[float, float]:
+    """Student's interval of the mean of two seeds or more."""
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return mean - half, mean + half
+
+
 def interval(values: list[float]) -> str:
     """Mean of several seeds with Student's interval."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return f"{mean:.3f}"
-    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) < 2 else "{} ({:.3f} to {:.3f})".format(mean, *ends(values))
 
 
 def compared(rows: list[dict[str, Any]], key: str, one_arm: str, other: str, words: str) -> str:
@@ -263,7 +267,7 @@ def compared(rows: list[dict[str, Any]], key: str, one_arm: str, other: str, wor
     told = interval(apart)
     if len(apart) < 2:
         return f"{words}: {told}, of one seed."
-    low, high = (float(end) for end in told.partition("(")[2].rstrip(")").split(" to "))
+    low, high = ends(apart)
     said = "more" if low > 0 else "less" if high < 0 else "not told apart"
     return f"{words}: {told}, {said}."
 
@@ -272,7 +276,7 @@ def write_part(results: Path, page: Path) -> str:
     """Write the tables between the marks of the page, and return them."""
     every = {line: row for line, row in rows_of(results).items() if line in LINES}
     rows = [row for line, row in every.items() if line != LUNGS]
-    chance = 1 / rows[0]["unseen"]
+    chance, seen = 1 / rows[0]["unseen"], len(CLASSES) - rows[0]["unseen"]
     keys = ["zero", *ATTRIBUTES, *(f"{shots}-shot" for shots in SHOTS)]
     words = {**{arm: said for arm, (_, said) in ARMS.items()}, "pixels": "no network, the pixels"}
     text = "\n".join(
@@ -280,7 +284,7 @@ def write_part(results: Path, page: Path) -> str:
             "## What is written of classes, and what no training image showed",
             "",
             f"`python benchmarks/knowledge.py`, its results in `benchmarks/results/{NAME}.jsonl`; this part",
-            "of the page is written by `--table`. Made images of planted shape, texture and place: 18 classes of",
+            f"of the page is written by `--table`. Made images of planted shape, texture and place: {seen} classes of",
             f"{rows[0]['images']} images are learned, and {rows[0]['unseen']} others asked for; {len(rows)} seeds,",
             "Student's interval over them. By chance an answer is right in",
             f"{chance:.3f}, and each of its attributes in a third.",
