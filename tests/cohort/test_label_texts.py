@@ -14,7 +14,7 @@ import chiasm
 from chiasm.cohort import Cohort, CohortError, cohort_from_frames
 from chiasm.cohort import label_texts as of_labels
 from chiasm.cohort.manifest import read_manifest
-from chiasm.cohort.taxonomy import Lineage, answers_by_rank, captions_of, lineage_of, taxonomy_caption
+from chiasm.cohort.taxonomy import Lineage, answers_by_rank, captions_of, contradictions, lineage_of, taxonomy_caption
 
 PROMPTS = "label,sentence\nsick,it is pale\nsick,it is pale\nsick,its edge is blurred\nwell,it is clear\n"
 LINEAGES = "label,family,genus,species,common\nsick,Paridae,Parus,major,great tit\nwell,Paridae,Parus,minor,\n"
@@ -65,6 +65,23 @@ def test_sentences_and_lineages_are_read_once_each_and_are_part_of_the_content(t
     assert framed(prompts=given).label_texts.digest != known.digest  # type: ignore[union-attr]
 
 
+def test_one_table_holds_sentences_and_lineages_and_may_be_a_sheet_of_the_patients_workbook(tmp_path: Path) -> None:
+    manifest = write(tmp_path)
+    both = pd.DataFrame({"label": ["sick", "well"], "sentence": ["it is pale", "it is clear"], "genus": "Parus",
+                         "species": ["major", "minor"]})  # fmt: skip
+    with pd.ExcelWriter(tmp_path / "book.xlsx") as book:
+        pd.read_csv(tmp_path / "patients.csv").to_excel(book, sheet_name="people", index=False)
+        both.to_excel(book, sheet_name="labels", index=False)
+    known = '[patients]\ntable = "book.xlsx"\nsheet = "people"'
+    text = manifest.read_text().replace('[patients]\ntable = "patients.csv"', known)
+    for sheet, wanted in (("people", {"patients-as-prompts": "error"}), ("labels", {})):
+        named = f'prompts = "book.xlsx"\nlineages = "book.xlsx"\nsheet = "{sheet}"'
+        manifest.write_text(text.replace('prompts = "p.csv"', named))
+        assert findings(manifest) == wanted
+    found = chiasm.open_cohort(manifest).label_texts
+    assert found is not None and found.counts == {"labels": 2, "sentences": 2, "lineages": 2}
+
+
 @pytest.mark.parametrize(
     ("section", "prompts", "wanted"),
     [
@@ -97,6 +114,19 @@ def test_what_is_wrong_with_prompts_is_said(tmp_path: Path, section: str, prompt
 def test_ranks_that_are_missing_or_contradict_are_refused(tmp_path: Path, rows: str, wanted: dict[str, str]) -> None:
     lineages = "label,family,genus,species,common\n" + rows
     assert findings(write(tmp_path, 'lineages = "l.csv"', lineages=lineages)) == wanted
+
+
+def test_a_contradiction_is_found_behind_a_row_that_lacks_the_rank_between() -> None:
+    known = {"order": "Passeriformes", "genus": "Parus"}
+    made = [lineage_of({**known, "species": name, "family": family})
+            for name, family in (("ater", ""), ("major", "Paridae"), ("minor", "Sittidae"))]  # fmt: skip
+    found = contradictions(["a", "b", "c"], made, [2, 3, 4], None)
+    assert [(own.row, own.what) for own in found] == [(4, "one genus lies in two of rank family")]
+    made = [
+        lineage_of({**known, "species": "ater"}),
+        replace(made[1], ranks=("", "", "", "Apodes", *made[1].ranks[4:])),
+    ]
+    assert [own.row for own in contradictions(["a", "b"], made, [2, 3], None)] == [3]
 
 
 def test_a_target_without_labels_has_nothing_that_could_be_described(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,11 +59,16 @@ def read_knowledge(reader: Opens, keys: KnowledgeKeys, patients: PatientsKeys) -
 
 def _of_people(triples: str, column: str, sheet: str | None, patients: PatientsKeys, table: Table) -> Problem | None:
     """Say that the triples, or the column, would be of people and not of things they have; None if they are not."""
-    same = os.path.normpath(triples) == os.path.normpath(patients.table)
-    if same and (sheet is None or sheet == patients.sheet):
+    if is_of_patients(triples, sheet, patients):
         what, fix = "the triples are the patients' own table", "name a table of what is known of things, as of drugs"
         return error(what, fix, path=table.name, finding="patients-as-triples")
     return tells_people_apart(column, (patients.id, table.key(patients.id), patients.group, patients.site), table.name)
+
+
+def is_of_patients(name: str, sheet: str | None, patients: PatientsKeys) -> bool:
+    """True if a table is the patients' own, and not another sheet of their workbook."""
+    same = os.path.normpath(name) == os.path.normpath(patients.table)
+    return same and (sheet is None or sheet == patients.sheet)
 
 
 def tells_people_apart(column: str, of_people: Sequence[str | None], path: str) -> Problem | None:

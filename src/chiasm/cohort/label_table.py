@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from chiasm.cohort.knowledge import Knowledge
-from chiasm.cohort.knowledge_table import Opens, read_knowledge
+from chiasm.cohort.knowledge_table import Opens, is_of_patients, read_knowledge
 from chiasm.cohort.label_texts import LabelTexts, Texts, given_sentences, lineages_of, sentences_of
 from chiasm.cohort.schema import KnowledgeKeys, PatientsKeys
 from chiasm.cohort.taxonomy import COMMON, RANKS, Lineage, lineage_of
@@ -22,27 +21,34 @@ def read_known(
     """Return what a manifest's `[knowledge]` names: triples, and what is written of labels; None for the rest."""
     if keys is None:
         return None, None
-    return read_knowledge(reader, keys, patients), read_label_texts(reader, keys, target)
+    return read_knowledge(reader, keys, patients), read_label_texts(reader, keys, patients, target)
 
 
-def read_label_texts(reader: Opens, keys: KnowledgeKeys, target: Target | None) -> LabelTexts | None:
+def read_label_texts(
+    reader: Opens, keys: KnowledgeKeys, patients: PatientsKeys, target: Target | None
+) -> LabelTexts | None:
     """Return what is written of the labels; None, with its problems noted, if it cannot be read or there is none."""
     if keys.prompts is None and keys.lineages is None:
         return None
     sentences: dict[str, tuple[str, ...]] = {}
     lineages: dict[str, Lineage] = {}
-    for place, needed in ((keys.prompts, [keys.label, keys.sentence]), (keys.lineages, [keys.label, *RANKS[-2:]])):
+    asked = {
+        "prompts": (keys.prompts, [keys.label, keys.sentence]),
+        "lineages": (keys.lineages, [keys.label, *RANKS[-2:]]),
+    }
+    for what_of, (place, needed) in asked.items():
         if place is None:
             continue
-        if os.path.normpath(place) == os.path.normpath(reader.patients.name):
+        sheet = keys.sheet if place == keys.named else None
+        if is_of_patients(place, sheet, patients):
             what, fix = "what is written of labels is the patients' own table", "name a table with a row a label"
             reader.problems.append(error(what, fix, path=place, finding="patients-as-prompts"))
             return None
-        table = reader.table(place, keys.sheet if place == keys.named else None, None)
+        table = reader.table(place, sheet, None)
         if table is None or not reader.has_columns(table, needed, None):
             return None
         try:
-            if place == keys.prompts:
+            if what_of == "prompts":
                 labels, texts = reader.texts_of(table, needed)
                 sentences, problems = sentences_of(labels, texts, target, table.name)
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -96,8 +95,8 @@ def contradictions(
 ) -> list[Problem]:
     """List what is wrong with a table of lineages: a label twice, no genus or species, a name in two places.
 
-    Below a genus, a family and so on there is one place above: a genus in two families is a contradiction. A species
-    is its genus and epithet together.
+    Below a genus, a family and so on there is one place above at each rank that is known: a genus in two families is a
+    contradiction. A species is its genus and epithet together. Of each row what is wrong at its highest rank is told.
     """
     found: list[Problem] = []
 
@@ -105,7 +104,7 @@ def contradictions(
         found.append(error(what, fix, path=path, row=row, finding=finding))
 
     seen: set[str] = set()
-    above: dict[tuple[str, str], tuple[str, str]] = {}
+    above: dict[tuple[tuple[str, str], str], str] = {}
     for label, own, row in zip(labels, lineages, rows, strict=True):
         if label in seen:
             problem("a label stands in two rows", "keep one lineage a label", row, "repeated-lineage")
@@ -118,11 +117,15 @@ def contradictions(
         if rest and first.casefold() != own.ranks[-2].casefold():
             problem("a species is written with another genus", "correct one of the two", row, "contradicting-ranks")
         names = [(rank, own.at(rank)) for rank in RANKS if own.at(rank)]
-        for higher, lower in pairwise(names):
-            known = above.setdefault(lower, higher)
-            if known != higher and known[0] == higher[0]:
-                what = f"one {lower[0]} lies in two of rank {higher[0]}"
-                problem(what, "correct one of the rows", row, "contradicting-ranks")
+        apart = [
+            (lower[0], rank)
+            for k, lower in enumerate(names)
+            for rank, name in reversed(names[:k])
+            if above.setdefault((lower, rank), name) != name
+        ]
+        if apart:
+            what = f"one {apart[0][0]} lies in two of rank {apart[0][1]}"
+            problem(what, "correct one of the rows", row, "contradicting-ranks")
     return found
 
 
@@ -157,10 +160,11 @@ def answers_by_rank(probabilities: pd.DataFrame, lineages: Mapping[str, Lineage 
     for rank in RANKS:
         own = [known[label].at(rank) for label in labels]
         names = sorted({name for name in own if name})
+        places = {name: k for k, name in enumerate(names)}
         sums = np.zeros((len(values), max(len(names), 1)))
         for place, name in enumerate(own):
             if name:
-                sums[:, names.index(name)] += values[:, place]
+                sums[:, places[name]] += values[:, place]
         best = sums.argmax(1)
         found[rank] = [names[k] for k in best] if names else [""] * len(values)
         found[f"p_{rank}"] = sums.max(1)
