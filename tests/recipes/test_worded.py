@@ -190,6 +190,19 @@ def test_the_terms_of_devide_are_left_out_by_their_weights() -> None:
         recipe("devide", patch=-1.0)
 
 
+def test_a_label_that_is_not_known_is_no_answer_to_a_query() -> None:
+    own = recipe("devide", depth=0, patch=0.0)
+    seen = batch_of(things(24), own)
+    answers = seen.labels.clone()
+    answers[::2, 1] = torch.nan
+    target = replace(seen.batch.target, value=answers)
+    some = replace(seen, batch=replace(seen.batch, target=target))
+    assert torch.equal(some.labels, answers.nan_to_num())
+    loud = torch.where(answers.isnan(), 50.0, 0.0)  # of what is not known anything may be said
+    with patch.object(WordedModalities, "decided", lambda fusion, queries, *rest: loud):
+        assert own.terms(some, torch.Generator())["query"].item() == pytest.approx(np.log(2))
+
+
 def test_what_has_no_words_is_refused_before_any_fit() -> None:
     whole = things()
     target, outcome = whole.target, whole.outcome

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.fitting.row import Row
+from chiasm.heads.multilabel import masked_cross_entropy
 from chiasm.objectives.contrastive import contrast_of
 from chiasm.objectives.label_texts import max_similarity
 from chiasm.recipes.vision_language import ROWS
@@ -25,7 +26,7 @@ class DeViDe(ExpertWords):
     - `text`: contrast with the patient's own text.
     - `knowledge`: contrast with every sentence of every label, those of the patient's labels positive.
     - `patch`: the same, where an image shows a sentence as far as its most similar patches show the sentence's tokens.
-    - `query`: cross entropy of each label, whose mean sentence asks the patches for what it describes.
+    - `query`: cross entropy of each known label, whose mean sentence asks the patches for what it describes.
 
     Args:
         modality, latent_width, share, temperature, tune: as in `AlignedRecipe`.
@@ -76,7 +77,7 @@ class DeViDe(ExpertWords):
                 own = functional.one_hot(owners, seen.labels.shape[1]).to(sentences).T  # (K, P)
                 asked = own @ sentences / own.sum(1, keepdim=True).clamp_min(1)
                 logits = seen.fusion.decided(asked, patches, shown)
-                query.append(functional.binary_cross_entropy_with_logits(logits, seen.labels[rows]))
+                query.append(masked_cross_entropy(logits, seen.known[rows], seen.batch.target.event[rows]))
         nothing = seen.vectors.sum() * 0.0
         for name, terms, weight in (
             ("knowledge", knowledge, 1.0), ("patch", patch, self.patch), ("query", query, self.query),

@@ -42,14 +42,19 @@ class Seen:
         return self.fused.extras["vectors"]
 
     @cached_property
-    def labels(self) -> Tensor:
-        """Labels `(B, K)` of the batch, 1 for each that a patient has; K is 0 where the target has none."""
+    def known(self) -> Tensor:
+        """Labels `(B, K)` of the batch, NaN where one is not known; K is 0 where the target has none."""
         value, count = self.batch.target.value, self.lesson.labels.shape[1]
         if not count:
             return value.new_zeros(len(value), 0)
         if value.ndim == 1:  # the code of a class
             return functional.one_hot(value.long(), count).to(value)
-        return torch.nan_to_num(value)
+        return value
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """Labels `(B, K)`, 1 for each that a patient has; one that is not known counts as one that he lacks."""
+        return torch.nan_to_num(self.known)
 
     def read(self) -> Tensor:
         """The patients `(B,)` who have a text."""
