@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from made_rasters import waves, write_images
 from torch.nn import functional
 
 import chiasm
+from chiasm.api.pretraining_beside import require_beside
+from chiasm.cohort import cohort_from_frames
 from chiasm.encoders.raster.config import RasterConfig
 from chiasm.objectives.contrastive import contrast
 from chiasm.objectives.label_texts import co_occurrence, same_labels
@@ -105,6 +108,15 @@ def test_what_is_not_written_is_said_before_any_compute(tmp_path: Path) -> None:
     ):
         with pytest.raises((ValueError, chiasm.Unsupported), match=said):
             chiasm.pretrain(manifest, tmp_path / "out", method=method, jobs=1, **more)  # type: ignore[arg-type]
+
+
+def test_numbers_of_a_target_are_no_labels() -> None:
+    ids = [f"p{k:02d}" for k in range(12)]
+    patients = pd.DataFrame({"rate_a": np.arange(12.0), "rate_b": np.arange(12.0) ** 2}, ids)
+    rates = chiasm.Responses(prefix="rate_")  # an array as wide as one of labels
+    cohort = cohort_from_frames(patients, {"m": pd.DataFrame({"x": np.arange(12.0) % 5}, ids)}, rates)
+    with pytest.raises(chiasm.Unsupported, match="has no labels: take another method"):
+        require_beside(cohort, None, True)
 
 
 @pytest.mark.nightly

@@ -102,9 +102,9 @@ def _labels(cohort: Cohort, rows: NDArray[np.int_]) -> Floats:
     target, outcome = cohort.target, cohort.outcome
     if target is None or outcome is None:
         raise Unsupported("the cohort has no target whose labels could be read: declare one, or another method")
+    if not (target.has_classes or target.has_labels):
+        raise Unsupported(f"a target of kind '{target.kind}' has no labels: take another method")
     value = np.asarray(outcome.value, np.float64)
-    if value.ndim == 1:
-        if not target.has_classes:
-            raise Unsupported(f"a target of kind '{target.kind}' has no labels: take another method")
+    if target.has_classes:
         value = np.where(outcome.known[:, None], value[:, None] == np.arange(len(target.names)), np.nan)
     return np.asarray(value[rows], np.float32)
