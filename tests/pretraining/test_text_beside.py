@@ -65,6 +65,16 @@ def test_equal_texts_and_labels_are_positive_and_who_has_no_text_has_no_part(nam
         torch.testing.assert_close(learner((ITEMS,), {**beside_of(name), "text": other}, None), found)
 
 
+@pytest.mark.parametrize("name", WITH_TEXT)
+def test_in_mixed_precision_items_and_texts_are_compared_in_full(name: str) -> None:
+    learner = learner_of(name).eval()
+    with torch.no_grad():
+        full = learner((ITEMS,), beside_of(name), None)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = learner((ITEMS,), beside_of(name), None)
+    assert mixed.dtype == torch.float32 and float(mixed) == pytest.approx(float(full), rel=0.02)
+
+
 def test_a_patch_that_shows_a_text_lowers_the_loss_of_devide() -> None:
     learner: Any = learner_of("devide")
     found = learner((ITEMS,), beside_of("devide"), None)

@@ -21,6 +21,7 @@ from chiasm.objectives.label_texts import co_occurrence, max_similarity, same_la
 from chiasm.objectives.matching import same_content
 from chiasm.pretraining.rasters.learner import Learner
 from chiasm.pretraining.rasters.simclr import TwoViews
+from chiasm.pretraining.rasters.teacher import in_full
 
 WIDTH = 64  # of what is compared
 TEMPERATURE, LEAST = 0.07, 0.01
@@ -68,19 +69,21 @@ class TextBeside(Learner):
         targets = same_content(given[:, None]).to(given) * (here[:, None] & here[None, :])
         if self.joined is not None:
             targets = torch.maximum(targets, self.joined(known_labels(beside["labels"])).to(targets))
-        told = functional.normalize(self.text(given), dim=1)
-        scale = self.log_scale.exp().clamp_max(1 / LEAST)
         states = self.network(views[0]) if self.patches else None
         whole = self.network.summary(views[0]) if states is None else states[:, 1:].mean(1)
-        own = functional.normalize(self.project(whole), dim=1)
-        loss = contrast(own, told, scale, here=here, targets=targets, sigmoid=self.sigmoid, bias=self.bias)
-        if states is None:
-            return loss
-        shown = functional.normalize(self.project(states[:, 1:]), dim=2)  # (B, N, 64)
-        every = torch.ones(shown.shape[:2], dtype=torch.bool, device=shown.device)
-        likeness = max_similarity(shown, every, told[:, None], torch.ones_like(here)[:, None])
-        rows = torch.nonzero(here)[:, 0]
-        return loss + contrast_of(scale * likeness[rows][:, rows], targets[rows][:, rows])
+        words, items = self.text(given), self.project(whole)
+        shown = None if states is None else self.project(states[:, 1:])  # (B, N, 64)
+        scale = self.log_scale.exp().clamp_max(1 / LEAST)
+        with in_full(items):
+            told, own = (functional.normalize(vectors.float(), dim=1) for vectors in (words, items))
+            loss = contrast(own, told, scale, here=here, targets=targets, sigmoid=self.sigmoid, bias=self.bias)
+            if shown is None:
+                return loss
+            shown = functional.normalize(shown.float(), dim=2)
+            every = torch.ones(shown.shape[:2], dtype=torch.bool, device=shown.device)
+            likeness = max_similarity(shown, every, told[:, None], torch.ones_like(here)[:, None])
+            rows = torch.nonzero(here)[:, 0]
+            return loss + contrast_of(scale * likeness[rows][:, rows], targets[rows][:, rows])
 
     def compared(self, x: Tensor) -> Tensor:
         """Return the projections, of unit length."""
