@@ -12,8 +12,8 @@ from chiasm.report.tables import Heading, Table, ToldTable, estimates
 NOT_DRAWN = (
     "A box counts as found where a model's box of the same label overlaps it enough (intersection over union); average "
     "precision is COCO's, from .50 to .95 and at .50, of each label. A model that learns numbers alone says how many "
-    "there are of each label, and draws none: its average precision is zero. `null` draws in every image what training "
-    "images have on average. The error of the number is its mean absolute difference from how many were drawn; "
+    "there are of each label, and draws none: its average precision is zero. The recipe null draws in every image what "
+    "training images have on average. The error of the number is its mean absolute difference from those drawn; "
     "the bias is said less drawn. Means over test folds, with intervals over patients."
 )
 
