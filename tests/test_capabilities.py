@@ -55,9 +55,9 @@ FOREIGN = {
     "readers/record/fhir_files.py": {"errors"},  # pydantic
     "serving/audit.py": {"O_NOFOLLOW"},  # of some systems alone
     "serving/server.py": {"TCP_USER_TIMEOUT"},  # of some systems alone
+    "encoders/text/causal.py": {"text_config"},  # transformers
+    "encoders/text/likelihoods.py": {"layers"},  # transformers
     "bench/candidates/callables.py": {"__qualname__", "ndim"},  # a user's callable, NumPy
-    "bench/candidates/language.py": {"text_config"},  # transformers
-    "bench/candidates/likelihoods.py": {"layers"},  # transformers
     "bench/fingerprint.py": {"__array__", "__dict__", "__file__", "__wrapped__", "detach"},  # any object, NumPy, torch
 }  # fmt: skip
 

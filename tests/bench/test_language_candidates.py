@@ -86,7 +86,7 @@ def test_what_options_share_is_read_once_and_their_likelihoods_stay_the_same(win
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
-    from chiasm.bench.candidates.likelihoods import log_likelihoods as of_texts
+    from chiasm.encoders.text.likelihoods import log_likelihoods as of_texts
 
     torch.manual_seed(1)
     config = MistralConfig(

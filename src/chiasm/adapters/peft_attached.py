@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from chiasm.adapters.freeze import MARK, Freeze
 from chiasm.adapters.identity import base_tensors, fingerprint, same_tensors, structure
 from chiasm.adapters.part import load_state
-from chiasm.adapters.peft_families import PeftAdapter, cache_name, peft
+from chiasm.adapters.peft_families import PeftAdapter, peft
 from chiasm.cohort import Unsupported
+from chiasm.encoders.text.causal import cache_name
 
 
 class PeftAttached:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import nn
@@ -163,15 +162,6 @@ class Prefix:
     def peft_config(self, sites: Mapping[str, nn.Module]) -> Any:
         _whole(sites)
         return peft().PrefixTuningConfig(task_type=_TASKS[self.task], num_virtual_tokens=self.tokens)
-
-
-def cache_name(model: nn.Module) -> str | None:
-    """Return the name of a transformers model's key/value cache argument; None if it does not accept one.
-
-    It is `past_key_values`, and `cache` since transformers 5.24.
-    """
-    known = signature(model.forward).parameters
-    return next((name for name in ("past_key_values", "cache") if name in known), None)
 
 
 def _exactly(names: Iterable[str]) -> str:

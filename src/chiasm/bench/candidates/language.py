@@ -16,19 +16,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from chiasm.bench.candidates.likelihoods import log_likelihoods, shared
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import CUT, Reply
 from chiasm.bench.shots import Shot
-from chiasm.encoders.text.hub import language_model, model_files, model_folder, speaks, tokenizer
-from chiasm.encoders.weights import hash_of
-from chiasm.readers.registry import missing
+from chiasm.encoders.text.causal import causal_model, reach_of
+from chiasm.encoders.text.likelihoods import log_likelihoods, shared
 from chiasm.specs import read_options, require_known
 
 LETTER, TEXT, GENERATE = "letter", "text", "generate"
@@ -43,8 +39,6 @@ FREE_TASK = "Answer in a few words."
 CUE = "Answer:"
 SCORING = 2
 """Version of the scores: answers of another are not gone on with."""
-REACHES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-"""How configurations of transformers call the most tokens that a model can read."""
 
 
 @dataclass
@@ -120,10 +114,7 @@ class LanguageModel:
     @property
     def reach(self) -> int:
         """The most tokens that the model can read; without a limit where its configuration names none."""
-        config = self.network.config
-        configs = (config, getattr(config, "text_config", None))
-        named = [getattr(own, name, None) for own in configs for name in REACHES]
-        return next((int(own) for own in named if isinstance(own, int) and own > 0), 1 << 60)
+        return reach_of(self.network)
 
     def written(self, item: Asked) -> str:
         """What the model writes after the prompt, up to a line's end."""
@@ -197,7 +188,7 @@ def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float
     if options["chat"] not in ("auto", "true", "false"):
         raise ValueError(f"chat={options['chat']} must be true or false")
     path = Path(options["model"])
-    network, words, weights = from_gguf(path) if path.suffix == ".gguf" else from_folder(path)
+    network, words, weights = causal_model(path)
     has_template = bool(words.chat_template)
     if options["chat"] == "true" and not has_template:
         raise ValueError("the model has no chat template: leave chat=true out")
@@ -210,40 +201,3 @@ def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float
     if not 1 <= own.tokens < own.reach:
         raise ValueError(f"tokens={own.tokens} leaves no room for a question: the model can read {own.reach:,} in all")
     return own
-
-
-def from_folder(path: Path) -> tuple[Any, Any, str]:
-    """Load a folder that transformers saved: network, tokenizer, hash of its files. No code of it is run."""
-    if not path.is_dir():
-        raise ValueError(f"there is no folder '{path.name}': name one that transformers saved, or a .gguf file")
-    folder = model_folder(str(path))
-    if speaks(folder) != "causal":
-        raise ValueError(f"'{path.name}' is no causal language model: save it from transformers' ...ForCausalLM")
-    stamp = hash_of(model_files(folder))
-    return language_model(folder, stamp), tokenizer(folder, stamp), stamp
-
-
-def from_gguf(path: Path) -> tuple[Any, Any, str]:
-    """Load a GGUF file, its weights in single precision: network, tokenizer, hash of the file."""
-    if not path.is_file():
-        raise ValueError(f"there is no file '{path.name}': name a .gguf file")
-    try:
-        import gguf  # noqa: F401
-        import transformers
-    except ImportError as error:
-        raise missing(str(error.name), "hub", "GGUF files") from None
-    import torch
-
-    place, name = str(path.parent), path.name
-    try:
-        with redirect_stderr(StringIO()):  # a bar of its own
-            words = transformers.AutoTokenizer.from_pretrained(place, gguf_file=name, local_files_only=True)
-            network = transformers.AutoModelForCausalLM.from_pretrained(
-                place, gguf_file=name, local_files_only=True, dtype=torch.float32
-            )
-    except Exception as error:  # of many libraries: a damaged file, an architecture that is not known
-        raise ValueError(
-            f"'{path.name}' cannot be read as a GGUF file by transformers ({type(error).__name__}): damaged, or of an "
-            "architecture that transformers does not know"
-        ) from None
-    return network.train(False), words, hash_of((path,))

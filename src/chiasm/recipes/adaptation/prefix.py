@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chiasm.adapters import Prefix
-from chiasm.adapters.peft_families import cache_name
 from chiasm.encoders.adaptable import Trunk
+from chiasm.encoders.text.causal import cache_name
 from chiasm.fitting.row import Row
 from chiasm.recipes.adaptation import ROWS
 from chiasm.recipes.adaptation.adapted import Adaptation, AdaptedRecipe

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.adapters.peft_families import cache_name
+from chiasm.encoders.text.causal import cache_name
 
 PLAIN = ("DynamicLayer", "DynamicSlidingWindowLayer")
 """Layers of a cache that can be repeated for a batch, and read on from."""

@@ -1,0 +1,1 @@
+"""Models that talk: their stages of training, prompts, preferences and conversations."""
