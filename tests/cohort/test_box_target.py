@@ -86,6 +86,7 @@ def test_four_kinds_of_file_say_the_same(folder: Path) -> None:
         ("a.json", FILES["a.json"], "2 images"),
         ("a.json#c.png", FILES["a.json"], "does not have"),
         ("a.json", "[1, 2]", "no file of boxes"),
+        ("a.json#a.png", json.dumps(COCO).replace('"bbox": [20', '"iscrowd": 1, "bbox": [20'), "many objects"),
         ("a.png", "", "ends in none of"),
         ("../a.xml", VOC, "of which"),
         ("b.xml", "", "not there"),

@@ -23,6 +23,10 @@ NOT_SAID = (float("nan"), float("nan"))
 COLUMNS = ("label", "x0", "y0", "x1", "y1")
 SIZED = "the size of its image stands nowhere"
 ONE_EACH = "write one file an image, as .xml"
+CROWD = Unread(
+    "names an image with a region that stands for many objects (`iscrowd`), and is no box of one",
+    "draw a box for each of them, or take these annotations away",
+)
 
 
 def read_boxes(folder: Path | None, cells: Sequence[object], size: Size = NOT_SAID) -> NDArray[np.object_]:
@@ -99,19 +103,20 @@ def _text(own: ElementTree.Element, path: str) -> str:
 
 
 def _of_coco(text: str, size: Size) -> object:
-    """COCO: `bbox` is left, top, width and height in pixels; categories have names."""
+    """COCO: `bbox` is left, top, width and height in pixels; categories have names. A crowd is no box, and refused."""
     held = json.loads(text)
     category = {own["id"]: str(own["name"]) for own in held["categories"]}
     names: dict[Any, list[str]] = {own["id"]: [] for own in held["images"]}
     rows: dict[Any, list[list[float]]] = {own["id"]: [] for own in held["images"]}
+    crowded = {own["image_id"] for own in held["annotations"] if own.get("iscrowd")}
     for own in held["annotations"]:
         left, top, width, height = (float(value) for value in own["bbox"])
         names[own["image_id"]].append(category[own["category_id"]])
         rows[own["image_id"]].append([left, top, left + width, top + height])
     return {
-        str(own["file_name"]): _in_shares(
-            names[own["id"]], rows[own["id"]], (float(own["width"]), float(own["height"]))
-        )
+        str(own["file_name"]): CROWD
+        if own["id"] in crowded
+        else _in_shares(names[own["id"]], rows[own["id"]], (float(own["width"]), float(own["height"])))
         for own in held["images"]
     }
 

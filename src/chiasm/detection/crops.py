@@ -53,6 +53,8 @@ def cut(values: NDArray[np.float32], corners: NDArray[np.float64], margin: float
 def write_crops(cohort: Cohort, out: Path, named: str = "", margin: float = 0.1) -> Crops:
     """Write each box of each image as a picture, `crops/000001.png`, and return their table.
 
+    A manifest that lies there from before is taken away first: a folder in which writing ended midway is no cohort.
+
     Args:
         cohort: patients with known boxes, whose images are files.
         out: folder to write into.
@@ -67,6 +69,7 @@ def write_crops(cohort: Cohort, out: Path, named: str = "", margin: float = 0.1)
     if not 0 <= margin <= 1:
         raise Unsupported(f"margin={margin:g} is not known: it is a share of the box, from 0 to 1")
     name = image_of(cohort, named)
+    (out / "cohort.toml").unlink(missing_ok=True)  # what is half written is no cohort
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
     rows, unread, small, labels = list[dict[str, object]](), 0, 0, cohort.target.names
     group = cohort.ids if cohort.group is None else np.where(cohort.group == "", cohort.ids, cohort.group)
