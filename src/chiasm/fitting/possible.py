@@ -29,9 +29,12 @@ def require_possible(frame: pd.DataFrame, rows: NDArray[np.int_]) -> None:
     for position, name in enumerate(frame.columns):
         if str(name).startswith(PROBABILITIES):
             wrong[:, position] |= ~((values[:, position] >= -ROUNDING) & (values[:, position] <= 1 + ROUNDING))
-    silent = [not all(isinstance(text, str) for text in own) for own in said.to_numpy(object)]  # no score was finite
-    if wrong.any() or any(silent):
-        found = np.sort(rows[wrong.any(1) | np.array(silent, dtype=bool)]).tolist()
+    silent = np.zeros(len(frame), dtype=bool)  # no score was finite
+    for _, texts in said.items():
+        if pd.api.types.infer_dtype(texts, skipna=False) != "string":  # one look for all, and at each where one fails
+            silent |= [not isinstance(text, str) for text in texts]
+    if wrong.any() or silent.any():
+        found = np.sort(rows[wrong.any(1) | silent]).tolist()
         raise ImpossiblePrediction(
             f"the model predicts for {count(len(found), 'patient')} what cannot be, a number that is not finite or a "
             f"probability outside 0 to 1 ({first_rows(found)}): its training diverged or its folder was changed, fit "
