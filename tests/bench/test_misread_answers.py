@@ -7,8 +7,8 @@ import pytest
 from chiasm.bench.figures import exact_matches
 from chiasm.bench.item import Item
 from chiasm.bench.marks import marked
-from chiasm.bench.parsing import LONGEST, folded, read_scores, read_text
 from chiasm.bench.reply import Reply
+from chiasm.language.parsing import LONGEST, folded, read_scores, read_text
 
 FOUR = ("Pneumonia", "Beta blocker", "Ankle fracture", "Tumor")
 GERMS = ("C. difficile", "E. coli", "B. cereus", "S. aureus")

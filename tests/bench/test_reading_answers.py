@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chiasm.bench.parsing import LONGEST, WAYS, read_scores, read_text
+from chiasm.language.parsing import LONGEST, WAYS, read_scores, read_text
 
 FOUR = ("Blood clot", "Iron deficiency anaemia", "Anaemia", "No treatment")
 LABELS = ("yes", "no", "maybe")

@@ -11,10 +11,11 @@ import pytest
 
 from chiasm.bench.item import Item
 from chiasm.bench.reading import IN_QUESTION
-from chiasm.bench.shots import Shot, taken_from
+from chiasm.bench.shots import Shot
 from chiasm.bench.suite import Suite
 from chiasm.bench.suites import suite_named, suite_names, suites
 from chiasm.bench.suites.mmlu import SUBJECTS, read_subject
+from chiasm.language.examples import taken_from
 from made_suites import confusing_folder, confusing_pairs, medqa_folder, medqa_rows, write_lines
 
 

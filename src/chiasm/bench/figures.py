@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from chiasm.bench.item import Item, same_options
 from chiasm.bench.marks import Marks
-from chiasm.bench.parsing import folded
+from chiasm.language.parsing import folded
 from chiasm.metrics.weighted import Floats
 from chiasm.targets.words import normalised
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import Problem
+from chiasm.language.questions import LETTERS as LETTERS
 
 LONE = re.compile("[\ud800-\udfff]")
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.bench.item import Item
-from chiasm.bench.parsing import Read, read_scores, read_text
 from chiasm.bench.reply import Reply
+from chiasm.language.parsing import Read, read_scores, read_text
 from chiasm.metrics.weighted import Floats
 
 

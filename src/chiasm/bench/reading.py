@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.bench.item import Item, Items
-from chiasm.bench.parsing import folded
 from chiasm.errors import Problem, count, nearest, warning
+from chiasm.language.parsing import folded
 
 MOST_BYTES = 1 << 30
 IN_QUESTION = "answer in question"

@@ -17,12 +17,12 @@ from chiasm.bench.controls import ASKINGS, CHOSEN, ITSELF, Asking, askings_for
 from chiasm.bench.item import Item, Items, digest_of
 from chiasm.bench.items_file import read_items, write_items
 from chiasm.bench.marks import Marks, marked
-from chiasm.bench.parsing import WAYS
 from chiasm.bench.reply import Candidate, Reply, cut_told
 from chiasm.bench.scoring import scores_by_tag, table_of, weights_of
 from chiasm.bench.suite import Suite
 from chiasm.bench.verdict import MARGIN, BenchVerdict, positions_of, verdict_of
 from chiasm.errors import warning
+from chiasm.language.parsing import WAYS
 from chiasm.store.files import claimed
 
 SCHEMA = 1

@@ -16,8 +16,8 @@ import numpy as np
 from chiasm.bench.controls import BLIND, NO_CONTEXT, NO_QUESTION, SHUFFLED
 from chiasm.bench.item import LETTERS, same_options
 from chiasm.bench.marks import Marks
-from chiasm.bench.parsing import WAYS
 from chiasm.bench.scoring import Apart, Score, none_for_nan
+from chiasm.language.parsing import WAYS
 from chiasm.metrics.shares import marginal_homogeneity
 from chiasm.shown import interval
 

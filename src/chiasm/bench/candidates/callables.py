@@ -13,10 +13,10 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
-from chiasm.bench.fingerprint import fingerprint
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import Reply
 from chiasm.bench.shots import Shot
+from chiasm.language.fingerprint import fingerprint
 from chiasm.specs import loaded
 
 MOST = 1 << 31

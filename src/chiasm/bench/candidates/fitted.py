@@ -18,11 +18,11 @@ import pandas as pd
 
 from chiasm import artifact
 from chiasm.bench.item import Asked
-from chiasm.bench.parsing import folded
 from chiasm.bench.reply import Reply
 from chiasm.bench.shots import Shot
 from chiasm.cohort import cohort_from_frames
 from chiasm.encoding.preparing import prepare
+from chiasm.language.parsing import folded
 from chiasm.models.same_target import FittedFor
 from chiasm.protocols import Model, modalities_of
 from chiasm.readers import ReadError, reader_for

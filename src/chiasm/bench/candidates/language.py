@@ -22,9 +22,11 @@ from typing import Any
 
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import CUT, Reply
-from chiasm.bench.shots import Shot
-from chiasm.encoders.text.causal import causal_model, reach_of
-from chiasm.encoders.text.likelihoods import log_likelihoods, shared
+from chiasm.encoders.text.causal import causal_model
+from chiasm.language.examples import Shot, as_worked
+from chiasm.language.questions import worded
+from chiasm.language.speaking.local import LocalSpeaker
+from chiasm.language.speaking.speaker import Manner, NotSaid
 from chiasm.specs import read_options, require_known
 
 LETTER, TEXT, GENERATE = "letter", "text", "generate"
@@ -34,9 +36,6 @@ TOLD = {
     GENERATE: "Asked to write its answer, greedily",
 }
 OPTIONS: dict[str, Any] = {"model": "", "score": LETTER, "chat": "auto", "tokens": 24, "device": "cpu"}
-TASK = "Answer with the letter of the right option."
-FREE_TASK = "Answer in a few words."
-CUE = "Answer:"
 SCORING = 2
 """Version of the scores: answers of another are not gone on with."""
 
@@ -48,6 +47,7 @@ class LanguageModel:
     Args:
         chat: put the question as a user's turn of the model's own template.
         tokens: most tokens that are written for an answer.
+        weights: hash of the weights alone.
     """
 
     network: Any
@@ -58,6 +58,7 @@ class LanguageModel:
     chat: bool = False
     tokens: int = 24
     shots: tuple[Shot, ...] = ()
+    weights: str = ""
     sees_attachments: bool = False
     cut: int = field(default=0, init=False)
 
@@ -68,105 +69,42 @@ class LanguageModel:
         shots = f", after {len(self.shots)} worked examples" if self.shots else ", without worked examples"
         return f"{TOLD[self.score]}; the question {chat}{shots}. It reads text alone."
 
+    @property
+    def speaker(self) -> LocalSpeaker:
+        """The model without a way of asking."""
+        return LocalSpeaker(self.network, self.words, self.name.partition(" ")[0], self.weights, self.chat)
+
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
         """Answer one item after another; of items that are put in the same words the first alone is computed."""
-        import torch
-
         heard: dict[tuple[str, tuple[str, ...]], Reply] = {}
-        with torch.inference_mode():
-            for item in items:
-                words = self.prompt(item), item.options
-                if words not in heard:
-                    heard[words] = self.reply(item)
-                yield replace(heard[words], key=item.key)
+        for item in items:
+            words = self.worded(item), item.options
+            if words not in heard:
+                heard[words] = self.reply(item)
+            yield replace(heard[words], key=item.key)
 
     def reply(self, item: Asked) -> Reply:
         """Answer an item, and note where its begin was cut."""
-        before = self.cut
         try:
             if self.score == GENERATE or not item.options:
-                said = Reply(item.key, self.written(item))
+                said = self.speaker.say(self.worded(item), Manner(self.tokens))
+                reply, cut = Reply(item.key, said.text), said.cut
             else:
-                said = Reply(item.key, scores=self.scores(item))
-        except NoRoom:
-            said = Reply(item.key, failure="silent", note="an option is longer than the model can read")
-        return replace(said, note=CUT) if self.cut > before else said
-
-    def scores(self, item: Asked) -> tuple[float, ...]:
-        """Log-likelihood of each option, by its letter, or by its text per token."""
-        prompt = self.prompt(item)
-        names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
-        gap = "" if self.chat else " "
-        wholes = [self.tokens_of(prompt + gap + name) for name in names]
-        start = shared([self.tokens_of(prompt), *wholes])  # the first token in which they part
-        beyond = max(0, max(map(len, wholes)) - self.reach)
-        if beyond >= start:
-            raise NoRoom
-        self.cut += beyond > 0
-        wholes, start = [own[beyond:] for own in wholes], start - beyond
-        each = log_likelihoods(self.network, wholes, start)
-        return tuple(float(own.mean()) * (len(own) if self.score == LETTER else 1) for own in each)
-
-    def tokens_of(self, text: str) -> list[int]:
-        """Tokens of a text from its begin, with the mark of one where the tokenizer sets it."""
-        return [int(own) for own in self.words(text, add_special_tokens=not self.chat)["input_ids"]]
-
-    @property
-    def reach(self) -> int:
-        """The most tokens that the model can read; without a limit where its configuration names none."""
-        return reach_of(self.network)
-
-    def written(self, item: Asked) -> str:
-        """What the model writes after the prompt, up to a line's end."""
-        begun = self.encoded(self.prompt(item))
-        made = self.network.generate(
-            begun,
-            attention_mask=begun.new_ones(begun.shape),
-            max_new_tokens=self.tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            pad_token_id=self.words.eos_token_id,
-        )
-        said = str(self.words.decode(made[0, begun.shape[1] :], skip_special_tokens=True)).strip()
-        return said.splitlines()[0] if said else ""
-
-    def encoded(self, prompt: str) -> Any:
-        """Tokens of a prompt (1, T); of one longer than the model's reach the end is kept, and it is counted."""
-        import torch
-
-        own = self.tokens_of(prompt)
-        room = self.reach - self.tokens  # 1 or more, as open_language_model holds it to
-        if len(own) > room:
-            self.cut += 1
-            own = own[-room:]
-        return torch.tensor([own], device=self.network.device)
+                names = list(LETTERS[: len(item.options)]) if self.score == LETTER else list(item.options)
+                found = self.speaker.weighed(self.prompt(item), names, mean=self.score == TEXT)
+                reply, cut = Reply(item.key, scores=found.scores), found.cut
+        except NotSaid as error:
+            return Reply(item.key, failure=error.kind, note=error.note)
+        self.cut += cut
+        return replace(reply, note=CUT) if cut else reply
 
     def prompt(self, item: Asked) -> str:
-        """The text that is put to the model."""
-        worked = "\n\n".join(
-            shown(shot.question, shot.options, shot.context) + f" {LETTERS[shot.answer]}" for shot in self.shots
-        )
-        task = TASK if item.options else FREE_TASK
-        asked = shown(item.question, item.options, item.context)
-        if not self.chat:
-            return "\n\n".join(part for part in (task, worked, asked) if part)
-        asked = asked.removesuffix(f"\n{CUE}")
-        turn = [{"role": "user", "content": "\n\n".join(part for part in (worked, asked, task) if part)}]
-        return str(self.words.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+        """The text that is put to the model, within its template."""
+        return self.speaker.framed(self.worded(item))
 
-
-class NoRoom(Exception):
-    """An option leaves no room for a token of the question."""
-
-
-def shown(question: str, options: Sequence[str], context: str = "") -> str:
-    """An item as text: what it is about, the question, the options by letter, and the cue for the answer."""
-    lettered = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
-    parts = [context, f"Question: {question}", *lettered, CUE]
-    return "\n".join(part for part in parts if part)
+    def worded(self, item: Asked) -> str:
+        """The question behind its worked examples."""
+        return worded(item, [as_worked(shot) for shot in self.shots], turn=self.chat)
 
 
 def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0) -> LanguageModel:
@@ -197,7 +135,10 @@ def open_language_model(text: str, *, shots: Sequence[Shot] = (), timeout: float
     identity = hashlib.sha256(stated.encode()).hexdigest()
     network = network.to(options["device"])
     name = f"{path.stem if path.suffix == '.gguf' else path.name} ({options['score']})"
-    own = LanguageModel(network, words, name, identity, options["score"], chat, int(options["tokens"]), tuple(shots))
-    if not 1 <= own.tokens < own.reach:
-        raise ValueError(f"tokens={own.tokens} leaves no room for a question: the model can read {own.reach:,} in all")
+    own = LanguageModel(
+        network, words, name, identity, options["score"], chat, int(options["tokens"]), tuple(shots), weights
+    )
+    if not 1 <= own.tokens < own.speaker.reach:
+        reach = own.speaker.reach
+        raise ValueError(f"tokens={own.tokens} leaves no room for a question: the model can read {reach:,} in all")
     return own

@@ -40,6 +40,26 @@ def log_likelihoods(network: Any, texts: Sequence[Sequence[int]], start: int) ->
     return [_of_tokens(_read(network, [own[:-1]], len(own) - start)[0][0], own[start:]) for own in texts]
 
 
+def next_tokens(network: Any, texts: Sequence[Sequence[int]]) -> Tensor:
+    """Log p `(K, V)` of what may follow each of K texts; what they share from their begin is read once.
+
+    Args:
+        network: a causal language model of transformers, without dropout.
+        texts: K texts as tokens, each of one or more.
+    """
+    common = min(shared(texts), min(map(len, texts)) - 1)
+    if common and len(texts) > 1:
+        _, kept = _read(network, [texts[0][:common]], 1, keep=True)
+        if _is_plain(kept):
+            rest = [list(own[common:]) for own in texts]
+            short = min(map(len, rest))
+            after = _behind(network, rest, kept, short - 1)
+            last = after[range(len(rest)), [len(own) - short for own in rest]]
+            return torch.log_softmax(last.float(), -1).cpu()
+    each = [_read(network, [own], 1)[0][0, -1] for own in texts]
+    return torch.log_softmax(torch.stack(each).float(), -1).cpu()
+
+
 def shared(texts: Sequence[Sequence[int]]) -> int:
     """Return how many tokens texts have in common from their begin."""
     return next((k for k, own in enumerate(zip(*texts, strict=False)) if len(set(own)) > 1), min(map(len, texts)))
@@ -48,17 +68,27 @@ def shared(texts: Sequence[Sequence[int]]) -> int:
 def _read_on(network: Any, texts: Sequence[Sequence[int]], start: int, common: int) -> list[Tensor] | None:
     """Read the `common` tokens once and what follows them together; None where the cache cannot be read on from."""
     before, kept = _read(network, [texts[0][:common]], common - start + 1, keep=True)
-    layers = getattr(kept, "layers", None)
-    if not layers or any(type(own).__name__ not in PLAIN for own in layers):
+    if not _is_plain(kept):
         return None
-    kept.batch_repeat_interleave(len(texts))
     rest = [list(own[common:-1]) for own in texts]
-    longest = max(map(len, rest))
-    padded = [own + [0] * (longest - len(own)) for own in rest]
-    after, _ = _read(network, padded, longest, behind=kept)
+    after = _behind(network, rest, kept)
     return [
         _of_tokens(torch.cat([before[0], after[k, : len(rest[k])]]), own[start:]) for k, own in enumerate(texts)
     ]  # fmt: skip
+
+
+def _is_plain(kept: Any) -> bool:
+    """Whether a cache can be repeated for a batch, and read on from."""
+    layers = getattr(kept, "layers", None)
+    return bool(layers) and all(type(own).__name__ in PLAIN for own in layers)
+
+
+def _behind(network: Any, rest: Sequence[list[int]], kept: Any, start: int = 0) -> Tensor:
+    """Logits `(K, T - start, V)` of what stands behind a cache from `start` on, padded at the end."""
+    kept.batch_repeat_interleave(len(rest))
+    longest = max(map(len, rest))
+    padded = [own + [0] * (longest - len(own)) for own in rest]
+    return _read(network, padded, longest - start, behind=kept)[0]
 
 
 def _read(

@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chiasm.bench.item import LETTERS
+from chiasm.language.questions import LETTERS
 
 LONGEST = 4_000
 """Characters of an answer that is read."""
