@@ -12,15 +12,16 @@ from typing import Any
 import pandas as pd
 
 from chiasm.artifact import write_text
-from chiasm.bench.candidates import open_candidate
+from chiasm.bench.candidates import is_prompted, open_candidate
 from chiasm.bench.candidates.callables import as_candidate
 from chiasm.bench.comparing import Compared, compared, require_writer
-from chiasm.bench.reply import Candidate
+from chiasm.bench.reply import Candidate, Learner
 from chiasm.bench.running import Benched, ran, result_of, scored_again, write_result
-from chiasm.bench.shots import read_shots
+from chiasm.bench.shots import read_pool, read_shots
 from chiasm.bench.suite import Suite
 from chiasm.bench.suites import suite_named, suites
 from chiasm.bench.verdict import MARGIN
+from chiasm.language.examples import Shot
 from chiasm.progress import followed
 
 PAGE = "report.html"
@@ -51,14 +52,16 @@ def bench(
         data: the folder with the released files; nothing is downloaded.
         model: who answers: a function of one item, a mapping with `id`, `question`, `context`, `options` and
             `attachments`, that returns words, a position from 0, or a score for each option; or text, as on the command
-            line (`python:module:function`, `command:...`, `lm:folder or .gguf`, a model folder); or a `Candidate`.
+            line (`python:module:function`, `command:...`, `lm:folder or .gguf`, a model folder, or a way of prompting
+            before who speaks, as `medprompt:lm:...`); or a `Candidate`.
         out: the folder of the run: answers, items, `bench.json`, `report.html`. Answers that it holds of the same items
             and candidate are not asked again, items at which it failed are. None keeps nothing.
         limit: ask so many items, drawn in whole groups; said in the result.
         controls: ways of asking that run beside, of `blind`, `shuffled`, `no-question`, `no-context`, `rotated`; None:
             all that have a meaning here; `["none"]`: none. Only when named: `noise`, `blur`, `dark`, `coarse`, `jpeg`,
             the images made worse.
-        shots: worked examples for a language model, JSON lines that hold no item of the test.
+        shots: worked examples for a language model, JSON lines that hold no item of the test; a way of prompting
+            leaves those out that do, and says how many.
         examples: how many of them.
         timeout: seconds that a command has for an item.
         seed: of the draws of items, images and intervals.
@@ -75,13 +78,18 @@ def bench(
     require_sizes(limit, draws, margin)
     chosen = suite_named(suite) if isinstance(suite, str) else suite
     items = chosen.read(Path(data))
-    worked = read_shots(Path(shots), items, examples) if shots is not None else []
     if isinstance(model, str | Path):
-        candidate = open_candidate(str(model), shots=worked, timeout=timeout)
+        worked: list[Shot] = []
+        if shots is not None:
+            file = Path(shots)
+            worked = read_pool(file, items) if is_prompted(str(model)) else read_shots(file, items, examples)
+        candidate = open_candidate(str(model), shots=worked, examples=examples, timeout=timeout)
     elif isinstance(model, Candidate):
         candidate = model
     else:
         candidate = as_candidate(model)
+    if isinstance(candidate, Learner):
+        candidate = candidate.apart_from(items.items)
     names = None if controls is None else [own for own in controls if own not in NO_CONTROLS]
     run = partial(ran, chosen, items, candidate, limit=limit, controls=names, seed=seed, draws=draws, margin=margin)
     with followed("items", progress) as told:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from chiasm.bench.item import Asked
 from chiasm.errors import count, warning
+from chiasm.language.questions import Question
 
 CUT = "prompt cut"
 """The note of an answer to a prompt whose begin was beyond the model's reach."""
@@ -84,6 +85,15 @@ class Candidate(Protocol):
 
     def answer(self, items: Sequence[Asked]) -> Iterator[Reply]:
         """Answer the items in this order, each once."""
+        ...
+
+
+@runtime_checkable
+class Learner(Candidate, Protocol):
+    """A candidate that shows worked examples of its own choice."""
+
+    def apart_from(self, items: Iterable[Question]) -> Candidate:
+        """The candidate without examples that are one of these items, or nearly so."""
         ...
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from chiasm.artifact import holds_model
 from chiasm.bench.reply import Candidate
-from chiasm.bench.shots import Shot
 from chiasm.errors import nearest
+from chiasm.language.examples import Shot
+from chiasm.language.prompting.prompting import WAYS
 from chiasm.specs import loaded
 
 PLACES = {
@@ -18,30 +19,47 @@ PLACES = {
     "lm": "chiasm.bench.candidates.language:open_language_model",
 }
 """Prefix to what opens a candidate from the text behind it, with the examples it may learn from."""
+PROMPTED = "chiasm.bench.candidates.prompted:open_prompted"
+"""What opens a way of prompting, each of which is a prefix too."""
 
 
-def open_candidate(text: str, *, shots: Sequence[Shot] = (), timeout: float = 60.0) -> Candidate:
+def open_candidate(
+    text: str, *, shots: Sequence[Shot] = (), examples: int | None = None, timeout: float = 60.0
+) -> Candidate:
     """Open whoever is to answer.
 
     Args:
         text: `python:module:function`; `command:words of a command line`; `model:folder` that `chiasm fit` wrote;
-            `lm:folder or file.gguf` with options, as `lm:smol.gguf,score=text`. Without a prefix a folder or a file is
-            taken for what it holds, and `module:function` for a callable.
-        shots: worked examples, which a language model alone can use.
+            `lm:folder or file.gguf` with options, as `lm:smol.gguf,score=text`; a way of prompting before who speaks,
+            as `medprompt:lm:smol.gguf,calls=5000`. Without a prefix a folder or a file is taken for what it holds, and
+            `module:function` for a callable.
+        shots: worked examples, which a language model alone can use; a way of prompting draws from all of them.
+        examples: how many of them a way of prompting shows, where it shows any; None: as many as it always does.
         timeout: seconds that a command has for an item.
 
     Raises:
         ValueError: nobody of this name can answer, or examples are given to one that cannot use them.
     """
     prefix, _, rest = text.partition(":")
+    if prefix in WAYS:
+        prompted: Candidate = loaded(PROMPTED)(prefix, rest, shots=tuple(shots), examples=examples, timeout=timeout)
+        return prompted
     if prefix not in PLACES:
         prefix, rest = kind_of_candidate(text), text
     if shots and prefix != "lm":
-        raise ValueError("worked examples are for a language model (lm:...): leave --shots out for this candidate")
+        raise ValueError(
+            "worked examples are for a language model (lm:...) or a way of prompting (few-shot:...): leave --shots out "
+            "for this candidate"
+        )
     if not rest.strip():
         raise ValueError(f"'{prefix}:' names nobody: put what answers behind the colon")
     opened: Candidate = loaded(PLACES[prefix])(rest, shots=tuple(shots), timeout=timeout)
     return opened
+
+
+def is_prompted(text: str) -> bool:
+    """Whether a candidate is a way of prompting, which chooses among all worked examples that there are."""
+    return text.partition(":")[0] in WAYS
 
 
 def kind_of_candidate(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Ways to put questions to whoever speaks: neighbours as examples, reasons that were right, shuffled options, votes."""
