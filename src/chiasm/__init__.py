@@ -123,6 +123,7 @@ _PUBLIC = {
     "write_supplement": "chiasm.api",
     "autolog": "chiasm.api",
     "mlflow_flavour": "chiasm.api",
+    "prompted": "chiasm.api.prompting",
     "pull": "chiasm.api",
     "push": "chiasm.api",
     "track": "chiasm.api",
@@ -197,6 +198,7 @@ if TYPE_CHECKING:
     from chiasm.api.controlling import control, load_controller
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
+    from chiasm.api.prompting import prompted
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

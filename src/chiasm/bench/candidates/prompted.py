@@ -8,7 +8,7 @@ it may cost: `calls`, `budget`; `memory` names a file that keeps what was said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from chiasm.language.prompting.prompting import WAYS
 from chiasm.language.questions import Question
 from chiasm.language.speaking.metered import Metered
 from chiasm.language.speaking.said_before import SaidBefore
-from chiasm.language.speaking.speaker import FunctionSpeaker, NotSaid, Speaker
+from chiasm.language.speaking.speaker import FunctionSpeaker, NotSaid, Speaker, Weighing, speaker_of
 from chiasm.specs import read_options
 
 COSTS: dict[str, Any] = {"calls": -1, "budget": -1, "memory": "", "seed": 0}
@@ -99,13 +99,11 @@ def open_prompted(
     """
     preset = WAYS[way]
     own = {field.name: field.default for field in fields(preset)} | COSTS
-    kind, _, rest = text.partition(":")
-    if kind not in SPEAKERS:
-        raise ValueError(f"'{way}:' needs who speaks behind it: {', '.join(f'{each}:...' for each in SPEAKERS)}")
-    open_speaker, theirs = SPEAKERS[kind]
+    kind, rest = kind_of_speaker(text, f"'{way}:' needs who speaks behind it")
+    opener, theirs = SPEAKERS[kind]
     given = read_options(rest, {"speaker": "", **theirs, **own}, f"'{way}:{kind}:'", leads="speaker")
     options = {name: value for name, value in given.items() if name in theirs}
-    speaker, weighs = open_speaker(given["speaker"], options, timeout)
+    speaker, weighs = opener(given["speaker"], options, timeout)
     named = {field.name: given[field.name] for field in fields(preset) if field.name in given}
     if preset.examples and examples is not None:
         preset = replace(preset, examples=examples)
@@ -121,6 +119,30 @@ def open_prompted(
     )
     pool = Pool(tuple(shots) if prompting.examples else ())
     return PromptedCandidate(Prompted(metered, prompting, pool, weighs), f"{speaker.name} ({way})")
+
+
+def open_speaker(given: str | Speaker | Callable[[str], str], *, timeout: float = 60.0) -> tuple[Speaker, bool]:
+    """Open whoever speaks; whether letters are weighed.
+
+    Raises:
+        ValueError: nobody of this kind can speak.
+    """
+    if not isinstance(given, str):
+        own = speaker_of(given)
+        return own, isinstance(own, Weighing)
+    kind, rest = kind_of_speaker(given, f"'{given}' names nobody who speaks")
+    opener, theirs = SPEAKERS[kind]
+    options = read_options(rest, {"speaker": "", **theirs}, f"'{kind}:'", leads="speaker")
+    opened: tuple[Speaker, bool] = opener(options.pop("speaker"), options, timeout)
+    return opened
+
+
+def kind_of_speaker(text: str, wrong: str) -> tuple[str, str]:
+    """Part the kind of a speaker from where it is; `wrong` begins the error where there is no such kind."""
+    kind, _, rest = text.partition(":")
+    if kind not in SPEAKERS:
+        raise ValueError(f"{wrong}: write {', '.join(f'{each}:...' for each in SPEAKERS)}")
+    return kind, rest
 
 
 def local(place: str, options: dict[str, Any], timeout: float) -> tuple[Speaker, bool]:

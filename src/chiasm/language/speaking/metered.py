@@ -52,7 +52,7 @@ class Metered:
             BudgetSpent: before the call.
             NotSaid: the speaker gave no answer; the call counts.
         """
-        known = self.before.said(self.identity, prompt, manner) if self.before else None
+        known = self.before.said(self.identity, prompt, manner) if self.before is not None else None
         if known is not None:
             self.counted["said before"] += 1
             return known
@@ -66,7 +66,7 @@ class Metered:
         told = said.read is not None and said.written is not None
         self.counted["tokens guessed"] += not told
         self.count(1, (said.read or 0) + (said.written or 0) if told else guessed(prompt) + guessed(said.text))
-        if self.before:
+        if self.before is not None:
             self.before.keep(self.identity, prompt, manner, said)
         return said
 
@@ -78,7 +78,9 @@ class Metered:
             NotSaid: a name leaves no room for a prompt.
         """
         assert isinstance(self.speaker, Weighing)
-        known = {own: self.before.weighed(self.identity, own, names) if self.before else None for own in prompts}
+        known = {
+            own: self.before.weighed(self.identity, own, names) if self.before is not None else None for own in prompts
+        }
         left = [own for own, found in known.items() if found is None]
         self.counted["said before"] += len(known) - len(left)
         if left:
@@ -86,7 +88,7 @@ class Metered:
             for own, found in zip(left, self.speaker.weigh(left, names), strict=True):
                 self.count(1, found.read)
                 known[own] = found
-                if self.before:
+                if self.before is not None:
                     self.before.keep(self.identity, own, names, found)
         return [found for own in prompts if (found := known[own]) is not None]
 
@@ -98,7 +100,11 @@ class Metered:
         """
         for name, most, more in (("calls", self.calls, calls), ("tokens", self.tokens, tokens)):
             if most is not None and self.counted[name] + more > most:
-                kept = "the memory keeps what was said" if self.before else "with a memory nothing would be asked twice"
+                kept = (
+                    "the memory keeps what was said"
+                    if self.before is not None
+                    else "with a memory nothing would be asked twice"
+                )
                 raise BudgetSpent(
                     f"the budget of {most:,} {name} is spent: {self.counted[name]:,} are used, and the next prompt "
                     f"needs {more:,} more; go on with a larger one ({kept})"
