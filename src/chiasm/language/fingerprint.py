@@ -58,6 +58,12 @@ def fingerprint(function: Any, *, by_file: bool = False) -> str:
     return _Reader(by_file).digest(function).hex()
 
 
+def name_of(function: Any) -> str:
+    """Return `module:name` of a function, or of the class of what can be called."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
 class _Reader:
     """Hashes objects; one that holds itself counts by how deep it was met."""
 

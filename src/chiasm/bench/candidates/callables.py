@@ -16,7 +16,7 @@ from typing import Any
 from chiasm.bench.item import LETTERS, Asked
 from chiasm.bench.reply import Reply
 from chiasm.bench.shots import Shot
-from chiasm.language.fingerprint import fingerprint
+from chiasm.language.fingerprint import fingerprint, name_of
 from chiasm.specs import loaded
 
 MOST = 1 << 31
@@ -74,8 +74,7 @@ def open_callable(text: str, *, shots: Sequence[Shot] = (), timeout: float = 0.0
 
 def as_candidate(function: Callable[[dict[str, Any]], Any]) -> CallableCandidate:
     """Take a function, or an object that can be called, as it is; its identity is what it does and what it holds."""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return CallableCandidate(function, f"{named.__module__}:{named.__qualname__}", fingerprint(function))
+    return CallableCandidate(function, name_of(function), fingerprint(function))
 
 
 def identity_of(place: str, function: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from chiasm.language.fingerprint import fingerprint
+from chiasm.language.fingerprint import fingerprint, name_of
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ def speaker_of(given: Speaker | Callable[[str], str]) -> Speaker:
         return given
     if not callable(given):
         raise ValueError(f"a {type(given).__name__} cannot be asked: hand over a function of a text, or a speaker")
-    named = given if hasattr(given, "__qualname__") else type(given)
-    return FunctionSpeaker(given, f"{named.__module__}:{named.__qualname__}", fingerprint(given))
+    return FunctionSpeaker(given, name_of(given), fingerprint(given))
 
 
 def upto(text: str, stops: Sequence[str]) -> str:
