@@ -39,6 +39,7 @@ _PUBLIC = {
     "Verdict": "chiasm.evaluation",
     "articles": "chiasm.api.article_pairs",
     "answers_by_rank": "chiasm.cohort.taxonomy",
+    "ask": "chiasm.api",
     "at_prevalence": "chiasm.api",
     "bench": "chiasm.api",
     "bench_compare": "chiasm.api",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chiasm.api.asking import Answer, ask
     from chiasm.api.benching import bench, bench_compare, bench_score, list_suites
     from chiasm.api.certainty import (
         Conformal,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from chiasm.store import TokenStore
 
 _NAMES = {  # of each module, which is imported when one of them is asked for
+    "chiasm.api.asking": "Answer ask",
     "chiasm.api.benching": "bench bench_compare bench_score list_suites",
     "chiasm.api.certainty": "at_prevalence Conformal conformal few_told unseen_noted unseen_told without_unseen",
     "chiasm.api.checking": "check_cohort source_problems",
@@ -166,6 +168,7 @@ __all__ = [
     "SCREEN_SENTENCE",
     "STRESSED",
     "Advice",
+    "Answer",
     "ArtifactError",
     "ChiasmClassifier",
     "ChiasmRegressor",
@@ -208,6 +211,7 @@ __all__ = [
     "Unsupported",
     "Updated",
     "Validation",
+    "ask",
     "at_prevalence",
     "autolog",
     "bench",

@@ -16,6 +16,7 @@ from chiasm import screen
 from chiasm.cli import (
     about,
     articles,
+    asking,
     bench,
     collecting,
     controlling,
@@ -67,6 +68,7 @@ for command in (
     controlling.control,
     *(embedding.embed, hidden_states.states, labelling.label, cropping.crops),
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
+    asking.ask,
     *(serving.serve, serving.audit),
     *(pretraining.pretrain, articles.articles),
     *(tracking.track, hub.push, hub.pull),

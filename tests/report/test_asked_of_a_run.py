@@ -1,0 +1,119 @@
+"""A run answers from its own numbers, each of which stands where the answer says, and no other question."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asked_runs import document, made_trial
+from chiasm.language.asking.answer import Answer, Place
+from chiasm.report.asked.topics import TOPICS, answer_of_run
+
+ROOT = Path(__file__).parents[2]
+QUESTIONS = tomllib.loads((ROOT / "benchmarks/references/questions_of_a_run.toml").read_text(encoding="utf-8"))
+NUMBER = re.compile(r"-?\d[\d,]*\.?\d*")
+KEY = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+EXAMPLES = [
+    *(topic.example for topic in TOPICS),
+    "what are the classes", "How many patients have genes?", "How many patients lack genes?", "Is healnet calibrated?",
+    "Is healnet better than early-fusion?", "Is early-fusion better than single:genes?", "median age", "how many grade",
+    "Which combined model is best?", "Which single model is worst?", "What is the Uno's C of late fusion?",
+    "How good are genes alone?", "Which recipe was fastest?", "Were there leaks?",
+]  # fmt: skip
+
+
+def read(place: Place) -> Any:
+    """What stands at a place, by the key as a reader would follow it."""
+    value: Any = document()
+    for row, key in KEY.findall(place.key):
+        if row and row.isdigit():
+            value = value[int(row)]
+        elif row:
+            value = next(own for own in value if row in (own.get("name"), own.get("column"), own.get("recipe")))
+        else:
+            value = value[key]
+    return value
+
+
+def numbers_of(answer: Answer) -> list[str]:
+    """Numbers of an answer beyond names, texts that it quotes, and what a metric or an interval is called."""
+    text = answer.text
+    for said in [own.value for own in answer.places if isinstance(own.value, str)]:
+        text = text.replace(said, " ") if len(said) > 3 else text
+    text = re.sub(r"'[^']*'(?!s)|\(right at 1\)|95 %|80 %|Harrell's C|Uno's C", " ", text)
+    return [own.replace(",", "").rstrip(".") for own in NUMBER.findall(text)]
+
+
+def held_numbers(place: Place) -> list[float]:
+    own = place.value if isinstance(place.value, list) else [place.value]
+    return [float(value) for value in own if isinstance(value, int | float)]
+
+
+def test_every_number_of_an_answer_stands_where_it_says() -> None:
+    trial = made_trial()
+    for question in [*EXAMPLES, *(row["asks"] for row in QUESTIONS["question"])]:
+        every_number_is_held(answer_of_run(trial, question))
+
+
+def every_number_is_held(answer: Answer) -> None:
+    if not answer.answered:
+        assert answer.places == () and answer.asks and not NUMBER.findall(answer.text)
+        return
+    assert answer.places
+    for place in answer.places:
+        found = read(place)
+        assert place.value == (len(found) if isinstance(found, list) and isinstance(place.value, int) else found)
+    held = [own for place in answer.places for own in held_numbers(place)]
+    for number in numbers_of(answer):
+        rounding = 0.5 / 10 ** len(number.partition(".")[2])
+        assert any(abs(float(number) - own) <= rounding for own in held), (number, answer.text)
+
+
+def test_sixty_questions_are_answered_from_the_right_key_or_not_at_all() -> None:
+    trial = made_trial()
+    for row in QUESTIONS["question"]:
+        answer = answer_of_run(trial, row["asks"])
+        assert answer.answered == ("at" in row), (row, answer.text)
+        if "at" in row:
+            assert any(place.key.startswith(row["at"]) for place in answer.places), (row, answer)
+
+
+def test_the_sixty_are_sixty_of_which_twenty_have_no_answer() -> None:
+    assert [len(QUESTIONS["question"]), sum("at" not in row for row in QUESTIONS["question"])] == [60, 20]
+
+
+def test_the_example_of_a_topic_is_about_it() -> None:
+    trial = made_trial(subgroups={"columns": [{"column": "sex"}], "rows": []})
+    for topic in TOPICS:
+        answer = answer_of_run(trial, topic.example.replace("one modality", "genes"))
+        lacking = {"sealed", "subgroups", "sites", "groups", "classes", "column"}
+        assert answer.topic == topic.name or (not answer.answered and topic.name in lacking), topic.example
+
+
+@pytest.mark.parametrize("name", ["random-forest", "late", "mri"])
+def test_a_name_that_the_run_does_not_have_is_not_taken_for_another(name: str) -> None:
+    for question in (f"How well does {name} do?", f"Is {name} better than healnet?", f"How many patients have {name}?"):
+        assert not answer_of_run(made_trial(), question).answered
+
+
+def test_what_a_run_lacks_is_not_answered() -> None:
+    trial = made_trial(verdict=None, contrasts=[])
+    for question in ("Did combining pay?", "Which recipe was picked?", "What does coverage add?"):
+        assert not answer_of_run(trial, question).answered
+    assert answer_of_run(trial, "What do the named contrasts say?").text == "No contrast was named for this trial."
+
+
+def test_an_unestimable_score_is_said_and_no_number() -> None:
+    rows = document()["recipes"]
+    rows[6] |= {"mean": None, "low": None, "high": None}
+    answer = answer_of_run(made_trial(recipes=rows), "How well does healnet do?")
+    assert answer.text == "'healnet' reaches Harrell's C not estimable."
+
+
+def test_words_of_the_question_are_never_repeated() -> None:
+    answer = answer_of_run(made_trial(), "What is the survival of patient Kowalski-17?")
+    assert not answer.answered and "owalski" not in str(answer) and "17" not in str(answer)
