@@ -85,7 +85,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
     "encoders": ("chiasm encoders", "chiasm encoders minilm"),
     "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),
-    "ask": ("chiasm ask run 'Which modality helped?'", "chiasm ask run 'Did combining pay?' --json"),
+    "ask": (
+        "chiasm ask run 'Which modality helped?'",
+        "chiasm ask model cohort.toml --patient 007 'Why is the risk high?'",
+    ),
     "bench": (
         "chiasm bench medqa --data medical-qa --model lm:smol.gguf --out run",
         "chiasm bench mediconfusion --data mediconfusion --model python:mine:answer --out run --limit 100",
