@@ -1,4 +1,4 @@
-"""A model says what it predicts of a patient and why, or answers the question that it reads, and tells no identifier."""
+"""A model says what it predicts of a patient and why, or answers the question that it reads; identifiers stay out."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from chiasm.cohort import Cohort, Unsupported, cohort_from_frames
+from chiasm.fitting.model import FittedModel
 from chiasm.models.same_target import FittedFor
 from chiasm.protocols import Model, modalities_of
 from chiasm.targets import Choice, kind_of
@@ -26,7 +27,7 @@ def question_of(model: Model) -> str | None:
     target = kind_of(model.response.kind)
     if not (target.has_options or target.has_texts):
         return None
-    kinds = getattr(model, "kinds", {})
+    kinds = model.kinds if isinstance(model, FittedModel) else {}
     return next((name for name in NAMES if name in modalities_of(model) and kinds.get(name, TEXT) == TEXT), None)
 
 

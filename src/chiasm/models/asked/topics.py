@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chiasm.errors import count
+from chiasm.fitting.model import FittedModel
 from chiasm.language.asking.answer import Answer, Place, not_answered
 from chiasm.language.asking.hearing import Heard, Vocabulary, vocabulary
 from chiasm.language.asking.topic import Topic, topics_of
 from chiasm.models.asked.patient import Patient
 from chiasm.models.same_target import FittedFor
-from chiasm.protocols import Model
+from chiasm.protocols import Model, modalities_of
 from chiasm.shown import LEAST
 
 DOCUMENT = "model.json"
@@ -61,12 +62,10 @@ def _facts(asked: Asked) -> FittedFor | None:
 
 def reads(asked: Asked, heard: Heard) -> str | None:
     """Which modalities the model reads."""
-    named = getattr(asked.model, "modalities", None)
-    if not isinstance(named, dict):
+    if not isinstance(asked.model, FittedModel):
         return None
-    kinds = getattr(asked.model, "kinds", named)
-    asked.places.append(Place(DOCUMENT, "model.modalities", dict(named)))
-    told = ", ".join(f"'{name}' ({kinds[name]})" for name in named)
+    asked.places.append(Place(DOCUMENT, "model.modalities", dict(asked.model.modalities)))
+    told = ", ".join(f"'{name}' ({kind})" for name, kind in asked.model.kinds.items())
     return f"The model reads {told}."
 
 
@@ -127,9 +126,8 @@ TOPICS = (
 
 def words_of_model(model: Model) -> Vocabulary:
     """The vocabulary in which a model can be asked: the concepts, and the names of its modalities and outputs."""
-    named = getattr(model, "modalities", ())
     outputs = model.response.classes if isinstance(model, FittedFor) else ()
-    names = {"MODALITY": [] if callable(named) else list(named), "OUTPUT": list(outputs)}
+    names = {"MODALITY": sorted(modalities_of(model)), "OUTPUT": list(outputs)}
     return vocabulary(CONCEPTS, {kind: own for kind, own in names.items() if own})
 
 
