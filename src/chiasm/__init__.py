@@ -56,6 +56,7 @@ _PUBLIC = {
     "confusing_pairs": "chiasm.api.confusing",
     "compositional_split": "chiasm.cohort.compositional",
     "conformal": "chiasm.api",
+    "conversation_score": "chiasm.api.conversing",
     "control": "chiasm.api.controlling",
     "crops": "chiasm.api.cropping",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
@@ -125,9 +126,14 @@ _PUBLIC = {
     "autolog": "chiasm.api",
     "mlflow_flavour": "chiasm.api",
     "prompted": "chiasm.api.prompting",
+    "piper_voice": "chiasm.language.conversation.speech",
     "pull": "chiasm.api",
     "push": "chiasm.api",
+    "synthetic_patient": "chiasm.api.conversing",
+    "talk_aloud": "chiasm.api.conversing",
     "track": "chiasm.api",
+    "whisper_listener": "chiasm.language.conversation.speech",
+    "word_errors": "chiasm.language.conversation.speech",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -137,6 +143,7 @@ if TYPE_CHECKING:
         ChiasmClassifier,
         ChiasmRegressor,
         ChiasmSurvival,
+        ask,
         at_prevalence,
         autolog,
         bench,
@@ -197,6 +204,7 @@ if TYPE_CHECKING:
     from chiasm.api.bench_reports import bench_forgetting, bench_skills, bench_table, segbook_claims
     from chiasm.api.confusing import confusing_pairs
     from chiasm.api.controlling import control, load_controller
+    from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
     from chiasm.api.prompting import prompted
@@ -231,6 +239,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation import Protocol, Trial, TrialError, Trials, Verdict
     from chiasm.evaluation.patient_by_patient import patients_right
     from chiasm.evaluation.validation import Validation
+    from chiasm.language.conversation.speech import piper_voice, whisper_listener, word_errors
     from chiasm.metrics.noise_ceiling import noise_ceiling
     from chiasm.metrics.operating import operating_point, operating_points
     from chiasm.metrics.similarity import (
