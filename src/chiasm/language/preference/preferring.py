@@ -102,7 +102,8 @@ def prefer(
         network, words: a causal language model of transformers and its tokenizer.
         references: for each prompt what a scorer holds a text against.
         adapter, sites: LoRA at the projections of attention, unless others are given.
-        held_out: share of the prompts that are drawn to be asked before and after, and never learned from.
+        held_out: share of the prompts that are drawn to be asked before and after, and never learned from; rows with
+            the same prompt stay together.
 
     Raises:
         ValueError: too few prompts or pairs, or what the parts refuse.
@@ -114,7 +115,7 @@ def prefer(
         raise ValueError("a pair takes two candidates: give candidates=2 or more")
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out={held_out} must be 0 or more and below 1")
-    apart = _apart(len(prompts), held_out, seed)
+    apart = _apart(prompts, held_out, seed)
     learned = [row for row in range(len(prompts)) if row not in apart]
     if not learned:
         raise ValueError("there is no prompt to learn from: give more, or hold fewer out")
@@ -162,10 +163,12 @@ def written(texts: Sequence[Sequence[str]], references: Sequence[str], scorer: S
     )
 
 
-def _apart(count: int, share: float, seed: int) -> list[int]:
-    """Rows that are held out: a share of them, drawn, at least one where any is asked for."""
-    wanted = min(count - 1, max(1, round(share * count))) if share and count > 1 else 0
-    return sorted(np.random.default_rng(seed).permutation(count)[:wanted].tolist())
+def _apart(prompts: Sequence[str], share: float, seed: int) -> list[int]:
+    """Rows that are held out: those of a share of the different prompts, drawn, at least one where any is asked for."""
+    every = sorted(set(prompts))
+    wanted = min(len(every) - 1, max(1, round(share * len(every)))) if share and len(every) > 1 else 0
+    drawn = {every[k] for k in np.random.default_rng(seed).permutation(len(every))[:wanted]}
+    return [row for row, prompt in enumerate(prompts) if prompt in drawn]
 
 
 def _distance(attached: PeftAttached, words: Any, prompts: Sequence[str], texts: Sequence[Sequence[str]]) -> float:

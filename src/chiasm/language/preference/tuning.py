@@ -83,12 +83,13 @@ def prefer_pairs(
             "trl reads the weight of the model's head without its adapter: leave the head out of the sites"
         )
     cut = [split_tokens(words, one.prompt, text) for one in pairs for text in (one.chosen, one.rejected)]
-    require_room(network, [len(before) + len(after) for before, after in cut])
+    sizes = [len(before) + len(after) for before, after in cut]
+    require_room(network, [max(pair) for pair in zip(sizes[::2], sizes[1::2], strict=True)])
     with (
         TemporaryDirectory() as folder,
-        _as_it_was(network, words),
+        as_it_was(network, words),
         own_randomness(seed, str(network.device)),
-        _quiet(),
+        quiet(),
     ):
         trainer = trainer_of(network, words, pairs, own, schedule, folder, seed)
         trainer.remove_callback(_printer())
@@ -178,7 +179,7 @@ def _printer() -> Any:
 
 
 @contextmanager
-def _as_it_was(network: Any, words: Any) -> Iterator[None]:
+def as_it_was(network: Any, words: Any) -> Iterator[None]:
     """Give back what trl changes on a network and its tokenizer beside the weights: forward, padding, dropout, tags."""
     kept = network.config.pad_token_id, network.generation_config.pad_token_id, words.pad_token
     tags = list(network.model_tags) if network.model_tags else network.model_tags
@@ -205,7 +206,7 @@ def _as_it_was(network: Any, words: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the bars and the log lines of trl, transformers and datasets."""
     import datasets
     from transformers.utils import logging

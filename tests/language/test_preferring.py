@@ -1,0 +1,194 @@
+"""Through trl: its losses are ours on fixed log-probabilities, length has its price, the base stays as it is."""
+
+from __future__ import annotations
+
+import math
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from chiasm.language.preference.losses import Preference, Sides, pair_losses
+from chiasm.language.preference.pairs import Pair
+from tiny_speakers import fresh_model, taught, tokenizer_of
+
+pytestmark = pytest.mark.nightly  # trl takes longer to import than all tests of the day here together
+LETTERS = "abcdefgh"
+PROMPTS = [f"report {a} {b} -" for a in LETTERS for b in LETTERS]
+PAIRS = [Pair("report a b -", " a b c d", " h"), Pair("report c d -", " f", " f g"), Pair("report e f -", " h g", " a")]
+
+
+@pytest.fixture(scope="module")
+def words() -> Any:
+    return tokenizer_of([*LETTERS, "report", "-"])
+
+
+@pytest.fixture(scope="module")
+def network(words: Any) -> Any:
+    """A model that answers with one to eight letters."""
+    pytest.importorskip("trl")
+    source = random.Random(0)
+    texts = [f"{p} " + " ".join(source.choices(LETTERS, k=source.randint(1, 8))) for p in PROMPTS for _ in range(8)]
+    return taught(fresh_model(len(words)), words, texts)
+
+
+def attached_to(network: Any) -> Any:
+    from chiasm.adapters.attach import attach
+    from chiasm.adapters.peft_families import LoRA
+
+    return attach(network, LoRA(rank=4), lambda name, own: isinstance(own, torch.nn.Linear) and name != "lm_head")
+
+
+class Spoken:
+    """What trl asks of a model, with log-probabilities of tokens that are drawn once for each row of tokens."""
+
+    def __init__(self) -> None:
+        self.sums: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: Any, labels: Any, **rest: Any) -> Any:
+        source = torch.Generator().manual_seed(int(input_ids.sum()))
+        each = -3 * torch.rand(input_ids.shape[0], input_ids.shape[1] - 1, generator=source)
+        each = torch.where(labels[:, 1:] == -100, 0.0, each).requires_grad_()
+        self.sums.append(each.detach().sum(1))
+        zero = torch.zeros_like(each)
+        return SimpleNamespace(log_probs=each, entropy=zero, mean_logits=zero, is_top1=zero.bool())
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        Preference("dpo"),
+        Preference("dpo", smoothing=0.1),
+        Preference("r-dpo", beta=0.3, alpha=0.2),
+        Preference("r-dpo", beta=0.3, alpha=0.2, smoothing=0.2),
+        Preference("ipo"),
+        Preference("ipo", beta=0.4, alpha=0.1),
+        Preference("kto"),
+        Preference("kto", beta=0.3, alpha=0.1),
+    ],
+    ids=repr,
+)
+def test_losses_are_those_of_trl_on_fixed_log_probabilities(
+    network: Any, words: Any, tmp_path: Any, own: Preference
+) -> None:
+    """And every pair of a batch is among them."""
+    from chiasm.language.preference.tuning import Schedule, as_it_was, quiet, trainer_of
+
+    attached, spoken = attached_to(network), Spoken()
+    with as_it_was(network, words), quiet():
+        trainer = trainer_of(network, words, PAIRS, own, Schedule(batch=6), str(tmp_path), 0)
+        rows = list(trainer.train_dataset)
+        batch = trainer.data_collator(rows)
+        found = float(trainer.compute_loss(spoken, {**batch}))
+    attached.remove()
+    if own.loss == "kto":
+        beside, sums = spoken.sums
+        lengths, others = batch["completion_mask"].sum(1).float(), batch["KL_completion_mask"].sum(1).float()
+        free = torch.tensor([row["ref_logps"] for row in rows])
+        free_beside = torch.tensor([row["ref_KL_logps"] for row in rows])
+        kl = (own.beta * (beside - free_beside) + own.price * others).mean()
+        halves = [Sides(one[0::2], one[1::2]) for one in (sums, free, lengths)]
+        expected = pair_losses(own, *halves, kl=kl).mean() / 2
+    else:
+        (sums,) = spoken.sums
+        free = [[row[f"ref_{side}_logps"] for row in rows] for side in ("chosen", "rejected")]
+        lengths = batch["completion_mask"].sum(1).float()
+        halves = [Sides(*sums.chunk(2)), Sides(*map(torch.tensor, free)), Sides(*lengths.chunk(2))]
+        expected = pair_losses(own, *halves).mean()
+    assert len(rows) == (6 if own.loss == "kto" else 3)
+    assert found == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_odds_of_orpo_are_those_of_trl(words: Any, network: Any, tmp_path: Any) -> None:
+    from chiasm.language.preference.tuning import Schedule, as_it_was, quiet, trainer_of
+
+    attached = attached_to(network)
+    with as_it_was(network, words), quiet():
+        trainer = trainer_of(network, words, PAIRS, Preference("orpo"), Schedule(), str(tmp_path), 0)
+    attached.remove()
+    sums, lengths = Sides(*-torch.rand(2, 5) * 9), Sides(*torch.randint(1, 9, (2, 5)))
+    means = sums.chosen / lengths.chosen, sums.rejected / lengths.rejected
+    odds = -trainer.odds_ratio_loss(*means)[0] - means[0]
+    torch.testing.assert_close(odds, pair_losses(Preference("orpo"), sums, sums, lengths))
+
+
+@pytest.mark.parametrize("loss", ["dpo", "ipo", "kto", "orpo"])
+def test_training_begins_at_the_reference_and_changes_the_adapter_alone(network: Any, words: Any, loss: str) -> None:
+    from chiasm.language.preference.tuning import Schedule, prefer_pairs
+
+    attached = attached_to(network)
+    state, tokens, fields = torch.get_rng_state(), words.pad_token, set(vars(network))
+    before = {name: own.clone() for name, own in attached.base.state_dict().items()}
+    try:
+        losses = prefer_pairs(network, words, PAIRS, Preference(loss), Schedule(2, 2, 1e-2))
+        attached.check_base()
+        changed = {name for name, own in attached.base.state_dict().items() if not torch.equal(own, before[name])}
+    finally:
+        attached.remove()
+    assert changed and all("lora_" in name for name in changed)
+    assert torch.equal(torch.get_rng_state(), state) and words.pad_token == tokens and set(vars(network)) == fields
+    assert not network.training and losses[-1] < losses[0]
+    first = {"dpo": math.log(2), "ipo": 25.0, "kto": 0.5}.get(loss, losses[0])
+    assert losses[0] == pytest.approx(first, abs=1e-5)
+    assert len(losses) == (6 if loss == "kto" else 4)  # two epochs, the last pair of each too
+
+
+def test_under_a_scorer_of_length_texts_grow_and_grow_less_with_a_price(network: Any, words: Any) -> None:
+    from chiasm.language.preference.completions import Sampling
+    from chiasm.language.preference.preferring import prefer
+    from chiasm.language.preference.tuning import Schedule
+
+    grown = []
+    for own in (Preference("dpo"), Preference("r-dpo", alpha=0.4)):
+        sites = [name for name, part in network.named_modules() if isinstance(part, torch.nn.Linear)]
+        found = prefer(
+            network, words, PROMPTS, [""] * len(PROMPTS), lambda text, _: float(len(text.split())), own,
+            sites=[name for name in sites if name != "lm_head"],
+            sampling=Sampling(6, 16), schedule=Schedule(3, 8, 1e-2),
+        )  # fmt: skip
+        found.attached.check_base()
+        found.attached.remove()
+        assert found.before is not None and found.after is not None and found.before.correlation > 0.99
+        assert "likes long texts" in found.told and found.pairs.longer == 1 and found.agreed > 0.5
+        grown.append(found.after.words - found.before.words)
+    assert grown[0] > grown[1] + 0.3 and grown[0] > 1
+
+
+def test_log_probabilities_and_draws_depend_on_their_own_row_alone(network: Any, words: Any) -> None:
+    from chiasm.language.preference.completions import Sampling, completion_log_probabilities, sampled
+
+    prompts, texts = [one.prompt for one in PAIRS], [one.chosen for one in PAIRS]
+    with torch.no_grad():
+        whole, lengths = completion_log_probabilities(network, words, prompts, texts)
+        each = [completion_log_probabilities(network, words, [p], [t])[0] for p, t in zip(prompts, texts, strict=True)]
+    torch.testing.assert_close(whole, torch.cat(each))
+    assert lengths.tolist() == [5, 2, 3]
+    own = Sampling(3, 8)
+    assert sampled(network, words, PROMPTS[:3], own)[2] == sampled(network, words, PROMPTS[2:3], own)[0]
+    assert sampled(network, words, PROMPTS[:1], own, seed=1) != sampled(network, words, PROMPTS[:1], own)
+
+
+def test_what_cannot_be_learned_is_refused(network: Any, words: Any) -> None:
+    from chiasm.language.preference.completions import Sampling
+    from chiasm.language.preference.preferring import prefer
+    from chiasm.language.preference.tuning import Schedule, prefer_pairs
+
+    with pytest.raises(ValueError, match="no parameter of the model is trainable"):
+        network.requires_grad_(False)
+        prefer_pairs(network, words, PAIRS, Preference())
+    attached = attached_to(network)
+    try:
+        for pairs, own, schedule, why in (
+            ([], Preference(), Schedule(), "no pair"),
+            (PAIRS, Preference("kto"), Schedule(batch=1), "batch=2"),
+            ([Pair("report -" + " a" * 70, " a", " b")], Preference(), Schedule(), "row 0 .* can read 64"),
+        ):
+            with pytest.raises(ValueError, match=why):
+                prefer_pairs(network, words, pairs, own, schedule)
+    finally:
+        attached.remove()
+    with pytest.raises(ValueError, match="no pair"):
+        prefer(network, words, PROMPTS[:4], [""] * 4, lambda text, _: 1.0, sampling=Sampling(2, 8))
+    assert not any("lora_" in name for name, _ in network.named_modules())
