@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.digests import DIGEST, Digests
 from chiasm.cohort.identifiers import places_of
-from chiasm.cohort.items import Encoding, ValueSource
+from chiasm.cohort.items import Encoding, Values, ValueSource
 from chiasm.cohort.knowledge import Knowledge
 from chiasm.cohort.label_texts import LabelTexts
 from chiasm.cohort.lent_model import LentModel
@@ -142,6 +142,12 @@ class Cohort:
         source = self.sources[modality]
         return source.inputs(rows) if isinstance(source, ValueSource) else None
 
+    def written(self, modality: str) -> Values | None:
+        """The texts, undecoded, of the patients who have a modality that was encoded from text; None of others."""
+        source = self.sources[modality]
+        rows = self.source_rows[modality][self.rows_of(modality)]
+        return source.written(rows) if isinstance(source, ValueSource) else None
+
     def column_kinds(self, modality: str) -> dict[str, str]:
         """Return what each column of a table was read as, name to number, category, date, text, identifier or constant.
 
@@ -240,6 +246,7 @@ class Cohort:
         encoding: Encoding | None,
         digests: Digests | None = None,
         inputs: Any = None,
+        written: Values | None = None,
     ) -> Cohort:
         """Return the same patients with decoded values, or tokens, in place of a modality's files or cells.
 
@@ -250,6 +257,7 @@ class Cohort:
                 lack the modality from now on.
             digests: source digests of the kept patients, if already known.
             inputs: inputs to the encoder's network for the kept patients, in the form of `values`.
+            written: the undecoded texts of the kept patients, where the values were made from text.
         """
         rows = self.rows_of(modality)[kept]
         source = self.sources[modality]
@@ -257,7 +265,7 @@ class Cohort:
             digests = source.digests(self.source_rows[modality][rows])
         new_rows = np.full(len(self), -1)
         new_rows[rows] = np.arange(len(rows))
-        made = ValueSource(values, digests, source.path, inputs)
+        made = ValueSource(values, digests, source.path, inputs, written)
         return replace(
             self,
             kinds={**self.kinds, modality: kind},

@@ -129,16 +129,20 @@ class Encoding:
 class ValueSource:
     """Source of already decoded values or tokens, one item per patient who has the modality.
 
-    `inputs` are the inputs to the encoder's network for each patient, if requested.
+    `inputs` are the inputs to the encoder's network for each patient, if requested; `written` is the text from which
+    the values were made, undecoded, where the modality is text.
     """
 
     known: dict[bytes, bytes] | None = None  # there is no content to read
 
-    def __init__(self, values: Any, digests: Digests, path: str | None, inputs: Any = None) -> None:
+    def __init__(
+        self, values: Any, digests: Digests, path: str | None, inputs: Any = None, written: Values | None = None
+    ) -> None:
         self.path = path
         self._values = values
         self._digests = digests
         self._inputs = inputs
+        self._written = written
 
     @property
     def columns(self) -> list[str]:
@@ -150,6 +154,10 @@ class ValueSource:
     def inputs(self, rows: Rows) -> Any:
         """Select some of the inputs; None if there are none."""
         return None if self._inputs is None else self._inputs.take(rows)
+
+    def written(self, rows: Rows) -> Values | None:
+        """Select some of the undecoded texts; None if there are none."""
+        return None if self._written is None else self._written.take(rows)
 
     def digests(self, rows: Rows) -> Digests:
         return self._digests[rows]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Bags, Cohort, CohortError, Encoding, Items, Problem, Unsupported, Values
 from chiasm.cohort.digests import Digests, as_digests
+from chiasm.cohort.kinds import as_read
 from chiasm.cohort.modality_checks import read_shapes
 from chiasm.encoders.adaptable import Inputs, is_adaptable
 from chiasm.encoders.choice import choose
@@ -137,7 +138,8 @@ def encode_cohort(
             tokens = store.open(identity, names)
             read = None if own is None else store.open(own.identity, names)
             encoding = Encoding(kind, spec, identity, len(refused))
-            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, mine, read)
+            written = Values([items[int(k)] for k in np.flatnonzero(kept)]) if as_read(kind) == "text" else None
+            cohort = cohort.with_values(modality, "tokens", tokens, kept, encoding, mine, read, written)
         found = collected(items, refused, modality)
         if len(items) and len(refused) == len(items):
             raise CohortError(found)
