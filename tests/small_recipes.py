@@ -83,7 +83,7 @@ ON_ONE_KIND = {"fine-gray", "nearest-patient"}
 ON_TOKENS = [
     name
     for name, cls in RECIPES.items()
-    if cls.family not in ("adaptation", "detection", "dynamics") and name not in ELSEWHERE | ON_ONE_KIND
+    if cls.family not in ("adaptation", "detection", "dynamics", "language") and name not in ELSEWHERE | ON_ONE_KIND
 ]
 
 

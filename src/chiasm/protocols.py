@@ -113,6 +113,16 @@ class Predictor(Protocol):
     def link(self, cohort: Any) -> np.ndarray: ...
 
 
+@runtime_checkable
+class Writes(Protocol):
+    """Protocol of a predictor whose answer is words of its own; `longest` is 0 where it has a link after all."""
+
+    @property
+    def longest(self) -> int: ...
+
+    def written(self, cohort: Any) -> list[str]: ...
+
+
 Names = Collection[str] | Callable[[Any], Collection[str]]
 """Names of modalities, or a function of the cohort that returns them."""
 

@@ -34,7 +34,7 @@ from chiasm.fitting.zero_shot import (
     required_space,
     retrieve,
 )
-from chiasm.heads.response import Response
+from chiasm.heads.response import Response, predicted
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.shown import html_page, html_table, visible
 
@@ -178,7 +178,7 @@ class FittedModel:
                 f"{lacking} of {len(known)} patients have none of {sorted(self.modalities)}: leave them out, a "
                 "model that has seen nothing of a patient has nothing to say"
             )
-        frame = self.response.frame(self.predictor.link(known))
+        frame = predicted(self.predictor, self.response, known)
         require_possible(frame, known.file_rows)
         texts, own = known.patterns()
         frame.insert(0, "pattern", texts.astype(object)[own])  # one string per pattern, not one per patient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -81,6 +82,10 @@ class HeadKind(ABC):
     @abstractmethod
     def frame(self, link: Array, response: Calibrated) -> pd.DataFrame:
         """Convert calibrated links `(n, K)` to the columns of a prediction."""
+
+    def written(self, words: Sequence[str]) -> pd.DataFrame:
+        """Convert what a model wrote of each patient to the columns of a prediction; only a text is written."""
+        raise ValueError("only a target of texts is answered in words")
 
     @abstractmethod
     def level(self, link: Array, outcome: Outcome) -> Array:

@@ -18,6 +18,7 @@ from chiasm.linear.linear import stretched
 from chiasm.linear.loss import Loss
 from chiasm.linear.slope import best_slope
 from chiasm.linear.target_units import TargetUnits
+from chiasm.protocols import Predictor, Writes
 from chiasm.targets import Outcome, Target, kind_of
 
 Array = NDArray[np.float64]
@@ -142,6 +143,13 @@ class Response:
         `incidence_<cause>_<time>`.
         """
         return HEADS[self.kind].frame(self.calibrated(link), self)
+
+
+def predicted(predictor: Predictor, response: Response, cohort: Any) -> pd.DataFrame:
+    """Return what a predictor says of patients, one row each: by its link, or in the words that it writes itself."""
+    if isinstance(predictor, Writes) and predictor.longest:
+        return HEADS[response.kind].written(predictor.written(cohort))
+    return response.frame(predictor.link(cohort))
 
 
 def calibration(

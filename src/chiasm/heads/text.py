@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,8 @@ from chiasm.heads.channels import ChannelHead
 from chiasm.heads.kind import Array, Calibrated
 from chiasm.targets import FreeText
 from chiasm.targets.texts import TIED
+
+NOTHING = "-"
 
 
 class TextHead(ChannelHead):
@@ -27,3 +31,8 @@ class TextHead(ChannelHead):
         places = (link >= link.max(axis=1, keepdims=True) - TIED).argmax(axis=1)
         texts = np.where(possible, np.array(response.texts, dtype=object)[places], None)
         return pd.DataFrame({FreeText.answers(())[0]: texts})
+
+    def written(self, words: Sequence[str]) -> pd.DataFrame:
+        """Return the words as they were written; nothing written is said as "-", since no text is an answer too."""
+        said = np.array([own.strip() or NOTHING for own in words], dtype=object)
+        return pd.DataFrame({FreeText.answers(())[0]: said})

@@ -14,6 +14,7 @@ from chiasm.recipes import (
     dynamics,
     fusion,
     hospitals,
+    language,
     missing,
     tunings,
     vision_language,
@@ -22,7 +23,7 @@ from chiasm.specs import loaded, parts_brought
 
 ROWS = (
     baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | vision_language.ROWS | missing.ROWS | hospitals.ROWS
-    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS
+    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS | language.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

@@ -1,0 +1,150 @@
+"""A causal language model as a connector reads it: words to embeddings, embeddings to the next word."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.artifact import storable
+from chiasm.cohort import Unsupported
+
+
+class Words(Protocol):
+    """Protocol of a tokenizer: texts to the numbers of words or of their parts, and back."""
+
+    @property
+    def begin(self) -> tuple[int, ...]: ...
+
+    @property
+    def end(self) -> int: ...
+
+    def ids(self, text: str) -> list[int]: ...
+
+    def text(self, ids: list[int]) -> str: ...
+
+
+class LanguageModel(nn.Module):
+    """Causal language model that reads embeddings, so that what is no word may stand among the words.
+
+    Positions count the places that are not masked, from 0: what is padded, wherever, has no position and is not seen.
+    """
+
+    words: Words
+    width: int
+    reach: int
+    trunk: ClassVar[str]
+    """Name of the submodule to which adapters are attached."""
+
+    @abstractmethod
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return the embeddings `(..., W)` of words `(...)`."""
+
+    @abstractmethod
+    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Return logits `(B, L, V)` of the word after each place of `(B, L, W)`; void where `mask` is False."""
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the entries of the word embeddings."""
+        with torch.no_grad():
+            sample = self.embed(torch.arange(16, device=next(self.parameters()).device))
+            return float(sample.square().mean().sqrt())
+
+
+class HubModel(LanguageModel):
+    """A causal model of transformers, from a folder or a GGUF file.
+
+    Args:
+        network, tokenizer: as `encoders.text.causal.causal_model` gives them.
+        reach: the most tokens that it can read.
+    """
+
+    trunk: ClassVar[str] = "network"
+
+    def __init__(self, network: Any, tokenizer: Any, reach: int) -> None:
+        super().__init__()
+        self.network, self.words, self.reach = network, HubWords(tokenizer), reach
+        self.width = int(network.get_input_embeddings().weight.shape[1])
+
+    def embed(self, ids: Tensor) -> Tensor:
+        return self.network.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+
+    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        places = (mask.long().cumsum(1) - 1).clamp_min(0)
+        found = self.network(inputs_embeds=embedded, attention_mask=mask.long(), position_ids=places, use_cache=False)
+        return found.logits.float()  # type: ignore[no-any-return]
+
+
+class HubWords:
+    """The tokenizer of transformers that belongs to a model."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._words = tokenizer
+        if tokenizer.eos_token_id is None:
+            raise Unsupported("the model's tokenizer has no end of a text: the model cannot say when an answer ends")
+        self.end = int(tokenizer.eos_token_id)
+        bare, whole = self.ids("A"), [int(own) for own in tokenizer("A")["input_ids"]]
+        self.begin = tuple(whole[: len(whole) - len(bare)]) if whole[-len(bare) :] == bare else ()
+
+    def ids(self, text: str) -> list[int]:
+        return [int(own) for own in self._words(text, add_special_tokens=False)["input_ids"]]
+
+    def text(self, ids: list[int]) -> str:
+        return str(self._words.decode(ids, skip_special_tokens=True)).strip()
+
+
+@storable("language-file")
+@dataclass(frozen=True)
+class LanguageFile:
+    """A language model that stays where it is: a model of ours names its place and its hash, and copies nothing.
+
+    Args:
+        path: folder that transformers saved, or a .gguf file.
+        identity: hash of its files.
+    """
+
+    path: str
+    identity: str
+
+    def open(self) -> LanguageModel:
+        """Open it, frozen, a copy of its own.
+
+        Raises:
+            Unsupported: the files are not those of the fit, it is no causal language model, or a package lacks.
+            ValueError: it is not there, or damaged.
+        """
+        from copy import deepcopy
+
+        network, tokenizer, identity, reach = _opened(self.path)
+        if identity != self.identity:
+            raise Unsupported(
+                f"the language model '{Path(self.path).name}' is not that of the fit: bring the same "
+                "files, or fit again"
+            )
+        return HubModel(deepcopy(network), tokenizer, reach).requires_grad_(False).eval()
+
+
+def language_file(path: str) -> LanguageFile:
+    """Name a language model by its path and the hash of its files; raises as `LanguageFile.open`."""
+    return LanguageFile(path, _opened(path)[2])
+
+
+@lru_cache(maxsize=2)
+def _opened(path: str) -> tuple[Any, Any, str, int]:
+    from chiasm.encoders.text.causal import causal_model, reach_of
+
+    network, tokenizer, identity = causal_model(Path(path))
+    return network, tokenizer, identity, reach_of(network)
+
+
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield each parameter and buffer of a module by name."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()

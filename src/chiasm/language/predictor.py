@@ -1,0 +1,112 @@
+"""The stored form of a connected language model: how patients are asked, encoders, connectors, what was tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from weakref import ref
+
+import numpy as np
+import torch
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.compute.memo import of_the_last
+from chiasm.encoders import pack
+from chiasm.fitting.chosen import options_to_choose_among
+from chiasm.fitting.neural import build, restore
+from chiasm.heads.head import Head
+from chiasm.language.asked import Asked
+from chiasm.language.connected import Connected, ConnectedDesign
+from chiasm.protocols import Encoder
+from chiasm.tokens import Packed
+from chiasm.training import Network, predict_link
+from chiasm.training.batches import take
+
+
+@storable("connected-language-model")
+@dataclass(frozen=True)
+class ConnectedPredictor:
+    """A language model that answers each patient's question, by the likelihood of answers or in words of its own.
+
+    Args:
+        asked: how patients are asked.
+        encoders: of the modalities that have a slot.
+        shapes: modality to (width, slots) of its tokens.
+        design: language model, connectors and adapters, which `state` fills.
+        kind: kind of target.
+        state: connectors and what of the language model was changed, or all of it where it is tiny.
+        slope: of the logits, from held-out patients.
+        longest: most tokens that are written for an answer in words; 0 where answers are given.
+        notes: values that were measured in the fit, for readers of the model folder.
+    """
+
+    asked: Asked
+    encoders: dict[str, Encoder]
+    shapes: dict[str, tuple[int, int]]
+    design: ConnectedDesign
+    kind: str
+    state: dict[str, np.ndarray] = field(repr=False)
+    trained_parameters: int
+    slope: float = 1.0
+    longest: int = 0
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """Return the logits of the answers `(B, K)`, in the cohort's sorted row order; -inf where a patient has fewer.
+
+        Raises:
+            Unsupported: a prompt is longer than the language model can read, or a choice has no options.
+        """
+        if self.longest:
+            return np.zeros((len(cohort), 0))
+        inside = None if self.asked.labels else options_to_choose_among(cohort).inside
+        if not len(cohort):
+            return np.zeros((0, self.design.outputs))
+        tokens, present = self._read(cohort)
+        network = self._network()
+        if inside is not None:
+            network.fusion.outputs = inside.shape[1]  # type: ignore[assignment]  # as many as these patients have
+        found = predict_link(network, tokens, present) * self.slope
+        return found if inside is None else np.where(inside, found, -np.inf)
+
+    def written(self, cohort: Cohort) -> list[str]:
+        """Return what the model writes for each patient, in the cohort's sorted row order."""
+        if not len(cohort):
+            return []
+        tokens, present = self._read(cohort)
+        network, found = self._network(), list[str]()
+        fusion = network.fusion
+        assert isinstance(fusion, Connected)
+        for start in range(0, len(cohort), 64):
+            rows = np.arange(start, min(start + 64, len(cohort)))
+            found += fusion.written(take(tokens, rows), torch.from_numpy(present[rows]), self.longest)
+        return found
+
+    def network(self) -> Network:
+        """Rebuild the network; the language model is opened from where it is, unless it is tiny."""
+        module = build(lambda: Network(self.design.fusion(self.shapes), Head(0, self.design.outputs, self.kind)), 0)
+        restore(module, self.state)
+        return module
+
+    def _network(self) -> Network:
+        return of_the_last(_READING, self, self.network)
+
+    def _read(self, cohort: Cohort) -> tuple[dict[str, Packed], np.ndarray]:
+        language = self._network().fusion.language
+        soft = self.design.soft_tokens(self.shapes)
+        answers = [("",)] * len(cohort) if self.longest else None
+        tokens: dict[str, Packed] = dict(pack(cohort, self.encoders))
+        present = presence(tokens, sorted(self.shapes), len(cohort))
+        tokens |= self.asked.packed(cohort, language.words, language.reach, soft, answers)
+        return tokens, present
+
+
+_READING: list[tuple[ref[ConnectedPredictor], Network]] = []
+
+
+def presence(tokens: Mapping[str, Packed], names: list[str], patients: int) -> np.ndarray:
+    """Return which patients have tokens of which modality, `(B, M)` bool; M may be zero."""
+    if not names:
+        return np.zeros((patients, 0), dtype=bool)
+    return np.stack([tokens[name].lengths > 0 for name in names], axis=1)

@@ -1,0 +1,113 @@
+"""A language model reads modalities through a connector: it answers from the picture, and says what it cannot read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chiasm
+from chiasm.fitting.card import held_of_training
+from chiasm.fitting.model import FittedModel
+from chiasm.recipes.language.connected import exchanged
+from chiasm.recipes.language.llava_med import LlavaMed
+from chiasm.testing import check_recipe
+from planted_shapes import shapes_cohort
+
+BRIEF: dict[str, Any] = {"epochs": 1, "lessons": 1, "soft": 2, "connector": "resampler", "batch": 64}
+CHANCE = (1 / 3 + 1 / 2 + 1 / 2) / 3
+
+
+def right(model: Any, cohort: chiasm.Cohort) -> float:
+    """Share of the answers that are right."""
+    assert cohort.outcome is not None
+    said = model.predict(cohort)["choice"].to_numpy()
+    return float((said == cohort.outcome.value[cohort.order].astype(int) + 1).mean())
+
+
+@pytest.fixture(scope="module")
+def brief() -> FittedModel:
+    """A model that was hardly trained."""
+    return LlavaMed(**BRIEF).fit(shapes_cohort(40), seed=0)
+
+
+def test_it_is_stored_and_opened_and_answers_the_same_whoever_else_is_asked(brief: FittedModel, tmp_path: Path) -> None:
+    asked = shapes_cohort(6, seed=1)
+    brief.save(tmp_path / "model")
+    opened = chiasm.load_model(tmp_path / "model")
+    expected = brief.predict(asked)
+    pd.testing.assert_frame_equal(opened.predict(asked), expected)
+    alone = brief.predict(asked.subset([2]))
+    np.testing.assert_allclose(
+        alone.filter(like="p_").to_numpy(), expected.filter(like="p_").iloc[[2]].to_numpy(), atol=1e-6
+    )
+    without = brief.predict(asked.with_modalities(["question"]))
+    assert set(without["pattern"]) == {"question"} and not np.allclose(without["p_1"], expected["p_1"])
+    assert "of five training texts or more" in " ".join(held_of_training(brief))
+
+
+def test_the_order_of_options_decides_nothing(brief: FittedModel) -> None:
+    asked = shapes_cohort(6, seed=1)
+    assert asked.options is not None
+    texts = np.empty(6, dtype=object)
+    texts[:] = [own[::-1] for own in asked.options.texts.tolist()]
+    turned = replace(asked, options=replace(asked.options, texts=texts))
+    given, other = brief.predict(asked), brief.predict(turned)
+    for row, own in enumerate(asked.options.texts.tolist()):
+        forth = [float(given[f"p_{k + 1}"].iloc[row]) for k in range(len(own))]
+        back = [float(other[f"p_{k + 1}"].iloc[row]) for k in range(len(own))]
+        np.testing.assert_allclose(forth, back[::-1], atol=1e-6)
+
+
+def test_a_prompt_beyond_the_reach_is_counted_and_refused_not_cut(brief: FittedModel) -> None:
+    asked = shapes_cohort(6, seed=1)
+    rows = asked.source_rows["question"]
+    long = pd.Series(["which shape is it? " * 80] * 2 + ["which shape is it?"] * 4, index=asked.ids)
+    frames = {"image": dict(zip(asked.ids.tolist(), asked.raw("image"), strict=False)), "question": long}
+    table = pd.DataFrame({"a": "ring", "b": "cross"}, index=asked.ids)
+    cohort = chiasm.cohort_from_frames(table, frames, chiasm.Choice(options=("a", "b")), kinds={"question": "text"})
+    assert len(rows) == 6
+    with pytest.raises(chiasm.Unsupported, match=r"the prompts of 2 patients have up to .* can read"):
+        brief.predict(cohort)
+
+
+def test_what_it_cannot_answer_or_read_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(chiasm.Unsupported, match="take a target of kind choice"):
+        chiasm.fit(chiasm.synthetic_cohort("complementary", 60, seed=1, target="regression"), "llava-med")
+    with pytest.raises(chiasm.Unsupported, match="all of this cohort are text"):
+        LlavaMed().supports(shapes_cohort(20).with_modalities(["question"]))
+    with pytest.raises(chiasm.Unsupported, match="no modality 'asked'"):
+        LlavaMed(question="asked").supports(shapes_cohort(20).with_modalities(["image"]))
+    for options in ({"connector": "glue"}, {"images": "none"}, {"soft": 0}, {"most": -1}):
+        with pytest.raises(ValueError, match=r"is not known|lies outside|0 or more"):
+            LlavaMed(**options)  # type: ignore[arg-type]
+
+
+def test_a_trial_compares_it_with_the_same_trained_on_images_of_others() -> None:
+    assert LlavaMed().against == "llava-med:images=shuffled" and LlavaMed().compared_with.against == ""
+    assert LlavaMed(control="none").against == "" and LlavaMed(modality="image").against == ""
+    has = np.array([True, False, True, True, False])
+    order = exchanged(has, np.random.default_rng(0))
+    assert sorted(order.tolist()) == [0, 1, 2, 3, 4]
+    assert all((order[row] != row) == here for row, here in enumerate(has.tolist()))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["classification", "choice", "text"])
+def test_laws_hold(kind: str) -> None:
+    check_recipe(LlavaMed(epochs=2, lessons=1, soft=4, batch=16), kinds=(kind,), n=84)
+
+
+@pytest.mark.nightly
+def test_it_answers_from_the_picture_and_shuffled_pictures_leave_chance() -> None:
+    train, tested = shapes_cohort(400, seed=1), shapes_cohort(300, seed=2)
+    model = chiasm.fit(train, "llava-med", seed=0)
+    assert right(model, tested) > 0.85
+    margin = 2.6 * (CHANCE * (1 - CHANCE) / 300) ** 0.5
+    assert abs(right(model, shapes_cohort(300, seed=2, exchanged=True)) - CHANCE) < margin
+    control = chiasm.fit(train, "llava-med:images=shuffled", seed=0)
+    assert abs(right(control, tested) - CHANCE) < margin
