@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -234,7 +233,7 @@ class ConnectedRecipe(OneOrAll):
         if isinstance(design.language, TinyLanguage):
             self.teach(training, asked, design, fusion, soft)
         network = Network(fusion, Head(0, most, target.kind))
-        stages = [own for own in self.stages(asked, fusion.language, soft) if any(_parts(own, fusion))]
+        stages = [own for own in self.stages(asked, fusion.language, soft) if trains_something(own, fusion)]
         done = run_stages(
             network, stages, seed=training.seed, device=training.device,
             checkpoint=lambda stage: training.file(f"{self.id}-{stage}"),
@@ -331,6 +330,6 @@ def by_places(outcome: Outcome, most: int) -> Outcome:
     return replace(outcome, options=replace(options, values=values))
 
 
-def _parts(stage: Stage, fusion: Connected) -> Sequence[Any]:
-    """The parameters that a stage would train."""
-    return [own for name, own in fusion.named_parameters() if own.requires_grad and named(name, stage.trains)]
+def trains_something(stage: Stage, fusion: Connected) -> bool:
+    """True unless a stage names nothing that can be trained, as adapters where there are none."""
+    return any(own.requires_grad and named(name, stage.trains) for name, own in fusion.named_parameters())
