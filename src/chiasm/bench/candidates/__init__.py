@@ -19,6 +19,8 @@ PLACES = {
     "lm": "chiasm.bench.candidates.language:open_language_model",
 }
 """Prefix to what opens a candidate from the text behind it, with the examples it may learn from."""
+PLAIN = {"chat": "zero-shot"}
+"""Who speaks, named without a way of prompting, and the way that this is."""
 PROMPTED = "chiasm.bench.candidates.prompted:open_prompted"
 """What opens a way of prompting, each of which is a prefix too."""
 
@@ -31,8 +33,9 @@ def open_candidate(
     Args:
         text: `python:module:function`; `command:words of a command line`; `model:folder` that `chiasm fit` wrote;
             `lm:folder or file.gguf` with options, as `lm:smol.gguf,score=text`; a way of prompting before who speaks,
-            as `medprompt:lm:smol.gguf,calls=5000`. Without a prefix a folder or a file is taken for what it holds, and
-            `module:function` for a callable.
+            as `medprompt:lm:smol.gguf,calls=5000`; `chat:http://127.0.0.1:8000/v1,model=name` for a server on this
+            machine. Without a prefix a folder or a file is taken for what it holds, and `module:function` for a
+            callable.
         shots: worked examples, which a language model alone can use; a way of prompting draws from all of them.
         examples: how many of them a way of prompting shows, where it shows any; None: as many as it always does.
         timeout: seconds that a command has for an item.
@@ -41,6 +44,8 @@ def open_candidate(
         ValueError: nobody of this name can answer, or examples are given to one that cannot use them.
     """
     prefix, _, rest = text.partition(":")
+    if prefix in PLAIN:
+        prefix, rest = PLAIN[prefix], text
     if prefix in WAYS:
         prompted: Candidate = loaded(PROMPTED)(prefix, rest, shots=tuple(shots), examples=examples, timeout=timeout)
         return prompted
@@ -59,7 +64,7 @@ def open_candidate(
 
 def is_prompted(text: str) -> bool:
     """Whether a candidate is a way of prompting, which chooses among all worked examples that there are."""
-    return text.partition(":")[0] in WAYS
+    return text.partition(":")[0] in {*WAYS, *PLAIN}
 
 
 def kind_of_candidate(text: str) -> str:

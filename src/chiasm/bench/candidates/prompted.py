@@ -24,6 +24,7 @@ from chiasm.language.prompting.asking import Prompted
 from chiasm.language.prompting.neighbours import Pool
 from chiasm.language.prompting.prompting import WAYS
 from chiasm.language.questions import Question
+from chiasm.language.speaking.chat import open_chat
 from chiasm.language.speaking.metered import Metered
 from chiasm.language.speaking.said_before import SaidBefore
 from chiasm.language.speaking.speaker import FunctionSpeaker, NotSaid, Speaker, Weighing, speaker_of
@@ -83,6 +84,8 @@ def spent(own: Prompted) -> str:
         parts.append(f"the tokens of {count(seen['tokens guessed'], 'call')} guessed at four bytes each")
     if seen["said before"]:
         parts.append(f"{count(seen['said before'], 'answer')} known from before")
+    if own.counted["stopped"]:
+        parts.append(f"{count(own.counted['stopped'], 'answer')} stopped at the most tokens that may be written")
     if own.prompting.chain and own.prompting.examples:
         kept, passed = own.counted["reasons kept"], own.counted["reasons passed over"]
         parts.append(f"reasons of {kept:,} examples were right, those of {passed:,} were not and were passed over")
@@ -110,6 +113,8 @@ def open_prompted(
     prompting = replace(preset, **named)
     if prompting.examples and not shots:
         raise ValueError(f"'{way}:' shows worked examples: name a file of them with --shots, or write examples=0")
+    if shots and not prompting.examples:
+        raise ValueError(f"'{way}:' shows no worked examples: leave --shots out, or write examples=5")
     calls, tokens = given.get("calls", -1), given.get("budget", -1)
     metered = Metered(
         speaker,
@@ -160,8 +165,14 @@ def function(place: str, options: dict[str, Any], timeout: float) -> tuple[Speak
     return FunctionSpeaker(own.function, own.name, own.identity), False
 
 
+def server(place: str, options: dict[str, Any], timeout: float) -> tuple[Speaker, bool]:
+    """Open a server on this machine."""
+    return open_chat(place, str(options.get("model", "")), timeout), False
+
+
 SPEAKERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "lm": (local, {name: default for name, default in OF_MODEL.items() if name not in ("model", "tokens")}),
+    "chat": (server, {"model": ""}),
     "python": (function, {}),
 }
 """Who may stand behind a way of prompting: what opens it, and its options."""

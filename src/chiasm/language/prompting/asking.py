@@ -144,6 +144,7 @@ class Prompted:
                 said = self.speaker.say(self.prompt(own, worked), self.prompting.manner(number))
                 texts.append(said.text)
                 cut += said.cut
+                self.counted["stopped"] += not said.ended
                 place = (
                     ended(said.text, own.options) if self.prompting.chain else read_text(said.text, own.options)
                 ).position
