@@ -52,7 +52,8 @@ def run(
         str,
         typer.Option(
             help="Who answers: a model folder; lm:FOLDER or lm:FILE.gguf[,score=letter|text|generate]; "
-            "python:module:function; 'command:words of a command'."
+            "python:module:function; 'command:words of a command'; chat:http://127.0.0.1:8000/v1[,model=NAME]; or "
+            "medprompt:, shuffled:, few-shot: and other ways of prompting before lm:, chat: or python:."
         ),
     ],
     out: Annotated[
@@ -67,10 +68,11 @@ def run(
         ),
     ] = None,
     shots: Annotated[
-        Path | None, typer.Option(help="Worked examples for a language model, never items of the test.")
+        Path | None,
+        typer.Option(help="Worked examples for a language model, no test items; a way of prompting draws from all."),
     ] = None,
     examples: Annotated[int, typer.Option(min=1, help="How many of them.")] = 5,
-    timeout: Annotated[float, typer.Option(help="Seconds that a command has for an item.")] = 60.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that a command or a server has for an item.")] = 60.0,
     margin: Annotated[float, typer.Option(help="A difference below it counts as none.")] = 0.05,
     draws: Draws = 1000,
     seed: Seed = 0,

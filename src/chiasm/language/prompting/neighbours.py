@@ -84,5 +84,7 @@ def by_words(texts: Sequence[str]) -> Embedding:
     """Texts as the counts of the words of these, each weighted by how rare it is (tf-idf), to length 1."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(max_features=MOST_WORDS, sublinear_tf=True, dtype=np.float32).fit(texts)
+    words = TfidfVectorizer(
+        max_features=MOST_WORDS, sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\b\w+\b"
+    ).fit(texts)
     return lambda own: np.asarray(words.transform(own).toarray(), np.float32)
