@@ -15,11 +15,11 @@ WIDTHS, SCHEMES = (390, 800, 1400), ("light", "dark")
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser that is closed afterwards."""
+def chromium(*options: str) -> Iterator[Any]:
+    """A browser that is closed afterwards, with further options of its command line."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as own:
-        started = own.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        started = own.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", *options])
         yield started
         started.close()
 

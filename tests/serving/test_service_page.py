@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from browser import SCHEMES, WIDTHS, chromium, faults_of, needs_browser
+from running_service import running
 from served_models import as_json, frames
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -21,30 +20,6 @@ pytestmark = needs_browser
 TOKEN = "a-token-of-the-ward-1234"
 Page = Any
 Open = Callable[..., Page]
-
-
-@contextlib.contextmanager
-def running(folder: Path, **options: Any) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A service on a free port; and what ends it."""
-    from chiasm.api.serving import serving_app
-
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        app = serving_app([f"risk={folder}"], **options)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [own]}, daemon=True)
-        thread.start()
-        until = time.monotonic() + 60
-        while not server.started and thread.is_alive() and time.monotonic() < until:
-            time.sleep(0.02)
-        assert server.started
-
-        def stop() -> None:
-            server.should_exit = True
-            thread.join(20)
-
-        yield f"http://127.0.0.1:{own.getsockname()[1]}", stop
-        stop()
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from chiasm.api.scikit import from_sklearn
     from chiasm.api.sealing import open_seal, seal
     from chiasm.api.sensitivity import DELTAS, not_at_random
-    from chiasm.api.serving import serve, serving_app, verify_audit
+    from chiasm.api.serving import Talk, serve, serving_app, verify_audit
     from chiasm.api.several import evaluate_cohorts, folder_of
     from chiasm.api.signing import KeyPair, is_locked, is_signed, new_keys, sign_model
     from chiasm.api.sources import opened_sources, with_sources
@@ -119,7 +119,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.scikit": "from_sklearn",
     "chiasm.api.sealing": "open_seal seal",
     "chiasm.api.sensitivity": "DELTAS not_at_random",
-    "chiasm.api.serving": "serve serving_app verify_audit",
+    "chiasm.api.serving": "serve serving_app Talk verify_audit",
     "chiasm.api.several": "evaluate_cohorts folder_of",
     "chiasm.api.signing": "is_locked is_signed KeyPair new_keys sign_model",
     "chiasm.api.sources": "opened_sources with_sources",
@@ -201,6 +201,7 @@ __all__ = [
     "Pushed",
     "States",
     "Stress",
+    "Talk",
     "TokenExplanation",
     "TokenStore",
     "Tracked",

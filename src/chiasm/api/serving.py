@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from chiasm.api.certainty import conformal
 from chiasm.api.models import load_model
 from chiasm.cohort.opened import Given
 from chiasm.errors import CohortError, Unsupported
+from chiasm.language.conversation.talk import Speaker
 from chiasm.models.conformal import EVERYONE, PATTERN, Thresholds
 from chiasm.protocols import Model
 from chiasm.serving.access import access_of, token_of_environment
@@ -22,7 +24,7 @@ from chiasm.serving.loaded import Loaded, open_model
 from chiasm.serving.settings import FLAG, REFUSE, SERVE, Limits, Policy
 from chiasm.serving.shelf import Shelf, places_of
 
-__all__ = ["TOKEN", "Limits", "Policy", "Verified", "serve", "service_of", "serving_app", "verify_audit"]
+__all__ = ["TOKEN", "Limits", "Policy", "Talk", "Verified", "serve", "service_of", "serving_app", "verify_audit"]
 
 TOKEN = "CHIASM_SERVE_TOKEN"
 """Environment variable that holds a token, where no file does."""
@@ -41,6 +43,7 @@ def serving_app(models: Iterable[Path | str], **options: Any) -> Any:
     from chiasm.serving.application import application
 
     extensions = _with_hospital(options.pop("extensions", ()), options.pop("hospital", None))
+    extensions = _with_talk(extensions, options.pop("talk", None))
     return application(service_of(models, **options), extensions)
 
 
@@ -53,6 +56,7 @@ def serve(
     behind_proxy: bool = False,
     watch_seconds: float = 0.0,
     hospital: Path | None = None,
+    talk: Talk | None = None,
     extensions: Sequence[Any] = (),
     **options: Any,
 ) -> None:
@@ -65,6 +69,7 @@ def serve(
         behind_proxy: a proxy encrypts, and is believed on who asks.
         watch_seconds: how often to look for new and replaced models; 0: at SIGHUP and /admin/reload alone.
         hospital: a mapping file: FHIR, CDS Hooks, DICOMweb or HL7 v2 beside it (docs/hospital.md).
+        talk: a synthetic patient to talk with, at /talk (docs/language.md).
         extensions: each is called with the FastAPI application and the service, and adds routes.
         options: of `service_of`.
 
@@ -74,7 +79,7 @@ def serve(
         OSError: the address or the audit trail cannot be opened.
     """
     address = address_of(listen)
-    joined = _with_hospital(extensions, hospital)
+    joined = _with_talk(_with_hospital(extensions, hospital), talk)
     service = service_of(
         models,
         address=address,
@@ -86,6 +91,38 @@ def serve(
 
     listening = Listening(address, certificate, key, behind_proxy, watch_seconds)
     run(application(service, joined), service, listening)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A synthetic patient that a service lets be talked with.
+
+    Args:
+        persona: its file; None: the one that comes with chiasm.
+        hears: a folder with a model of faster-whisper; None: only what is written is taken.
+        voice: a voice of piper; None: answers are written alone.
+        speaker: says what the patient says in words of its own.
+    """
+
+    persona: Path | str | None = None
+    hears: Path | str | None = None
+    voice: Path | str | None = None
+    speaker: Speaker | None = None
+
+
+def _with_talk(extensions: Sequence[Any], talk: Talk | None) -> Sequence[Any]:
+    """Add the page to talk with a synthetic patient, whose persona and speech are read before a model is loaded."""
+    if talk is None:
+        return extensions
+    from chiasm.api.conversing import synthetic_patient
+    from chiasm.language.conversation.speech import piper_voice, whisper_listener
+    from chiasm.serving.talk.routes import TalkPage
+    from chiasm.serving.talk.talks import Talks
+
+    persona = synthetic_patient(talk.persona).persona
+    listener = None if talk.hears is None else whisper_listener(talk.hears)
+    voice = None if talk.voice is None else piper_voice(talk.voice)
+    return [*extensions, TalkPage(Talks(persona, listener, voice, talk.speaker))]
 
 
 def _with_hospital(extensions: Sequence[Any], hospital: Path | str | None) -> Sequence[Any]:

@@ -77,7 +77,7 @@ class Guard:
         try:
             headers = _headers(scope)
             self._admit(scope, headers, asked)
-            if scope["path"] not in OPEN:
+            if not self._is_open(scope):
                 client = self._enter(scope, asked)
             body = _Body(receive, self._most(headers), self.service.limits.body_seconds)
             await self.app(scope, body, answer)
@@ -106,7 +106,7 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if origin and origin not in {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}:
             raise refused(403, "other-origin", "a page of another origin may not ask")
-        if scope["path"] in OPEN:
+        if self._is_open(scope):
             asked.caller = Caller("-", frozenset())
             return
         asked.caller = service.access.caller(headers.get(b"authorization", b"").decode("latin-1") or None)
@@ -121,6 +121,9 @@ class Guard:
             raise too_large(self._most(headers))
         if service.stopping:
             raise refused(503, "stopping", "the service is stopping: ask again", retry_after=5)
+
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["path"] in OPEN or scope["path"] in self.service.open_addresses
 
     def _most(self, headers: dict[bytes, bytes]) -> int:
         limits = self.service.limits

@@ -52,6 +52,7 @@ class Service:
     def __post_init__(self) -> None:
         self.metrics = Metrics()
         self.stopping = False
+        self.open_addresses = set[str]()  # of pages that extensions add, which are told without a token
         remove_left_over()
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))  # mode 700
         try:
