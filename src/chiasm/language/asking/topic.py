@@ -27,11 +27,15 @@ class Topic:
     may: str
     tell: Callable[[Any, Heard], Any]
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Every concept that a question about it must or may name."""
+        return frozenset(self.may.split()).union(*(entry.split("|") for entry in self.needs))
+
     def is_about(self, heard: Heard) -> bool:
         """Return whether a question names all that it must, and nothing beyond what it may."""
         needed = [frozenset(entry.split("|")) for entry in self.needs]
-        allowed = frozenset(self.may.split()).union(*needed)
-        return heard.concepts <= allowed and all(entry & heard.concepts for entry in needed)
+        return heard.concepts <= self.named and all(entry & heard.concepts for entry in needed)
 
 
 def topics_of(question: str, known: Vocabulary, topics: Sequence[Topic]) -> list[tuple[Topic, Heard]]:
@@ -45,3 +49,10 @@ def topics_of(question: str, known: Vocabulary, topics: Sequence[Topic]) -> list
         if found:
             return [(one, heard) for one in sorted(found, key=lambda one: -len(one.needs))]
     return []
+
+
+def nearest_examples(question: str, known: Vocabulary, topics: Sequence[Topic], most: int) -> list[str]:
+    """Return examples of the topics that share most concepts with a question, the first ones where none does."""
+    heard = known.hear(question).concepts
+    near = sorted(topics, key=lambda one: -len(one.named & heard))
+    return list(dict.fromkeys(one.example for one in near))[:most]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chiasm.evaluation.trial import Trial
 from chiasm.language.asking.answer import Answer, not_answered
-from chiasm.language.asking.topic import Topic, topics_of
+from chiasm.language.asking.topic import Topic, nearest_examples, topics_of
 from chiasm.report.asked import of_cohort as cohort
 from chiasm.report.asked import of_recipes as recipes
 from chiasm.report.asked import of_verdict as verdict
@@ -104,9 +104,10 @@ SUGGESTED = 5
 
 def answer_of_run(trial: Trial, question: str) -> Answer:
     """Answer a question from the numbers of a trial, each with where it stands, or say that it is not answered."""
-    for topic, heard in topics_of(question, words_of_run(trial), TOPICS):
+    known = words_of_run(trial)
+    for topic, heard in topics_of(question, known, TOPICS):
         held = Held(trial)
         said = topic.tell(held, heard)
         if said is not None:
             return Answer(True, said, tuple(held.places), topic=topic.name)
-    return not_answered("the run", [topic.example for topic in TOPICS[:SUGGESTED]])
+    return not_answered("the run", nearest_examples(question, known, TOPICS, SUGGESTED))
