@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import argmax, argmin
 
 from chiasm.language.preference.losses import LOSSES, ORPO, Preference, Sides, pair_losses, priced
 
@@ -71,6 +72,35 @@ def test_a_longer_chosen_text_has_less_to_gain() -> None:
     lengths = Sides(torch.tensor([9.0, 3.0]), torch.tensor([3.0, 9.0]))
     longer, shorter = pair_losses(Preference("r-dpo", alpha=0.1), same, same, lengths).tolist()
     assert longer < math.log(2) < shorter
+
+
+def grown(own: Preference) -> tuple[float, float]:
+    """Mean length, and share of the good, that a policy over 16 completions ends with: 1 to 8 tokens, good or not.
+
+    The scorer pays for what is good and for each token; the reference is even, pairs are drawn from it.
+    """
+    length, good = torch.arange(1.0, 9).repeat(2), torch.arange(2.0).repeat_interleave(8)
+    drawn = torch.randint(0, 16, (400, 2), generator=torch.Generator().manual_seed(0))
+    score = (2 * good + 0.5 * length)[drawn]
+    kept = score[:, 0] != score[:, 1]
+    best, worst = (drawn[kept].gather(1, order(score[kept], 1, keepdim=True))[:, 0] for order in (argmax, argmin))
+    logits = torch.zeros(16, requires_grad=True)
+    for _ in range(60):
+        each = torch.log_softmax(logits, 0)
+        policy, even = Sides(each[best], each[worst]), torch.full((len(best),), -math.log(16))
+        pair_losses(own, policy, Sides(even, even), Sides(length[best], length[worst])).mean().backward()
+        with torch.no_grad():
+            logits -= 5 * logits.grad  # type: ignore[operator]
+            logits.grad = None
+    share = torch.softmax(logits.detach(), 0)
+    return float(share @ length), float(share @ good)
+
+
+def test_under_a_scorer_that_pays_for_length_a_price_keeps_texts_short_and_good() -> None:
+    found = {alpha: grown(Preference("r-dpo", beta=0.5, alpha=alpha)) for alpha in (0.0, 0.1, 0.3)}
+    lengths, goods = zip(*found.values(), strict=True)
+    assert lengths[0] > lengths[1] + 0.1 > lengths[2] + 0.5 and lengths[0] > 6
+    assert min(goods) > 0.9
 
 
 @pytest.mark.parametrize(

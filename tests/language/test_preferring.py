@@ -16,7 +16,7 @@ from tiny_speakers import fresh_model, taught, tokenizer_of
 
 pytestmark = pytest.mark.nightly  # trl takes longer to import than all tests of the day here together
 LETTERS = "abcdefgh"
-PROMPTS = [f"report {a} {b} -" for a in LETTERS for b in LETTERS]
+PROMPTS = [f"report {a} {b} {c} -" for a in LETTERS for b in LETTERS for c in "ab"]
 PAIRS = [Pair("report a b -", " a b c d", " h"), Pair("report c d -", " f", " f g"), Pair("report e f -", " h g", " a")]
 
 
@@ -30,7 +30,7 @@ def network(words: Any) -> Any:
     """A model that answers with one to eight letters."""
     pytest.importorskip("trl")
     source = random.Random(0)
-    texts = [f"{p} " + " ".join(source.choices(LETTERS, k=source.randint(1, 8))) for p in PROMPTS for _ in range(8)]
+    texts = [f"{p} " + " ".join(source.choices(LETTERS, k=source.randint(1, 8))) for p in PROMPTS for _ in range(4)]
     return taught(fresh_model(len(words)), words, texts)
 
 
@@ -118,8 +118,8 @@ def test_the_odds_of_orpo_are_those_of_trl(words: Any, network: Any, tmp_path: A
 def test_training_begins_at_the_reference_and_changes_the_adapter_alone(network: Any, words: Any, loss: str) -> None:
     from chiasm.language.preference.tuning import Schedule, prefer_pairs
 
-    attached = attached_to(network)
     state, tokens, fields = torch.get_rng_state(), words.pad_token, set(vars(network))
+    attached = attached_to(network)
     before = {name: own.clone() for name, own in attached.base.state_dict().items()}
     try:
         losses = prefer_pairs(network, words, PAIRS, Preference(loss), Schedule(2, 2, 1e-2))
@@ -135,25 +135,29 @@ def test_training_begins_at_the_reference_and_changes_the_adapter_alone(network:
     assert len(losses) == (6 if loss == "kto" else 4)  # two epochs, the last pair of each too
 
 
-def test_under_a_scorer_of_length_texts_grow_and_grow_less_with_a_price(network: Any, words: Any) -> None:
+def test_texts_grow_under_a_scorer_of_length_and_grow_less_with_a_price(network: Any, words: Any) -> None:
+    """The scorer wants a first letter and pays for each word; with the price, the letter is learned and length less."""
     from chiasm.language.preference.completions import Sampling
     from chiasm.language.preference.preferring import prefer
     from chiasm.language.preference.tuning import Schedule
 
-    grown = []
+    def scorer(text: str, reference: str) -> float:
+        return 2.0 * (text.split()[:1] in [[letter] for letter in "abcd"]) + 0.25 * len(text.split())
+
+    sites = [name for name, part in network.named_modules() if isinstance(part, torch.nn.Linear) and name != "lm_head"]
+    grown, gained = [], []
     for own in (Preference("dpo"), Preference("r-dpo", alpha=0.4)):
-        sites = [name for name, part in network.named_modules() if isinstance(part, torch.nn.Linear)]
         found = prefer(
-            network, words, PROMPTS, [""] * len(PROMPTS), lambda text, _: float(len(text.split())), own,
-            sites=[name for name in sites if name != "lm_head"],
-            sampling=Sampling(6, 16), schedule=Schedule(3, 8, 1e-2),
+            network, words, PROMPTS, [""] * len(PROMPTS), scorer, own,
+            sites=sites, sampling=Sampling(2, 16), schedule=Schedule(4, 8, 1e-2),
         )  # fmt: skip
         found.attached.check_base()
         found.attached.remove()
-        assert found.before is not None and found.after is not None and found.before.correlation > 0.99
-        assert "likes long texts" in found.told and found.pairs.longer == 1 and found.agreed > 0.5
+        assert found.before is not None and found.after is not None and found.after.kl > 0
+        assert found.pairs.longer > 0.6 and "words; " in found.told
         grown.append(found.after.words - found.before.words)
-    assert grown[0] > grown[1] + 0.3 and grown[0] > 1
+        gained.append(found.after.score - found.before.score)
+    assert grown[0] > 1 and grown[1] < grown[0] - 1 and min(gained) > 0.5
 
 
 def test_log_probabilities_and_draws_depend_on_their_own_row_alone(network: Any, words: Any) -> None:
