@@ -96,6 +96,7 @@ _PUBLIC = {
     "operating_points": "chiasm.metrics.operating",
     "patients_right": "chiasm.evaluation.patient_by_patient",
     "parse_prompt": "chiasm.encoders.sequence.prompts",
+    "prefer": "chiasm.api.preferring",
     "pretrain": "chiasm.api",
     "render_prompt": "chiasm.encoders.sequence.prompts",
     "screen_identifiers": "chiasm.api",
@@ -210,6 +211,7 @@ if TYPE_CHECKING:
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
     from chiasm.api.prompting import prompted
+    from chiasm.api.preferring import prefer
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

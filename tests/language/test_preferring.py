@@ -196,3 +196,47 @@ def test_what_cannot_be_learned_is_refused(network: Any, words: Any) -> None:
     with pytest.raises(ValueError, match="no pair"):
         prefer(network, words, PROMPTS[:4], [""] * 4, lambda text, _: 1.0, sampling=Sampling(2, 8))
     assert not any("lora_" in name for name, _ in network.named_modules())
+
+
+def test_the_public_function_saves_an_adapter_that_its_model_takes_again(
+    network: Any, words: Any, tmp_path: Any
+) -> None:
+    import chiasm
+    from chiasm.adapters.saved import restore_adapter
+    from chiasm.language.preference.completions import completion_log_probabilities
+
+    for own in (network, words):
+        own.save_pretrained(tmp_path / "model")
+    found = chiasm.prefer(
+        tmp_path / "model", PROMPTS[:24], ["a b"] * 24, scorer="token_f1", tokens=8, learning_rate=1e-2,
+        out=tmp_path / "adapter",
+    )  # fmt: skip
+    asked = words, ["report a b -"], [" a b"]
+    with torch.no_grad():
+        expected, _ = completion_log_probabilities(found.attached.base, *asked)
+        base, _ = completion_log_probabilities(network, *asked)
+        again = restore_adapter(tmp_path / "adapter", network)
+        restored, _ = completion_log_probabilities(network, *asked)
+    again.remove()
+    torch.testing.assert_close(restored, expected)
+    assert abs(float(base - expected)) > 1e-3 and "prompts held out" in found.told
+
+
+def test_the_base_of_a_contrast_is_the_adapter_off(network: Any, words: Any) -> None:
+    from chiasm.language.contrastive_generation import Contrast, contrasted, without_adapter
+    from chiasm.language.preference.completions import Sampling, sampled
+    from chiasm.language.preference.tuning import Schedule, prefer_pairs
+
+    tokens = torch.tensor([words("report a b -")["input_ids"]])
+    with torch.no_grad():
+        before = network(tokens).logits[:, -1]
+    attached = attached_to(network)
+    try:
+        prefer_pairs(network, words, PAIRS, Preference(), Schedule(4, 2, 3e-2))
+        torch.testing.assert_close(without_adapter(attached)(tokens), before)
+        plain = sampled(network, words, PROMPTS[:2], Sampling(3, 8), seed=4)
+        free = contrasted(attached, words, PROMPTS[:2], Contrast(0.0, 0.0), candidates=3, tokens=8, seed=4)
+        assert free == plain
+        assert contrasted(attached, words, PROMPTS[:2], Contrast(2.0, 0.01), candidates=3, tokens=8, seed=4) != plain
+    finally:
+        attached.remove()

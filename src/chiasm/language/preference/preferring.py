@@ -124,7 +124,7 @@ def prefer(
         return [texts[row] for row in rows]
 
     adapter = adapter or LoRA(rank=min(8, int(network.config.hidden_size) // 2))
-    places = tuple(sites) or projections(network, getattr(adapter, "rank", 1))
+    places = tuple(sites) or projections(network, adapter.rank if isinstance(adapter, LoRA) else 1)
     drawn = sampled(network, words, of(learned, prompts), sampling, seed=seed)
     pairs = preference_pairs(of(learned, prompts), drawn, of(learned, references), scorer, gap=gap)
     asked, answers = of(apart, prompts), of(apart, references)

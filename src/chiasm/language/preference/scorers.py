@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from numbers import Real
 
 from chiasm.metrics import text as text_
 from chiasm.targets.texts import BLEU, ENTITIES, EXACT, ROUGE, SCORERS, TOKEN_F1
@@ -46,7 +47,7 @@ def scored(scorer: Scorer, texts: Sequence[str], reference: str) -> list[float]:
     """
     own = lru_cache(maxsize=None)(lambda text: scorer(text, reference))
     found = [own(text) for text in texts]
-    if any(isinstance(score, bool | str | bytes) or not hasattr(score, "__float__") for score in found):
+    if not all(isinstance(score, Real) for score in found):
         raise ValueError("the scorer gives what is no number: it must return a float for a text and its reference")
     return [float(score) for score in found]
 

@@ -14,12 +14,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from chiasm.compute.isolation import own_randomness
+from chiasm.encoders.text.causal import reach_of
 from chiasm.language.preference.completions import require_room, split_tokens
 from chiasm.language.preference.losses import DPO, IPO, KTO, ORPO, R_DPO, Preference, priced
 from chiasm.language.preference.pairs import Pair
@@ -101,7 +103,7 @@ def trainer_of(
     network: Any, words: Any, pairs: Sequence[Pair], own: Preference, schedule: Schedule, folder: str, seed: int
 ) -> Any:
     """Create trl's trainer for a loss, with a price of length where there is one."""
-    trl, datasets = _trl(), __import__("datasets")
+    trl, datasets = _trl(), import_module("datasets")
     common = {
         "output_dir": folder, "num_train_epochs": schedule.epochs, "per_device_train_batch_size": schedule.batch,
         "learning_rate": schedule.learning_rate, "lr_scheduler_type": "constant", "beta": own.beta, "max_length": None,
@@ -109,9 +111,7 @@ def trainer_of(
         "bf16": False, "gradient_checkpointing": False, "use_cpu": str(network.device) == "cpu",
     }  # fmt: skip
     if own.loss == ORPO:
-        from chiasm.encoders.text.causal import reach_of
-
-        experimental = __import__("trl.experimental.orpo", fromlist=["ORPOTrainer"])
+        experimental = import_module("trl.experimental.orpo")
         rows = [{"prompt": one.prompt, "chosen": one.chosen, "rejected": one.rejected} for one in pairs]
         config = experimental.ORPOConfig(
             **{**common, "max_length": min(reach_of(network), 1 << 20)}, remove_unused_columns=False
@@ -166,16 +166,13 @@ def _trl() -> Any:
     """Import trl on first use."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     try:
-        import trl
+        return import_module("trl")
     except ImportError:
         raise missing("trl", "preference", "Losses of preference") from None
-    return trl
 
 
 def _printer() -> Any:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback
+    return import_module("transformers.trainer_callback").PrinterCallback
 
 
 @contextmanager
@@ -208,11 +205,10 @@ def as_it_was(network: Any, words: Any) -> Iterator[None]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the bars and the log lines of trl, transformers and datasets."""
-    import datasets
-    from transformers.utils import logging
-
+    datasets = import_module("datasets")
+    logging = import_module("transformers.utils").logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    own = datasets.is_progress_bar_enabled() if hasattr(datasets, "is_progress_bar_enabled") else True
+    own = datasets.is_progress_bar_enabled()
     told = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"
     logging.set_verbosity_error()
