@@ -13,9 +13,13 @@ import pytest
 import chiasm
 from chiasm.fitting.card import held_of_training
 from chiasm.fitting.model import FittedModel
-from chiasm.recipes.language.connected import exchanged
+from chiasm.recipes.language.biomedgpt import BioMedGpt
+from chiasm.recipes.language.connected import Questions, exchanged
 from chiasm.recipes.language.llava_med import LlavaMed
+from chiasm.recipes.language.med_palm_m import MedPalmM
+from chiasm.recipes.registry import RECIPES
 from chiasm.testing import check_recipe
+from molecule_cohorts import whole_parts
 from planted_shapes import shapes_cohort
 
 BRIEF: dict[str, Any] = {"epochs": 1, "lessons": 1, "soft": 2, "connector": "resampler", "batch": 64}
@@ -100,6 +104,51 @@ def test_a_trial_compares_it_with_the_same_trained_on_images_of_others() -> None
 @pytest.mark.parametrize("kind", ["classification", "choice", "text"])
 def test_laws_hold(kind: str) -> None:
     check_recipe(LlavaMed(epochs=2, lessons=1, soft=4, batch=16), kinds=(kind,), n=84)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["gmai-vl", "retina-vlm", "med-palm-m", "med-gemini"])
+def test_laws_hold_of_other_curricula(name: str) -> None:
+    check_recipe(RECIPES[name](epochs=2, lessons=1, soft=4, batch=16), kinds=("classification",), n=84)
+
+
+@pytest.mark.nightly
+def test_laws_hold_of_molecules() -> None:
+    pytest.importorskip("rdkit.Chem")
+    check_recipe(BioMedGpt(epochs=2, lessons=1, soft=4, batch=16), kinds=("classification",), n=60, parts=whole_parts)
+
+
+def test_a_recipe_that_cannot_do_what_it_is_asked_says_what_can() -> None:
+    pictures = shapes_cohort(20)
+    with pytest.raises(chiasm.Unsupported, match="is taught by a table"):
+        chiasm.fit(pictures, "retina-vlm")
+    with pytest.raises(chiasm.Unsupported, match="reads molecules"):
+        chiasm.fit(pictures, "biomedgpt")
+    for wrong in ({"tune": "lora"}, {"soft": 2000}):
+        with pytest.raises(ValueError, match=r"leaves the language model|lies outside"):
+            BioMedGpt(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        MedPalmM(temperature=0.5)
+
+
+def test_an_exemplar_is_of_a_training_patient_and_never_of_one_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[Questions]()
+    learned = MedPalmM.stages
+
+    def kept(self: MedPalmM, asked: Questions, language: Any, soft: int) -> Any:
+        seen.append(asked)
+        return learned(self, asked, language, soft)
+
+    monkeypatch.setattr(MedPalmM, "stages", kept)
+    cohort = shapes_cohort(40)
+    model = MedPalmM(**BRIEF).fit(cohort, seed=0)
+    (asked,) = seen
+    own = asked.asked.exemplars
+    assert set(own) == {asked.tasks[row] for row in asked.learned}
+    for task, text in own.items():
+        said = {asked.answers[row][asked.right[row]] for row in asked.learned if asked.tasks[row] == task}
+        assert text.startswith("<image>\nQuestion: ") and text.rsplit(": ", 1)[1] in said
+    assert "3 questions of training patients with the right answer, word for word" in held_of_training(model)
 
 
 @pytest.mark.nightly

@@ -177,6 +177,7 @@ PLACES = {
     "unimodal": "chiasm.fitting.unimodal",
     "unipt": "chiasm.recipes.adaptation.unipt",
     "urfound": "chiasm.recipes.fusion.urfound",
+    "vector-picture": "chiasm.encoders.table.picture",
     "verbalizer": "chiasm.adapters.verbalizer",
     "worded": "chiasm.recipes.vision_language.design",
 }

@@ -41,7 +41,8 @@ class Asked:
         question: modality that is the question; empty: `default` is asked of everybody.
         default: the question of who has none of his own.
         labels: names of the classes; empty for other targets.
-        exemplar: a question with its answer in words that stands before every prompt; empty: none.
+        exemplars: question to what stands before its prompts, the same question of a training patient in words with its
+            right answer and `<image>` in the place of the modalities; empty: nothing stands there.
         most: tokens that are kept of each modality of words, from its begin; 0: all.
     """
 
@@ -50,12 +51,13 @@ class Asked:
     question: str
     default: str
     labels: tuple[str, ...] = ()
-    exemplar: str = field(default="", repr=False)
     most: int = 0
+    exemplars: dict[str, str] = field(default_factory=dict, repr=False)
 
     def of_training(self) -> str:
         """Say what a model folder holds of training patients by this part."""
-        return "1 question with its answer of a training patient, word for word" if self.exemplar else ""
+        several = count(len(self.exemplars), "question")
+        return f"{several} of training patients with the right answer, word for word" if self.exemplars else ""
 
     def texts(self, cohort: Cohort) -> tuple[list[str], list[list[str]]]:
         """Return of each patient the question, and his words of each modality of `context`, "" where he has none."""
@@ -67,16 +69,19 @@ class Asked:
 
     def prompts(self, cohort: Cohort, words: Words) -> list[list[int]]:
         """Return the prompt of each patient, slots below zero; a slot stands there for who lacks the modality too."""
+        questions, context = self.texts(cohort)
+        return [self.prompt(question, own, words) for question, own in zip(questions, context, strict=True)]
+
+    def prompt(self, question: str, context: Sequence[str], words: Words) -> list[int]:
+        """Return the prompt of one question."""
+        before = self.exemplars.get(question, "")
+        told: list[int] = []
+        for own in context:
+            ids = words.ids(own + "\n") if own else []
+            told += ids[: self.most] if self.most else ids
         lead = [slot(m) for m in range(len(self.slots))]
-        begun = [*words.begin, *(words.ids(self.exemplar + "\n") if self.exemplar else [])]
-        found = []
-        for question, context in zip(*self.texts(cohort), strict=True):
-            told: list[int] = []
-            for own in context:
-                ids = words.ids(own + "\n") if own else []
-                told += ids[: self.most] if self.most else ids
-            found.append([*begun, *lead, *told, *words.ids(f"Question: {question}\nAnswer:")])
-        return found
+        begun = [*words.begin, *(words.ids(before + "\n") if before else [])]
+        return [*begun, *lead, *told, *words.ids(asked_in_words(question))]
 
     def options(self, cohort: Cohort) -> list[tuple[str, ...]]:
         """Return of each patient the answers among which one is right; none where he writes it himself."""
@@ -88,36 +93,48 @@ class Asked:
     def packed(
         self, cohort: Cohort, words: Words, reach: int, soft: int, answers: Sequence[Sequence[str]] | None = None
     ) -> dict[str, PackedTokens]:
-        """Return prompts and answers as tokens that a batch takes like any other.
+        """Return prompts and answers as tokens that a batch takes like any other; raises as `packed_prompts`.
 
         Args:
             reach: the most tokens that the model can read.
             soft: the most soft tokens that a patient has.
             answers: the answers of each patient; None: his `options`.
-
-        Raises:
-            Unsupported: a prompt with its soft tokens and its longest answer is longer than the model can read.
         """
-        prompts = self.prompts(cohort, words)
         given = self.options(cohort) if answers is None else answers
-        said = [[[*words.ids(" " + text), words.end] for text in own] for own in given]
-        longest = [
-            len(prompt) - len(self.slots) + soft + max((len(own) for own in several), default=1)
-            for prompt, several in zip(prompts, said, strict=True)
-        ]
-        beyond = int((np.array(longest, dtype=int) > reach).sum())
-        if beyond:
-            raise Unsupported(
-                f"the prompts of {count(beyond, 'patient')} have up to {max(longest):,} tokens, and the language model "
-                f"can read {reach:,}: cut the words of each modality by most=..., take fewer soft tokens, or a model "
-                "that reads more"
-            )
-        told = [[[k, word] for k, own in enumerate(several) for word in own] for several in said]
-        rows = np.arange(len(cohort))
-        return {
-            PROMPT: packed_ids([[[own] for own in prompt] for prompt in prompts], rows, 1),
-            ANSWERS: packed_ids(told, rows, 2),
-        }
+        return packed_prompts(self.prompts(cohort, words), given, words, reach, soft)
+
+
+def asked_in_words(question: str) -> str:
+    """Return the end of a prompt, behind which the answer stands."""
+    return f"Question: {question}\nAnswer:"
+
+
+def packed_prompts(
+    prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[str]], words: Words, reach: int, soft: int
+) -> dict[str, PackedTokens]:
+    """Return prompts, slots below zero, with the answers of each as tokens.
+
+    Raises:
+        Unsupported: a prompt with its soft tokens and its longest answer is longer than the model can read.
+    """
+    said = [[[*words.ids(" " + text), words.end] for text in own] for own in answers]
+    longest = [
+        sum(word >= 0 for word in prompt) + soft + max((len(own) for own in several), default=1)
+        for prompt, several in zip(prompts, said, strict=True)
+    ]
+    beyond = int((np.array(longest, dtype=int) > reach).sum())
+    if beyond:
+        raise Unsupported(
+            f"the prompts of {count(beyond, 'patient')} have up to {max(longest):,} tokens, and the language model "
+            f"can read {reach:,}: cut the words of each modality by most=..., take fewer soft tokens, or a model "
+            "that reads more"
+        )
+    told = [[[k, word] for k, own in enumerate(several) for word in own] for several in said]
+    rows = np.arange(len(prompts))
+    return {
+        PROMPT: packed_ids([[[own] for own in prompt] for prompt in prompts], rows, 1),
+        ANSWERS: packed_ids(told, rows, 2),
+    }
 
 
 def packed_ids(parts: Sequence[Sequence[Sequence[int]]], rows: np.ndarray, width: int) -> PackedTokens:

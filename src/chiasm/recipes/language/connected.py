@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -19,9 +20,10 @@ from chiasm.fitting.one_modality import OneOrAll
 from chiasm.fusion.connector import CONNECTORS
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
-from chiasm.language.asked import Asked, first_texts, right_answers
+from chiasm.language.asked import Asked, first_texts, packed_prompts, right_answers
 from chiasm.language.connected import TUNES, Connected, ConnectedDesign
 from chiasm.language.curriculum import LANGUAGE, Stage, named, run_stages
+from chiasm.language.facts import Facts
 from chiasm.language.language_model import LanguageFile, LanguageModel, language_file
 from chiasm.language.predictor import ConnectedPredictor, presence
 from chiasm.language.taught import lessons
@@ -61,6 +63,16 @@ class Questions:
     held_out: np.ndarray
 
     @property
+    def learned(self) -> np.ndarray:
+        """Rows of the patients who are not held out."""
+        return np.flatnonzero(~self.held_out)
+
+    @property
+    def tasks(self) -> list[str]:
+        """Return the task of each patient, which is the question that he is asked."""
+        return self.asked.texts(self.cohort)[0]
+
+    @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Width and number of places of the tokens of each modality that has a slot."""
         return {name: (own.width, own.slots) for name, own in self.encoders.items()}
@@ -69,10 +81,20 @@ class Questions:
         """Return the patients `rows`, all unless given, as examples; a patient may stand there several times."""
         every = np.arange(len(self.cohort)) if rows is None else rows
         words = self.asked.packed(self.cohort, language.words, language.reach, soft, self.answers)
-        tokens = {name: own.subset(every) for name, own in {**self.tokens, **words}.items()}
-        right = torch.from_numpy(self.right[every].astype(np.float32))
-        target = TargetTensors(right, torch.zeros(len(every), dtype=torch.bool))
-        return Examples(tokens, self.present[every], target, self.held_out[every])
+        return self.on({name: own.subset(every) for name, own in words.items()}, every, self.right[every])
+
+    def about(self, facts: Facts, language: LanguageModel, soft: int) -> Examples:
+        """Return questions about columns of tables as examples, each with the modalities of its patient."""
+        words = language.words
+        prompts = [self.asked.prompt(question, (), words) for question in facts.questions]
+        packed = packed_prompts(prompts, facts.answers, words, language.reach, soft)
+        return self.on(packed, facts.rows, facts.right)
+
+    def on(self, words: Mapping[str, Packed], rows: np.ndarray, right: np.ndarray) -> Examples:
+        """Return prompts and answers with the modalities of the patients `rows`."""
+        tokens = {name: own.subset(rows) for name, own in self.tokens.items()}
+        target = TargetTensors(torch.from_numpy(right.astype(np.float32)), torch.zeros(len(rows), dtype=torch.bool))
+        return Examples({**tokens, **words}, self.present[rows], target, self.held_out[rows])
 
 
 @dataclass(frozen=True)
@@ -254,7 +276,7 @@ class ConnectedRecipe(OneOrAll):
         if self.model != TINY:
             return language_file(self.model)
         questions, context = asked.asked.texts(asked.cohort)
-        told = [asked.asked.exemplar, *questions, *(own for several in context for own in several)]
+        told = [*asked.asked.exemplars.values(), *questions, *(own for several in context for own in several)]
         told += [text for own in asked.answers for text in own] + ["Question: Answer:"] * 8
         words = TinyWords.fit(told)
         longest = max(len(own) for own in asked.asked.prompts(asked.cohort, words))
