@@ -70,10 +70,13 @@ class Connected(nn.Module):
         return sum(own.numel() for own in self.language.parameters() if not own.requires_grad)
 
     def everything(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter and buffer by name, those of a language model that is not stored among them."""
-        yield from named_tensors(self)
-        if "language" in self.__dict__:
-            for name, own in named_tensors(self.language):
+        """Yield each parameter and buffer once by name, those of a language model that is not stored among them."""
+        seen = set[int]()
+        for name, own in named_tensors(self):
+            seen.add(id(own))
+            yield name, own
+        for name, own in named_tensors(self.language) if "language" in self.__dict__ else ():
+            if id(own) not in seen:  # adapters of peft stand in the network too
                 yield f"language.{name}", own
 
     def softened(self, tokens: dict[str, Tokens], present: Tensor) -> list[Tokens]:
@@ -210,8 +213,8 @@ class ConnectedDesign:
     def fusion(self, shapes: Shapes, dropout: float = 0.0) -> Connected:
         """Create it with fresh connectors; raises as `LanguageFile.open`."""
         return Connected(
-            self.language.open(), shapes, self.outputs, connector=self.connector, soft=self.soft, tower=self.tower,
-            tune=self.tune, rank=self.rank, held=not self.tiny,
+            self.language.open(shared=self.tune == "none"), shapes, self.outputs, connector=self.connector,
+            soft=self.soft, tower=self.tower, tune=self.tune, rank=self.rank, held=not self.tiny,
         )  # fmt: skip
 
 

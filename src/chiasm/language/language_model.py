@@ -113,8 +113,8 @@ class LanguageFile:
     path: str
     identity: str
 
-    def open(self) -> LanguageModel:
-        """Open it, frozen, a copy of its own.
+    def open(self, *, shared: bool = False) -> LanguageModel:
+        """Open it, frozen: a copy of its own, or with `shared` the one that all have who never change it.
 
         Raises:
             Unsupported: the files are not those of the fit, it is no causal language model, or a package lacks.
@@ -128,7 +128,7 @@ class LanguageFile:
                 f"the language model '{Path(self.path).name}' is not that of the fit: bring the same "
                 "files, or fit again"
             )
-        return HubModel(deepcopy(network), tokenizer, reach).requires_grad_(False).eval()
+        return HubModel(network if shared else deepcopy(network), tokenizer, reach).requires_grad_(False).eval()
 
 
 def language_file(path: str) -> LanguageFile:

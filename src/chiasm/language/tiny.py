@@ -143,6 +143,6 @@ class TinyLanguage:
         if not (1 <= self.depth <= 12 and 8 <= self.width <= 1024 and 1 <= self.heads <= 16 and self.reach <= 8192):
             raise ValueError("a tiny language model has 1 to 12 layers, and is 8 to 1,024 wide")
 
-    def open(self) -> TinyModel:
-        """Make it, with fresh weights."""
+    def open(self, *, shared: bool = False) -> TinyModel:
+        """Make it, with fresh weights that nobody shares."""
         return TinyModel(self.words, self.width, self.depth, self.heads, self.reach)
