@@ -35,8 +35,9 @@ NAMED = re.compile(rf"""["'](?:{"|".join(KINDS)})["']|{"|".join(CLASSES)}""")  #
 READING = {"get", "pop", "setdefault", "startswith", "endswith", "index", "count", "removeprefix", "__eq__"}
 
 
-COMMON = {"text"}
-"""Kinds whose name is an everyday word of the code too: a kind of modality, a key of FHIR, a part of a loss."""
+COMMON = {"mask", "text"}
+"""Kinds whose name is an everyday word of the code too: a kind of modality, a key of FHIR, a part of a loss,
+which tokens are real."""
 
 
 def is_kind(node: ast.AST | None) -> bool:
@@ -201,7 +202,7 @@ def test_a_table_names_the_kinds_in_its_own_file_alone() -> None:
     assert len(comparisons(table.replace("HEADS", "OTHERS"), "heads/kinds.py")) == 1
 
 
-NO_GRAPH = {"boxes", "choice", "text"}
+NO_GRAPH = {"boxes", "choice", "mask", "text"}
 """Kinds whose prediction reads what no graph is given, as own options, or is no number; exporting one is refused."""
 
 

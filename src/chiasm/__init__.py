@@ -23,6 +23,7 @@ _PUBLIC = {
     "Boxes": "chiasm.targets",
     "FreeText": "chiasm.targets",
     "LeakageError": "chiasm.cohort",
+    "Mask": "chiasm.targets",
     "Multilabel": "chiasm.targets",
     "Problem": "chiasm.cohort",
     "PromptVocabulary": "chiasm.encoders.sequence.prompt_vocabulary",
@@ -252,7 +253,7 @@ if TYPE_CHECKING:
         dissimilarity_ceiling,
         dissimilarity_matrix,
     )
-    from chiasm.targets import Boxes, FreeText, Responses
+    from chiasm.targets import Boxes, FreeText, Mask, Responses
     from chiasm.tokens import Tokens
 
 

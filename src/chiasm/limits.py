@@ -23,6 +23,7 @@ HORIZONS = 1000
 RESPONSE_BYTES = GIGABYTE  # of one item's file
 RESPONSE_VALUES = 20_000_000  # of one item, repetitions by channels
 BOXES_BYTES = 256 * MEGABYTE  # of a file of boxes, of one image or of many
+MASK_BYTES = 2 * GIGABYTE  # of a label map
 GENE_SET_BYTES = 64 * MEGABYTE
 TRIPLES = 2_000_000  # of knowledge
 LABEL_TEXTS = 20_000  # rows of what is written of labels: each is encoded in a fit

@@ -15,6 +15,7 @@ from chiasm.metrics.scores import METRICS, score, score_pooled
 from chiasm.metrics.table import EXPLAINED
 from chiasm.targets import Outcome, kind_of
 from chiasm.targets.follow_up import cumulative_incidence
+from chiasm.targets.label_maps import LabelMaps, joined_maps
 from chiasm.targets.marked import BoxesOfOne, Marked, joined_marked
 from chiasm.targets.texts import Texts, joined_texts
 
@@ -40,6 +41,7 @@ def trial(
         "choice": Outcome(member, None, KNOWN),
         "classification": Outcome(member, None, KNOWN),
         "competing": competing_of(np.ceil(np.minimum(death, left)), death <= left),
+        "mask": maps_of(member),
         "multilabel": Outcome(labels, None, KNOWN),
         "regression": Outcome(x + rng.normal(size=N), None, KNOWN),
         "response": Outcome(np.stack([x, -x], axis=1) + rng.normal(size=(N, 2)), None, KNOWN),
@@ -55,7 +57,7 @@ def trial(
             frames.append(predicted(kind, x[rows], [2.0 + fold // 2, 5.0, 9.0]))
     return folds, frames, {
         "choice": ["1", "2"], "classification": ["no", "yes"], "multilabel": ["a", "b"], "competing": ["a", "b"],
-        "response": ["a", "b"], "boxes": ["a", "b"],
+        "response": ["a", "b"], "boxes": ["a", "b"], "mask": ["a", "b"],
     }.get(kind, [])  # fmt: skip
 
 
@@ -65,6 +67,14 @@ def marked_of(member: np.ndarray) -> Outcome:
     each[:] = [BoxesOfOne.of([0, 1, 0][: int(2 + one)], [[0, 0, 0.5, 0.5]] * int(2 + one), None) for one in member]
     found = Marked(each, ("a", "b"), np.full((len(member), 2), np.nan))
     return Outcome(found.counts, None, np.ones(len(member), dtype=bool), boxes=found)
+
+
+def maps_of(member: np.ndarray) -> Outcome:
+    """Label maps of three or four pixels of the first label, and one or two of the second."""
+    texts, many = np.empty(len(member), dtype=object), member.astype(int)
+    texts[:] = [f'{{"shape":[4,4],"spacing":[1,1],"runs":{{"a":[3,{4 - k}],"b":[0,{1 + k}]}}}}' for k in many]
+    maps = LabelMaps(texts, ("a", "b"), 1.0, np.full(len(member), None, dtype=object))
+    return Outcome(np.stack([4 - member, 1 + member], axis=1), None, np.ones(len(member), dtype=bool), maps=maps)
 
 
 def texts_of(member: np.ndarray) -> Texts:
@@ -92,6 +102,9 @@ def predicted(kind: str, x: np.ndarray, times: list[float]) -> pd.DataFrame:
     if kind == "boxes":
         said = [f'[["a",{own},0,0,0.5,0.4]]' for own in p]
         return pd.DataFrame({"boxes": said, "count_a": 1 + p, "count_b": 1 - p / 9})
+    if kind == "mask":
+        said = np.full(len(x), '{"shape":[4,4],"spacing":[1,1],"runs":{"a":[4,3]}}', dtype=object)
+        return pd.DataFrame({"mask": said, "volume_a": 4 - p, "volume_b": 1 + p / 9})
     if kind == "response":
         return pd.DataFrame({"response_a": x, "response_b": -x})
     if kind == "text":
@@ -117,7 +130,7 @@ def prior(kind: str, fold: TestFold, times: list[float]) -> pd.DataFrame:
         return pd.DataFrame({"prediction": np.full(n, train.value.mean())})
     if kind == "response":
         return pd.DataFrame(np.tile(train.value.mean(axis=0), (n, 1)), columns=["response_a", "response_b"])
-    if kind in ("boxes", "text"):
+    if kind in ("boxes", "mask", "text"):
         return kind_of(kind).prior_frame(train, n, ("a", "b"))
     if kind == "competing":
         assert train.cause is not None
@@ -153,6 +166,10 @@ def test_the_training_prior_scores_zero_and_the_truth_one(kind: str) -> None:
         if fold.outcome.boxes is not None:
             many = dict(zip(("count_a", "count_b"), fold.outcome.value.T, strict=True))
             truth.append(pd.DataFrame({"boxes": fold.outcome.boxes.texts, **many}))
+            continue
+        if fold.outcome.maps is not None:
+            much = dict(zip(("volume_a", "volume_b"), fold.outcome.value.T, strict=True))
+            truth.append(pd.DataFrame({"mask": fold.outcome.maps.texts, **much}))
             continue
         if fold.outcome.texts is not None:
             truth.append(pd.DataFrame({"text": [own[0] for own in fold.outcome.texts.references]}))
@@ -200,6 +217,8 @@ def test_pooling_folds_of_one_training_set_is_scoring_them_as_one(kind: str) -> 
     marked = [fold.outcome.boxes for fold in folds if fold.outcome.boxes is not None]
     together = replace(together, boxes=joined_marked(marked) if marked else None)
     together = replace(together, texts=joined_texts(several) if several else None)
+    maps = [fold.outcome.maps for fold in folds if fold.outcome.maps is not None]
+    together = replace(together, maps=joined_maps(maps) if maps else None)
     if kind == "competing":
         together = replace(together, cause=np.concatenate([np.asarray(fold.outcome.cause) for fold in folds]))
     whole = score(kind, pd.concat(frames, ignore_index=True), together, classes, train=one)

@@ -12,6 +12,7 @@ from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, horizons_of, score, uno_tau
 from chiasm.metrics.survival import harrell_c, integrated_brier, uno_c
 from chiasm.targets import Outcome
+from chiasm.targets.label_maps import LabelMaps
 from chiasm.targets.marked import Marked
 from chiasm.targets.texts import Texts
 
@@ -66,6 +67,11 @@ def test_patients_of_unknown_outcome_are_left_out() -> None:
         np.testing.assert_array_equal(found[name], expected[name])
 
 
+def no_maps(kind: str) -> LabelMaps | None:
+    nothing = np.zeros(0, dtype=object)
+    return LabelMaps(nothing, ("a", "b"), 1.0, nothing) if kind == "mask" else None
+
+
 def no_boxes(kind: str) -> Marked | None:
     return Marked(np.zeros(0, dtype=object), ("a", "b"), np.zeros((0, 2))) if kind == "boxes" else None
 
@@ -76,15 +82,22 @@ def test_no_patient_at_all_is_nan(kind: str) -> None:
         "regression": ["prediction"], "survival": ["risk", "survival_1"],
         "competing": ["risk_a", "risk_b", "incidence_a_1", "incidence_b_1"], "response": ["response_a", "response_b"],
         "text": ["text"], "boxes": ["boxes", "count_a", "count_b"],
+        "mask": ["mask", "volume_a", "volume_b"],
     }.get(kind, ["p_a", "p_b"])  # fmt: skip
-    several = kind in ("multilabel", "response", "boxes")
+    several = kind in ("multilabel", "response", "boxes", "mask")
     value, nobody = np.zeros((0, 2)) if several else np.zeros(0), np.zeros(0, dtype=bool)
     cause = np.zeros(0, dtype=int) if kind == "competing" else None
     texts = Texts(np.zeros(0, dtype=object)) if kind == "text" else None
     empty = Outcome(
-        value, nobody if kind in ("survival", "competing") else None, nobody, cause, texts=texts, boxes=no_boxes(kind)
+        value,
+        nobody if kind in ("survival", "competing") else None,
+        nobody,
+        cause,
+        texts=texts,
+        boxes=no_boxes(kind),
+        maps=no_maps(kind),
     )
-    frame = pd.DataFrame(columns=columns, dtype=object if kind in ("text", "boxes") else float)
+    frame = pd.DataFrame(columns=columns, dtype=object if kind in ("text", "boxes", "mask") else float)
     found = score(kind, frame, empty, ("a", "b"), min_events=0)
     assert all(np.isnan(value).all() for value in found.values())
 

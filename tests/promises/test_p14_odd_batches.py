@@ -105,7 +105,7 @@ def test_a_cox_loss_does_not_depend_on_the_order_of_the_patients() -> None:
 def test_every_loss_of_a_batch_of_one_kind_is_finite(kind: str, n: int) -> None:
     torch.manual_seed(0)
     head = Head(4, 1 if kind in ("regression", "survival", "competing") else 3, kind)
-    value = torch.ones(n, 3) if kind in ("boxes", "multilabel", "response", "text") else torch.ones(n)
+    value = torch.ones(n, 3) if kind in ("boxes", "mask", "multilabel", "response", "text") else torch.ones(n)
     event = torch.randn(n, 2, 3) if kind == "choice" else torch.zeros(n, dtype=torch.bool)
     loss = head.loss(head(torch.randn(n, 4)), value, event)
     loss.backward()

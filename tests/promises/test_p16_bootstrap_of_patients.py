@@ -20,6 +20,7 @@ from chiasm.metrics.classification import auroc
 from chiasm.metrics.scores import METRICS, estimable, score
 from chiasm.metrics.survival import harrell_c
 from chiasm.targets import Outcome
+from chiasm.targets.label_maps import LabelMaps
 from chiasm.targets.marked import BoxesOfOne, Marked
 from chiasm.targets.texts import Texts
 
@@ -117,6 +118,11 @@ def frame(kind: str, n: int, rng: np.random.Generator) -> pd.DataFrame:
         made = pd.DataFrame({"count_a": p, "count_b": rng.random(n)})
         made.insert(0, "boxes", [f'[["a",{own},0,0,{own},1]]' for own in p])
         return made
+    if kind == "mask":
+        texts = [
+            f'{{"shape":[4,4],"spacing":[1,1],"runs":{{"a":[{own},4],"b":[0,3]}}}}' for own in rng.integers(3, 6, n)
+        ]
+        return pd.DataFrame({"mask": texts, "volume_a": p, "volume_b": rng.random(n)})
     if kind == "response":
         return pd.DataFrame({"response_a": p, "response_b": rng.random(n)})
     if kind == "regression":
@@ -142,6 +148,11 @@ def outcome(kind: str, n: int, positive: int, rng: np.random.Generator) -> Outco
         each[:] = [BoxesOfOne.of([0] * many, [[0, 0, 0.8, 1]] * many, None) for many in rng.integers(0, 3, n)]
         found = Marked(each, ("a", "b"), np.full((n, 2), np.nan))
         return Outcome(found.counts, None, marked, boxes=found)
+    if kind == "mask":
+        texts = np.empty(n, dtype=object)
+        texts[:] = [f'{{"shape":[4,4],"spacing":[1,1],"runs":{{"a":[3,4],"b":[0,{1 + k % 3}]}}}}' for k in range(n)]
+        maps = LabelMaps(texts, ("a", "b"), 1.0, np.full(n, None, dtype=object))
+        return Outcome(rng.random((n, 2)), None, marked, maps=maps)
     if kind == "response":
         repeats = rng.random((n, 1, 2)) + 0.1 * rng.random((n, 3, 2))
         return Outcome(repeats.mean(axis=1), None, marked, repeats=repeats)

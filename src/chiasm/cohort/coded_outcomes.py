@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from chiasm.cohort.box_files import read_boxes
+from chiasm.cohort.mask_files import read_masks
 from chiasm.cohort.response_files import read_responses
 from chiasm.cohort.tables import Table
 from chiasm.cohort.text_files import read_texts
@@ -31,7 +32,7 @@ def outcome_cells(patients: Table, target: Target) -> pd.DataFrame:
 
 
 def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.DataFrame:
-    """Put the arrays, texts or boxes of a target that is read from files in place of their paths; others stay.
+    """Put what a target reads from files, arrays, texts, boxes or label maps, in place of their paths; others stay.
 
     Args:
         frame: the columns of the target, of those patients alone whose outcome may be read.
@@ -43,6 +44,9 @@ def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.
     if target.box_files:
         column, size = target.box_files
         return frame.assign(**{column: read_boxes(folder, frame[column].tolist(), size)})
+    if target.mask_files:
+        column, spacing = target.mask_files
+        return frame.assign(**{column: read_masks(folder, frame[column].tolist(), spacing)})
     if target.files is None:
         return frame
     path, variable = target.files

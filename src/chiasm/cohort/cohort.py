@@ -356,6 +356,8 @@ class Cohort:
                 feed_rows(self.outcome.texts.references)
             if self.outcome.boxes is not None:
                 feed_rows(np.array(self.outcome.boxes.texts, dtype=object))
+            if self.outcome.maps is not None:
+                feed_rows(self.outcome.maps.texts)
         for labels in (self.group, self.site, self.fold):
             feed_rows(labels)
         feed(sorted(self.feature_groups.items()))

@@ -30,7 +30,7 @@ def channel_table(trial: Trial, recipe: str | None = None) -> pd.DataFrame:
     Raises:
         ValueError: the trial has no such recipe.
     """
-    if not trial.target.has_channels or trial.target.has_boxes:
+    if not trial.target.has_channels or trial.target.is_drawn:
         return pd.DataFrame(columns=list(COLUMNS))
     if recipe is not None and recipe not in trial.frames:
         raise ValueError(f"the trial has no recipe '{recipe}': it has {', '.join(trial.frames)}")

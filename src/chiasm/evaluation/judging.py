@@ -86,12 +86,12 @@ class Judging:
         The strata are modality patterns, or fifths of what `presence` predicts where the patterns are too sparse.
         """
         trial, patterns = self.trial, self.trial.outcomes["pattern"].to_numpy(object)
-        columns = trial.target.answers(trial.classes)
+        columns, numbers = trial.target.answers(trial.classes), trial.target.number_columns(trial.classes)
         folds = list(trial.folds.values())
         own = [pattern_strata(patterns[f.patients], self.several[f.patients], len(columns)) for f in folds]
-        if not sparse_patterns(own) or PRESENCE not in trial.frames:
+        if not sparse_patterns(own) or PRESENCE not in trial.frames or not numbers:
             return own, False
-        said = [trial.frames[PRESENCE][key][columns].to_numpy(np.float64) for key in trial.folds]
+        said = [trial.frames[PRESENCE][key][numbers].to_numpy(np.float64) for key in trial.folds]
         return [fifth_strata(p, self.several[f.patients]) for p, f in zip(said, folds, strict=True)], True
 
     def combining(self, picks: Sequence[str]) -> Contrast:

@@ -1,4 +1,4 @@
-"""Outcomes in the table of a run folder, and back: numbers, a column for each label, lists, texts, boxes."""
+"""Outcomes in the table of a run folder, and back: numbers, a column for each label, lists, texts, boxes, maps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.targets import Outcome
+from chiasm.targets.label_maps import LabelMaps
 from chiasm.targets.marked import Marked, of_text
 from chiasm.targets.texts import Texts
 
@@ -17,6 +18,7 @@ VALUE_OF = "value_"
 REPEATS = "repeats"
 REFERENCES = "references"
 MARKS = "boxes"
+MAPS = "masks"
 
 
 def lists_of(outcome: Outcome) -> dict[str, Any]:
@@ -32,6 +34,12 @@ def boxes_of(outcome: Outcome) -> dict[str, Any]:
     """Columns `value`, a list of the numbers of each label, and `boxes`, the JSON of `marked.as_text`."""
     assert outcome.boxes is not None  # a target of boxes has them
     return {**lists_of(outcome), MARKS: pd.Series(outcome.boxes.texts, dtype=object).to_numpy()}
+
+
+def maps_of(outcome: Outcome) -> dict[str, Any]:
+    """Columns `value`, a list of how much there is of each label, and `masks`, the JSON of `label_maps.as_text`."""
+    assert outcome.maps is not None  # a target of label maps has them
+    return {**lists_of(outcome), MAPS: outcome.maps.texts}
 
 
 def _of_lists(outcomes: pd.DataFrame) -> Outcome:
@@ -54,6 +62,12 @@ def _of_marks(outcomes: pd.DataFrame, labels: Sequence[str]) -> Marked:
     return Marked(each, tuple(labels), np.full((len(outcomes), 2), np.nan))
 
 
+def _of_maps(outcomes: pd.DataFrame, told: Mapping[str, Any]) -> LabelMaps:
+    """Rebuild label maps from their JSON; where they lay in the patient is not stored."""
+    nowhere = np.full(len(outcomes), None, dtype=object)
+    return LabelMaps(outcomes[MAPS].to_numpy(object), tuple(told["classes"]), float(told["tolerance"]), nowhere)
+
+
 def texts_of(outcome: Outcome) -> dict[str, Any]:
     """Columns `value`, the mean number of words, and `references`, a list of texts for each patient."""
     assert outcome.texts is not None  # a text target has them
@@ -66,13 +80,15 @@ def outcome_of(outcomes: pd.DataFrame, labels: Sequence[str] = (), told: Mapping
 
     Args:
         labels: names of those of a multilabel target.
-        told: what the trial's document says of the target, with the scorer of texts and the labels of boxes.
+        told: what the trial's document says of the target, with the scorer of texts and the labels of what is drawn.
     """
     if labels:
         several = outcomes[[f"{VALUE_OF}{label}" for label in labels]].to_numpy(np.float64)
         return Outcome(several, None, ~np.isnan(several).all(axis=1))
     if outcomes["value"].dtype == object:
         found = _of_lists(outcomes)
+        if MAPS in outcomes and told:
+            return replace(found, maps=_of_maps(outcomes, told))
         return replace(found, boxes=_of_marks(outcomes, told["classes"])) if MARKS in outcomes and told else found
     value = outcomes["value"].to_numpy(np.float64)
     if REFERENCES in outcomes and told:

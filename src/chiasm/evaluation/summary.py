@@ -31,7 +31,7 @@ from chiasm.evaluation.patient_by_patient import grouped_document
 from chiasm.evaluation.protocol import Protocol, Split, uses_given_folds
 from chiasm.evaluation.said import said_document
 from chiasm.evaluation.sites import site_summary
-from chiasm.evaluation.stored_outcomes import boxes_of, lists_of, texts_of
+from chiasm.evaluation.stored_outcomes import boxes_of, lists_of, maps_of, texts_of
 from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
@@ -120,7 +120,7 @@ def summarise(setting: Setting, fits: Mapping[tuple[str, str], Fit], inner: Inne
     document["d_calibration"] = plain(d_calibration_rows(trial, looked_at(trial)))
     if trial.target.has_texts:
         document["said"] = plain(said_document(trial, [*looked_at(trial), NULL]))
-    if trial.target.has_boxes:
+    if trial.target.is_drawn:
         document["found"] = plain(found_document(trial, [*looked_at(trial), NULL]))
     elif trial.target.has_channels:
         document["channels"] = plain(channel_document(trial, looked_at(trial)))
@@ -227,6 +227,8 @@ def outcome_table(cohort: Cohort, together: Cohort, *, sites: bool = False) -> p
         columns = texts_of(cohort.outcome)
     if cohort.target is not None and cohort.target.has_boxes:
         columns = boxes_of(cohort.outcome)
+    if cohort.target is not None and cohort.target.has_masks:
+        columns = maps_of(cohort.outcome)
     if cohort.outcome.event is not None:
         columns["event"] = cohort.outcome.event
     if cohort.outcome.cause is not None:

@@ -253,10 +253,7 @@ class Trial:
         """Table of decision curves: recipe, outcome, threshold, net benefit, that of treating all, and the gain.
 
         The gain is over the better of treating everybody and nobody; both have intervals. Empty for numbers, and where
-        an outcome has fewer than ten cases or others.
-
-        Args:
-            recipe: a recipe of the trial; None takes those that inner folds picked most often.
+        an outcome has fewer than ten cases or others. `recipe` None takes those that inner folds picked most often.
         """
         from chiasm.evaluation.decisions import decision_table
 
@@ -274,11 +271,13 @@ class Trial:
 
         return channel_table(self, recipe)
 
-    def boxes(self, recipe: str | None = None) -> pd.DataFrame:
-        """Table of what is found of each label of boxes, and of how many are said; `recipe` None takes all recipes."""
+    def drawn(self, recipe: str | None = None) -> pd.DataFrame:
+        """Table of how each label of what is drawn is found, and how much is said; `recipe` None takes all recipes."""
         from chiasm.evaluation.found import found_table
 
         return found_table(self, recipe)
+
+    boxes = drawn
 
     def report(self, path: Path | str) -> Path:
         """Write the report as one self-contained HTML file."""

@@ -8,6 +8,7 @@ from chiasm.heads.choice import ChoiceHead
 from chiasm.heads.classification import ClassHead
 from chiasm.heads.competing import CauseHead
 from chiasm.heads.kind import HeadKind
+from chiasm.heads.mask import MaskHead
 from chiasm.heads.multilabel import LabelHead
 from chiasm.heads.regression import NumberHead
 from chiasm.heads.survival import HazardHead
@@ -18,6 +19,7 @@ HEADS: dict[str, HeadKind] = {
     "choice": ChoiceHead(),
     "classification": ClassHead(),
     "competing": CauseHead(),
+    "mask": MaskHead(),
     "multilabel": LabelHead(),
     "regression": NumberHead(),
     "response": ChannelHead(),

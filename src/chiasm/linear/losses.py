@@ -266,6 +266,7 @@ class SquaredError(Loss):
 
 LOSSES: dict[str, Loss] = {
     "boxes": ChannelError(),
+    "mask": ChannelError(),
     "choice": ConditionalLogit(),
     "classification": Multinomial(),
     "competing": Cox(),

@@ -23,7 +23,7 @@ class Scored:
     `train` is the outcome of the training patients for whom it is known, or None. Of competing risks, `prediction` is
     the log hazard of the main cause, and `survival` the probability of not having had it, whatever else happened. Of
     texts `said` (n,) is what is said of each, and `prediction` is (n, 0). Of boxes `said` is the text of those found,
-    and `prediction` (n, K) how many there are of each label.
+    and `prediction` (n, K) how many there are of each label; of label maps the text of the map, and how much.
     """
 
     prediction: Floats
@@ -50,7 +50,7 @@ def scored_of(
         raise ValueError(wrong)
     if own.has_texts:
         return Scored(np.zeros((len(known), 0)), outcome, train, said=_texts(predictions, own.answers(classes)[0]))
-    if own.has_boxes:
+    if own.is_drawn:
         first, *numbers = own.answers(classes)
         return Scored(_columns(predictions, numbers), outcome, train, said=_texts(predictions, first))
     prediction = _columns(predictions, own.answers(classes))

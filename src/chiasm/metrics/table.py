@@ -24,6 +24,7 @@ from chiasm.metrics import patient_terms as terms_
 from chiasm.metrics import regression as numbers_
 from chiasm.metrics import response as responses_
 from chiasm.metrics import said as said_
+from chiasm.metrics import segmentation as maps_
 from chiasm.metrics import spikes as spikes_
 from chiasm.metrics import survival as survival_
 from chiasm.metrics import survival_calibration as horizon_
@@ -207,6 +208,16 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric("integrated_brier", "integrated Brier score", False, _integrated_brier_of_main),
         Metric("ipa", "scaled integrated Brier score", True, terms_.scaled, terms_.survival_losses),
         *_at_horizons(),
+    ),
+    "mask": (
+        Metric("dice", "dice", True, maps_.means, row=0, within=maps_.dice_within),
+        Metric("surface_dice", "surface dice", True, maps_.means, row=1),
+        Metric("hd95", "HD95", False, maps_.means, row=2),
+        Metric("lesion_f1", "F1 of lesions", True, maps_.means, row=3),
+        Metric("volume_error", "mean absolute error of the volume", False, maps_.volume_means, row=0),
+        Metric("volume_bias", "mean of said less true volume", None, maps_.volume_means, row=1, ideal=0.0),
+        Metric("r2", "mean R² of the volume of each label", True, _of_classes(responses_.r2)),
+        Metric("r2_null", "R² of volumes against the training mean", True, terms_.scaled, responses_.losses),
     ),
     "multilabel": (
         Metric("auroc", "macro AUROC", True, _of_classes(labels_.auroc), within=within_.auroc_of_label, chance=0.5),

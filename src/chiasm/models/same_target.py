@@ -73,7 +73,7 @@ def require_target(kind: str | None, names: Sequence[str], unit: str, cohort: Co
     if target.has_causes:
         require_causes(names, target, cohort.name)
         target, outcome = target.with_names(names), in_order(outcome, target.names, names)
-    elif (target.has_level or target.has_boxes) and set(target.names) != set(
+    elif (target.has_level or target.is_drawn) and set(target.names) != set(
         names
     ):  # options are each patient's own, and texts have no names
         noun = "labels" if target.has_labels else "classes"

@@ -56,7 +56,7 @@ def folds(trial: Trial) -> str:
     ignored = " The folds that the cohort prescribes were not used, as asked." if protocol["ignore_folds"] else ""
     balanced = (
         "of no one outcome to stratify by"
-        if trial.target.has_channels and not trial.target.has_boxes
+        if trial.target.has_channels and not trial.target.is_drawn
         else "stratified by the outcome"
     )
     drawn = f"Drawn with seed {protocol['seed']}, {balanced}: {number}{repeats}; {sizes}"

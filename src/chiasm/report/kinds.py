@@ -204,6 +204,18 @@ def box_facts(trial: Trial) -> Facts:
     ]
 
 
+def mask_facts(trial: Trial) -> Facts:
+    """Count the patients who have each label, and the label maps without any."""
+    target, named, _ = target_of(trial)
+    counts = [f"{name}: {n:,}" for name, n in zip(target["classes"], target["counts"], strict=True)]
+    bare = target["without_labels"]
+    return [
+        ("Outcome", f"the label map of each patient's image, of {len(target['classes']):,} labels, {named}"),
+        ("Patients who have each label", ", ".join(counts)),
+        ("Label maps without a label", f"{bare:,} of {len(trial.outcomes):,}; there is no dice of them"),
+    ]
+
+
 PAGES: dict[str, KindPage] = {
     "boxes": KindPage("boxes with a label and a score each, and how many there are of each label", box_facts),
     "choice": KindPage("a probability for each of the patient's own options", choice_facts),
@@ -215,6 +227,7 @@ PAGES: dict[str, KindPage] = {
         "a log hazard of each cause, and its cumulative incidence at each horizon", cause_facts,
         "events of the main cause", "events of the main cause", "events of each cause", causes_among,
     ),
+    "mask": KindPage("a label map in the image, and how much there is of each label", mask_facts),
     "multilabel": KindPage(
         "a probability for each label; no threshold is set", label_facts,
         "patients with, or without, any one label", "tested patients with, or without, any one label",

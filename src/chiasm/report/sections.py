@@ -87,7 +87,10 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
     Section("said", "Texts", lambda trial, best: said_part(trial), lambda part: "What is said"),
-    Section("found", "Boxes", lambda trial, best: found_part(trial), lambda part: "What is found, and how many"),
+    Section(
+        "found", "Boxes and label maps", lambda trial, best: found_part(trial),
+        lambda part: "What is drawn, and how much",
+    ),
     Section("places", "Places", lambda trial, best: places_part(trial), lambda part: "Where the answer stands"),
     Section(
         "risk", "Risk groups", lambda trial, best: risk_part(trial, best[0]) if trial.target.has_times else None,

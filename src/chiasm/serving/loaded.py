@@ -100,8 +100,9 @@ def open_model(
             f"'{path.name}' says texts of its training patients word for word, which are not served over HTTP: "
             "answer by `chiasm predict` where the texts may be read"
         )
-    if kind_of(model.response.kind).has_boxes:
-        raise Unsupported(f"'{path.name}' draws boxes, which are not served over HTTP: answer by `chiasm predict`")
+    if kind_of(model.response.kind).is_drawn:
+        drawn = "boxes" if kind_of(model.response.kind).has_boxes else "label maps"
+        raise Unsupported(f"'{path.name}' draws {drawn}, which are not served over HTTP: answer by `chiasm predict`")
     thresholds = calibrate(model) if calibrate else None
     loaded = Loaded(
         name, version or digest[:12], digest, model, reads_of(model), policy, limits, thresholds, notes, stamp

@@ -8,6 +8,7 @@ from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.free_text import FreeText
 from chiasm.targets.kinds import KINDS, class_names, kind_of, read_outcome
+from chiasm.targets.mask import Mask
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.options import Options
 from chiasm.targets.outcome import Outcome
@@ -24,6 +25,7 @@ __all__ = [
     "Classification",
     "CompetingRisks",
     "FreeText",
+    "Mask",
     "Multilabel",
     "Options",
     "Outcome",

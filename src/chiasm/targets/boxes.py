@@ -47,6 +47,7 @@ class Boxes(Target):
     }
     has_channels: ClassVar[bool] = True
     has_boxes: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = True
     has_level: ClassVar[bool] = False
     is_scaled: ClassVar[bool] = True
     rare: ClassVar[str] = "{n:,} patients of known boxes"
@@ -129,6 +130,10 @@ class Boxes(Target):
     @classmethod
     def answers(cls, names: Sequence[str]) -> list[str]:
         return [ANSWER, *numbers_of(names)]
+
+    @classmethod
+    def number_columns(cls, names: Sequence[str]) -> list[str]:
+        return numbers_of(names)
 
     @classmethod
     def misnamed(cls, names: Sequence[str], outcome: Outcome) -> str:

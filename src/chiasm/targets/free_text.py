@@ -175,6 +175,10 @@ class FreeText(Target):
         return [ANSWER]
 
     @classmethod
+    def number_columns(cls, names: Sequence[str]) -> list[str]:
+        return []
+
+    @classmethod
     def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
         """No column `(n, 0)`: a text that is said has no link, and is taken as it stands."""
         return np.zeros((len(frame), 0))

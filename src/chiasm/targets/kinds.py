@@ -13,6 +13,7 @@ from chiasm.targets.choice import Choice
 from chiasm.targets.classification import Classification
 from chiasm.targets.competing import CompetingRisks
 from chiasm.targets.free_text import FreeText
+from chiasm.targets.mask import Mask
 from chiasm.targets.multilabel import Multilabel
 from chiasm.targets.outcome import Outcome
 from chiasm.targets.regression import Regression
@@ -22,8 +23,10 @@ from chiasm.targets.target import Target
 
 KINDS: dict[str, type[Target]] = {
     own.kind: own
-    for own in (Boxes, Choice, Classification, CompetingRisks, FreeText, Multilabel, Regression, Survival, Responses)
-}
+    for own in (
+        Boxes, Choice, Classification, CompetingRisks, FreeText, Mask, Multilabel, Regression, Survival, Responses,
+    )
+}  # fmt: skip
 
 
 def kind_of(name: str) -> type[Target]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.targets.label_maps import LabelMaps, joined_maps
 from chiasm.targets.marked import Marked, joined_marked
 from chiasm.targets.options import Options, joined_options
 from chiasm.targets.texts import Texts, joined_texts
@@ -26,7 +27,8 @@ class Outcome:
     each item, of which `value` is the mean, NaN where an item has fewer; None where none has two. `texts` are the
     reference texts of each patient, else None; `value` is their mean number of words, or while a model is fitted (B,
     E) its points in the space of texts. `boxes` are those of each patient's image, else None; `value` is (B, K),
-    how many there are of each label.
+    how many there are of each label. `maps` are the label maps of each patient's image, else None; `value` is (B, K),
+    how much there is of each label.
     """
 
     value: NDArray[np.float64]
@@ -37,6 +39,7 @@ class Outcome:
     repeats: NDArray[np.float64] | None = None
     texts: Texts | None = None
     boxes: Marked | None = None
+    maps: LabelMaps | None = None
 
     def __repr__(self) -> str:
         events = "" if self.event is None else f", {int(self.event.sum()):,} events"
@@ -50,7 +53,8 @@ class Outcome:
         repeats = None if self.repeats is None else self.repeats[rows]
         texts = None if self.texts is None else self.texts.take(rows)
         boxes = None if self.boxes is None else self.boxes.take(rows)
-        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats, texts, boxes)
+        maps = None if self.maps is None else self.maps.take(rows)
+        return Outcome(self.value[rows], event, self.known[rows], cause, options, repeats, texts, boxes, maps)
 
     def of_cause(self, place: int) -> Outcome:
         """Outcomes of one cause, by its place from 1: an event of another one ends the follow-up as censoring does."""
@@ -68,8 +72,9 @@ class Outcome:
 
 
 def words_of(outcome: Outcome) -> list[Any]:
-    """What an outcome holds in words, for a digest: each patient's options, texts and boxes; empty without any."""
+    """What an outcome holds in words, for a digest: options, texts, boxes and label maps; empty without any."""
     marked = [] if outcome.boxes is None else [outcome.boxes.texts]
+    marked += [] if outcome.maps is None else [outcome.maps.texts.tolist()]
     held = [own for own in (outcome.options, outcome.texts) if own is not None]
     return [(own.texts if isinstance(own, Options) else own.references).tolist() for own in held] + marked
 
@@ -81,6 +86,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     options = [own.options for own in outcomes if own.options is not None]
     texts = [own.texts for own in outcomes if own.texts is not None]
     boxes = [own.boxes for own in outcomes if own.boxes is not None]
+    maps = [own.maps for own in outcomes if own.maps is not None]
     return Outcome(
         np.concatenate([own.value for own in outcomes]),
         np.concatenate(event) if event else None,
@@ -90,6 +96,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         None,
         joined_texts(texts) if texts else None,
         joined_marked(boxes) if boxes else None,
+        joined_maps(maps) if maps else None,
     )
 
 

@@ -39,6 +39,8 @@ class Target(ABC):
         features, and a prediction is a probability for each place among them.
     `has_channels`: the outcome is (B, V), a number for each of V channels, named by `names`.
     `has_boxes`: the outcome is boxes in an image, and as channels how many there are of each label, named by `names`.
+    `has_masks`: the outcome is a label map of an image, and as channels how much there is of each label, by `names`.
+    `is_drawn`: a prediction is drawn in an image, boxes or a label map, and the channels are what it adds up to.
     `has_texts`: the outcome is words, and a prediction the text that a model says; it is fitted in a space of texts.
     `has_level`: predictions stand on a link whose level is the training prior; False where each is taken as it stands.
     `is_scaled`: the outcome is a number in a unit, or several; a network learns it centred and divided by its spread.
@@ -55,6 +57,8 @@ class Target(ABC):
     has_channels: ClassVar[bool] = False
     has_texts: ClassVar[bool] = False
     has_boxes: ClassVar[bool] = False
+    has_masks: ClassVar[bool] = False
+    is_drawn: ClassVar[bool] = False
     has_level: ClassVar[bool] = True
     is_scaled: ClassVar[bool] = False
     unit: str = ""
@@ -95,6 +99,11 @@ class Target(ABC):
     @property
     def box_files(self) -> tuple[str, tuple[float, float]] | None:
         """Column of the paths of files of boxes, with the images' width and height in pixels; None without them."""
+        return None
+
+    @property
+    def mask_files(self) -> tuple[str, tuple[float, ...]] | None:
+        """Column of the paths of label maps, with the millimetres a pixel of those that do not say it, or none."""
         return None
 
     @property
@@ -205,6 +214,11 @@ class Target(ABC):
     @abstractmethod
     def answers(cls, names: Sequence[str]) -> list[str]:
         """Columns of a prediction that are scored, in a fixed order."""
+
+    @classmethod
+    def number_columns(cls, names: Sequence[str]) -> list[str]:
+        """Those of `answers` that are numbers: all, unless what is drawn or said stands among them."""
+        return cls.answers(names)
 
     @classmethod
     def misnamed(cls, names: Sequence[str], outcome: Outcome) -> str:

@@ -32,7 +32,7 @@ class OfRecordings(OneOrAll):
         super().supports(cohort)
         name = modality_of(cohort, self.modality)
         target = cohort.target
-        if target is None or not target.has_channels or target.has_boxes or cohort.outcome is None:
+        if target is None or not target.has_channels or target.is_drawn or cohort.outcome is None:
             raise Unsupported(
                 'what follows a recording is a response, the counts of the next bins: write kind = "response" in '
                 "[target]"

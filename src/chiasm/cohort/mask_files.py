@@ -1,0 +1,121 @@
+"""Read the files of label maps, one an image: NIfTI, or PNG of codes, recognised by their name's end."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort.cell_files import read_named
+from chiasm.errors import Unsupported
+from chiasm.limits import BOMB_VOXELS, MASK_BYTES, is_packed_nothing
+from chiasm.targets.channel_cells import Unread
+from chiasm.targets.label_maps import MOST_VOXELS, map_of
+from chiasm.targets.mask_cells import ReadMap
+
+NIFTI, PNG = (".nii", ".gz"), ".png"
+MILLIMETRES = {1: 1000.0, 3: 0.001}
+OTHER_FORMAT = "write it as .nii.gz, or as .png for an image"
+WHOLE = "write whole numbers, 0 where there is no label"
+
+
+def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[float]) -> NDArray[np.object_]:
+    """Read the label map of every cell that is a path; arrays, and JSON from `{` on, stay; empty ones are None.
+
+    Maps are kept as runs: of all patients' arrays one is in memory at a time.
+
+    Args:
+        folder: what paths are relative to, and must not leave; None where whoever made the cohort gave them.
+        spacing: millimetres a pixel along rows and columns, for .png files; empty: not known.
+
+    Returns:
+        (n,) objects: `ReadMap`, None, or an `Unread` that says what is wrong with a file.
+    """
+    found = np.full(len(cells), None, dtype=object)
+    for place, cell in enumerate(cells):
+        name = str(cell).strip() if isinstance(cell, str | Path) else ""
+        if not name or name.startswith("{"):
+            found[place] = None if isinstance(cell, str) and not name else cell
+            continue
+        found[place] = read_named(
+            folder, name, (*NIFTI, PNG), OTHER_FORMAT, MASK_BYTES, lambda path: _read(path, spacing)
+        )
+    return found
+
+
+def _read(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
+    ending = path.suffix.lower()
+    try:
+        return _of_png(path, spacing) if ending == PNG else _of_nifti(path)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError, EOFError, zlib.error) as fault:
+        _ = fault
+    except (gzip.BadGzipFile, OSError) as fault:
+        if isinstance(fault, FileNotFoundError | PermissionError):
+            raise
+    return Unread(f"names a {ending} file that is damaged, or no label map", "write it again")
+
+
+def _of_png(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
+    """A picture of one channel: places in its palette, or grey values, are the codes."""
+    from PIL import Image
+
+    with Image.open(path, formats=("PNG",)) as picture:
+        if picture.width * picture.height > MOST_VOXELS:
+            return Unread("names a .png file of more pixels than are read", "cut it into parts")
+        if picture.mode not in ("1", "L", "P", "I", "I;16"):
+            return Unread("names a .png file of colours without a palette", "write the code of each pixel as its grey")
+        codes = np.asarray(picture).astype(np.int64)
+    return ReadMap(map_of(codes, spacing or None))
+
+
+def _of_nifti(path: Path) -> ReadMap | Unread:
+    """A label map of NIfTI, its axes turned as those of images are: foot to head, front to back, right to left."""
+    try:
+        import nibabel
+    except ImportError:
+        raise Unsupported("label maps in NIfTI need nibabel: pip install 'chiasm[imaging]'") from None
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+    except (ImageFileError, HeaderDataError):
+        return Unread("names a .nii file that is damaged, or no NIfTI", "write it again")
+    shape = tuple(int(own) for own in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3 or not all(shape):
+        return Unread("names a label map of more than three axes", "write one code a voxel")
+    shape = (*shape, 1, 1)[: max(3, len(shape))]
+    size, itemsize = int(np.prod(shape, dtype=object)), image.get_data_dtype().itemsize
+    if size > MOST_VOXELS or is_packed_nothing(size, itemsize, path.stat().st_size, BOMB_VOXELS):
+        return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
+    values = np.asarray(image.dataobj).reshape(shape)
+    codes = np.rint(values).astype(np.int64) if values.dtype.kind == "f" else values.astype(np.int64)
+    if not np.isfinite(values).all() or (codes != values).any() or codes.min(initial=0) < 0:
+        return Unread("names a label map with numbers that are no codes", WHOLE)
+    affine = np.asarray(image.affine, dtype=np.float64).copy()
+    unit = MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, 1.0) if "xyzt_units" in image.header else 1.0
+    affine[:3] *= unit
+    return turned(codes, affine)
+
+
+def turned(codes: NDArray[np.int64], affine: NDArray[np.float64]) -> ReadMap | Unread:
+    """A map `(X, Y, Z)` of a file with its affine, turned to `(D, H, W)` as the reader of volumes turns images."""
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+    way = io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)  # type: ignore[no-untyped-call]
+    if not np.isfinite(way).all():
+        return Unread("names a label map whose header does not place it in the patient", "write sform and zooms again")
+    upright = apply_orientation(codes, way)[::-1, ::-1].transpose(2, 1, 0)  # type: ignore[no-untyped-call]
+    own = affine @ inv_ornt_aff(way, codes.shape)  # type: ignore[no-untyped-call]
+    x, y = apply_orientation(codes, way).shape[:2]  # type: ignore[no-untyped-call]
+    back = np.array([[0, 0, -1, x - 1], [0, -1, 0, y - 1], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
+    placed = own @ back  # from (D, H, W) to millimetres
+    spacing = np.sqrt((placed[:3, :3] ** 2).sum(axis=0))
+    return ReadMap(map_of(upright, spacing.tolist()), placed)
