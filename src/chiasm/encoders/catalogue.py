@@ -78,6 +78,7 @@ CATALOGUE: tuple[Entry, ...] = (
     _row("chada", "image", "image.chada:ChannelAdaptive", "192", OURS,
          "yours: a safetensors file; initial ones without"),
     _row("volume-patches", "volume dicom", "image.patches:VolumePatches", "voxels of a patch"),
+    _row("grid", "image volume dicom", "image.grid:ImageGrid", "256 pixels", since="0.2.0"),
     _row("slices", "volume dicom", "image.slices:Slices", "of the image encoder", OURS, "of the image encoder"),
     _row("tile-statistics", "slide", "image.tiles:TileStatistics", "36"),
     _row("tiles", "slide", "image.tiles:Tiles", "of the image encoder", OURS, "of the image encoder"),

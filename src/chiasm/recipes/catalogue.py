@@ -16,6 +16,7 @@ from chiasm.recipes import (
     hospitals,
     language,
     missing,
+    segmentation,
     tunings,
     vision_language,
 )
@@ -23,7 +24,7 @@ from chiasm.specs import loaded, parts_brought
 
 ROWS = (
     baselines.ROWS | fusion.ROWS | balance.ROWS | alignment.ROWS | vision_language.ROWS | missing.ROWS | hospitals.ROWS
-    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS | language.ROWS
+    | tunings.ROWS | adaptation.ROWS | dynamics.ROWS | detection.ROWS | segmentation.ROWS | language.ROWS
 )  # fmt: skip
 """Recipe name to row, in listing order."""
 

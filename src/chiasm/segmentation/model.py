@@ -1,0 +1,87 @@
+"""A fitted network that draws label maps: how its images are read, its weights, and what is said without an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+
+from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.compute.isolation import threads_for
+from chiasm.encoders import pack
+from chiasm.fitting.neural import build, restore
+from chiasm.segmentation.drawing import Drawing
+from chiasm.segmentation.grids import ImageGrids
+from chiasm.segmentation.unet import GatedUNet
+from chiasm.targets.label_maps import map_of
+from chiasm.training.batches import presence, take
+from chiasm.training.network import in_evaluation
+
+
+class OutlinerDesign(Protocol):
+    """Storable sizes of a network that draws label maps, from which it is built again."""
+
+    def network(self, channels: dict[str, int], axes: int, labels: int) -> GatedUNet: ...
+
+
+@storable("outliner")
+@dataclass(frozen=True)
+class Outliner:
+    """Predictor of label maps in images: a link of the volume of each label, and behind them the map as numbers.
+
+    Args:
+        grids: contrast to how its images are read.
+        design: builds the network that `state` fills.
+        labels: K.
+        window: sides of the windows that the network reads.
+        state: parameters and buffers of the network.
+        without: `(K + M,)` link of a patient without an image: what training images have on average.
+        epochs: after so many it was kept.
+    """
+
+    grids: dict[str, ImageGrids]
+    design: Any
+    labels: int
+    window: tuple[int, ...]
+    state: dict[str, np.ndarray]
+    without: np.ndarray
+    trained_parameters: int
+    epochs: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):
+            raise ValueError("a network of label maps reads windows of two or three sides, of one contrast or more")
+        if self.without.ndim != 1 or self.without.size < self.labels:
+            raise ValueError("what is said without an image is the volume of each label, and a map behind them")
+
+    def drawing(self) -> Drawing:
+        """Rebuild the trained network."""
+        design = cast(OutlinerDesign, self.design)
+        channels = {name: own.channels for name, own in self.grids.items()}
+        network = build(lambda: design.network(channels, len(self.window), self.labels), 0)
+        restore(network, self.state)
+        return Drawing(network, self.grids, self.labels, self.window)
+
+    def link(self, cohort: Cohort) -> np.ndarray:
+        """Return the volume of each label and the map behind them, `(B, K + M)`, NaN where one is shorter."""
+        names = sorted(self.grids)
+        tokens = pack(cohort, {name: self.grids[name] for name in names})
+        present, drawing = presence(tokens, names), self.drawing()
+        rows: list[np.ndarray] = []
+        work = 54.0 * self.trained_parameters * float(np.prod(self.window))
+        with in_evaluation(drawing), torch.inference_mode(), threads_for(work):
+            for row in range(len(cohort)):
+                if not present[row].any():
+                    rows.append(self.without)
+                    continue
+                here = torch.from_numpy(present[[row]])
+                logits, spacing = drawing.logits(take(tokens, np.array([row])), here, 0)
+                own = map_of(logits.argmax(0).cpu().numpy(), spacing)
+                rows.append(np.concatenate([own.volumes(self.labels), own.numbers()]))
+        out = np.full((len(cohort), max([self.without.size, *map(len, rows)])), np.nan)
+        for row, own_row in enumerate(rows):
+            out[row, : len(own_row)] = own_row
+        return out
