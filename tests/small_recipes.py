@@ -80,10 +80,11 @@ WRITTEN = {"flair", "devide", "bioclip"}  # what they read of labels, `described
 ELSEWHERE = set(NEEDS)
 # Recipes of one kind of target alone, competing risks and texts, which the public check meets in tests of their own.
 ON_ONE_KIND = {"fine-gray", "nearest-patient"}
+APART = {"adaptation", "detection", "dynamics", "language", "segmentation"}  # families that have tests of their own
 ON_TOKENS = [
     name
     for name, cls in RECIPES.items()
-    if cls.family not in ("adaptation", "detection", "dynamics", "language") and name not in ELSEWHERE | ON_ONE_KIND
+    if cls.family not in APART and name not in ELSEWHERE | ON_ONE_KIND
 ]
 
 

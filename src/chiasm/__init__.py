@@ -211,8 +211,8 @@ if TYPE_CHECKING:
     from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
-    from chiasm.api.prompting import prompted
     from chiasm.api.preferring import prefer
+    from chiasm.api.prompting import prompted
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

@@ -31,12 +31,12 @@ NOT_YET_ARCHIVED = {
     "choice-model", "column-summary", "concatenated", "connected-design", "connected-language-model", "constant-dose",
     "control-goal", "distilled", "dose-limits", "encoder-entities", "encoder-event-steps", "encoder-event-tokens",
     "extended", "forest", "gaussian-map", "hidden-state-chain", "hidden-state-emission", "hidden-state-kernels",
-    "hidden-states", "image-pixels", "kernel-machine", "language-file", "limited-controller", "mammal-prompts",
-    "modality-summary", "network-controller", "one-modality", "option-space", "pattern-levels", "pid", "prompt-pieces",
-    "raster-config", "raster-network", "raster-reading", "record-config", "record-network", "reference",
-    "residual-start", "seen-items", "sequence-config", "sequence-network", "similar-groups", "source-score",
-    "stand-ins", "step", "text-model", "tiny-language", "tiny-words", "tree-inputs", "tree-machine", "tried-setting",
-    "tuning", "vector-picture", "worded",
+    "hidden-states", "image-grids", "image-pixels", "kernel-machine", "language-file", "limited-controller",
+    "mammal-prompts", "modality-summary", "network-controller", "one-modality", "option-space", "outliner",
+    "pattern-levels", "pid", "prompt-pieces", "raster-config", "raster-network", "raster-reading", "record-config",
+    "record-network", "reference", "residual-start", "seen-items", "sequence-config", "sequence-network",
+    "similar-groups", "source-score", "stand-ins", "step", "text-model", "tiny-language", "tiny-words", "tree-inputs",
+    "tree-machine", "tried-setting", "tuning", "vector-picture", "worded",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6

@@ -336,6 +336,10 @@ OPTIONS = {
         "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.001, weight_decay=0.01, "
         "network=rt-detr, weights=, width=64, queries=60"
     ),
+    "unet": (
+        "modality=, width=16, depth=3, window=64, crops=2, flips=none, modality_dropout=0.2, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01"
+    ),
     "llava-med": (
         "modality=, model=tiny, question=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
