@@ -99,23 +99,54 @@ def _of_nifti(path: Path) -> ReadMap | Unread:
     codes = np.rint(values).astype(np.int64) if values.dtype.kind == "f" else values.astype(np.int64)
     if not np.isfinite(values).all() or (codes != values).any() or codes.min(initial=0) < 0:
         return Unread("names a label map with numbers that are no codes", WHOLE)
+    return turned(codes, in_millimetres(image))
+
+
+def in_millimetres(image: Any) -> NDArray[np.float64]:
+    """Affine (4, 4) of an image of nibabel, from voxels to millimetres."""
     affine = np.asarray(image.affine, dtype=np.float64).copy()
-    unit = MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, 1.0) if "xyzt_units" in image.header else 1.0
-    affine[:3] *= unit
-    return turned(codes, affine)
+    affine[:3] *= MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, 1.0) if "xyzt_units" in image.header else 1.0
+    return affine
+
+
+def place_of(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]] | None:
+    """Shape and affine of a NIfTI file as `placed` gives them, by its header; None where that cannot be read."""
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    if path.suffix.lower() not in NIFTI:
+        return None
+    try:
+        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        shape = (*(int(own) for own in image.shape), 1, 1)[:3]
+        return placed(shape, in_millimetres(image))
+    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError, zlib.error):
+        return None
 
 
 def turned(codes: NDArray[np.int64], affine: NDArray[np.float64]) -> ReadMap | Unread:
     """A map `(X, Y, Z)` of a file with its affine, turned to `(D, H, W)` as the reader of volumes turns images."""
-    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+    place = placed(codes.shape, affine)
+    if place is None:
+        return Unread("names a label map whose header does not place it in the patient", "write sform and zooms again")
+    from nibabel.orientations import apply_orientation, io_orientation
+
+    way = io_orientation(affine)  # type: ignore[no-untyped-call]
+    upright = apply_orientation(codes, way)[::-1, ::-1].transpose(2, 1, 0)  # type: ignore[no-untyped-call]
+    spacing = np.sqrt((place[1][:3, :3] ** 2).sum(axis=0))
+    return ReadMap(map_of(upright, spacing.tolist()), place[1])
+
+
+def placed(
+    shape: Sequence[int], affine: NDArray[np.float64]
+) -> tuple[tuple[int, int, int], NDArray[np.float64]] | None:
+    """Shape `(D, H, W)` of a file of `(X, Y, Z)` once it is turned, and its affine then; None where it has no place."""
+    from nibabel.orientations import inv_ornt_aff, io_orientation
 
     way = io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)  # type: ignore[no-untyped-call]
     if not np.isfinite(way).all():
-        return Unread("names a label map whose header does not place it in the patient", "write sform and zooms again")
-    upright = apply_orientation(codes, way)[::-1, ::-1].transpose(2, 1, 0)  # type: ignore[no-untyped-call]
-    own = affine @ inv_ornt_aff(way, codes.shape)  # type: ignore[no-untyped-call]
-    x, y = apply_orientation(codes, way).shape[:2]  # type: ignore[no-untyped-call]
+        return None
+    x, y, z = (int(shape[int(np.flatnonzero(way[:, 0] == axis)[0])]) for axis in range(3))
     back = np.array([[0, 0, -1, x - 1], [0, -1, 0, y - 1], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
-    placed = own @ back  # from (D, H, W) to millimetres
-    spacing = np.sqrt((placed[:3, :3] ** 2).sum(axis=0))
-    return ReadMap(map_of(upright, spacing.tolist()), placed)
+    return (z, y, x), affine @ inv_ornt_aff(way, shape) @ back  # type: ignore[no-untyped-call]

@@ -40,10 +40,10 @@ def box_size_problems(cohort: Cohort) -> list[Problem]:
     other: NDArray[np.bool_] = np.asarray(some & (shape | ~seen).all(axis=0))
     resized: NDArray[np.bool_] = np.asarray(some & ~other & (size | ~seen).all(axis=0))
     what, fix = "boxes were drawn on an image of another shape", "name the file of boxes that belongs to the image"
-    told = [_problem(cohort, other, what, fix, "error")] if other.any() else []
+    told = [of_rows(cohort, other, what, fix, "error")] if other.any() else []
     if resized.any():
         what, fix = "boxes were drawn on an image of another size", "right if it was resized, as a whole, since"
-        told.append(_problem(cohort, resized, what, fix, "warning"))
+        told.append(of_rows(cohort, resized, what, fix, "warning"))
     return told
 
 
@@ -60,7 +60,8 @@ def size_of(item: object) -> tuple[float, float] | None:
         return None
 
 
-def _problem(cohort: Cohort, wrong: np.ndarray, what: str, fix: str, severity: Severity) -> Problem:
+def of_rows(cohort: Cohort, wrong: np.ndarray, what: str, fix: str, severity: Severity) -> Problem:
+    """A problem of the rows where it is wrong, `(B,)`, with their number and the first of them."""
     rows = np.sort(cohort.file_rows[wrong]).tolist()
     many = f" in {count(len(rows), 'row')} ({first_rows(rows)})" if len(rows) > 1 else ""
     finding = "unreadable-outcome" if severity == "error" else "unknown-outcome"

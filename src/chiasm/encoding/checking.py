@@ -11,6 +11,7 @@ from chiasm.cohort.accepted import DECODED, LATER, Finding, settle, unmade
 from chiasm.cohort.checks import examine_values
 from chiasm.encoding.box_sizes import box_size_problems
 from chiasm.encoding.findings import file_problems, stopping
+from chiasm.encoding.mask_places import mask_place_problems
 from chiasm.encoding.prune import open_store
 from chiasm.encoding.source_digests import know_digests, unseen
 
@@ -27,7 +28,7 @@ def examine(
     opened, problems = examine_values(cohort, lambda found: know_digests(found, open_store(), progress or unseen))
     if opened is not None:
         problems += file_problems(opened, progress or unseen)
-        problems += box_size_problems(opened)
+        problems += [*box_size_problems(opened), *mask_place_problems(opened)]
         later = (*LATER, *DECODED) if opened.encodings else LATER  # what is encoded is not opened again
         problems += unmade(problems, opened.accepted, later)
     return opened, sorted(problems, key=lambda problem: problem.severity != "error")

@@ -1,0 +1,82 @@
+"""Check that label maps lie on the images that a cohort names: their shape and, of volumes, where in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Problem
+from chiasm.cohort.mask_files import place_of
+from chiasm.encoding.box_sizes import of_rows, size_of
+
+APART = 0.01
+"""Millimetres by which corners of an image and its label map may differ before it is told."""
+KINDS = ("image", "volume")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where an image lies: its `shape`, and its `affine` (4, 4) to millimetres, None of a picture."""
+
+    shape: tuple[int, ...]
+    affine: NDArray[np.float64] | None
+
+
+def mask_place_problems(cohort: Cohort) -> list[Problem]:
+    """List label maps of another shape than their image, and those that lie elsewhere: errors from half a voxel on.
+
+    Both are read of headers; an image whose header cannot be read is told of elsewhere, and DICOM series are held
+    against their maps when a model is fitted. In a cohort of several images a patient has one that fits.
+    """
+    outcome, names = cohort.outcome, [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
+    if outcome is None or outcome.maps is None or not names:
+        return []
+    maps, found = outcome.maps, np.full((len(names), len(cohort)), np.nan)
+    for place, name in enumerate(names):
+        raw, rows = cohort.raw(name), cohort.rows_of(name)
+        for k, row in enumerate(rows.tolist()):
+            own = image_place(raw[k], cohort.kinds[name]) if outcome.known[row] else None
+            if own is not None:
+                drawn = maps.of(row)
+                same = own.shape == drawn.shape
+                found[place, row] = apart(own, maps.affines[row], min(drawn.spacing)) if same else np.inf
+    some = np.isfinite(found).any(axis=0) | np.isinf(found).any(axis=0)
+    least = np.where(np.isnan(found), np.inf, found).min(axis=0)
+    told = []
+    for wrong, what, fix in (
+        (some & np.isinf(least), "label maps have another shape than their image", "name the map that was drawn on it"),
+        (some & np.isfinite(least) & (least >= 1), "label maps lie elsewhere in the patient than their image, by half "
+         "a voxel or more", "name the map that was drawn on it, or resample it to the image"),
+    ):  # fmt: skip
+        if wrong.any():
+            told.append(of_rows(cohort, wrong, what, fix, "error"))
+    moved = some & (least > 0) & (least < 1)
+    if moved.any():
+        what = f"label maps lie over {APART:g} mm, and less than half a voxel, from their image"
+        told.append(of_rows(cohort, moved, what, "right if a program rounded the header", "warning"))
+    return told
+
+
+def image_place(item: object, kind: str) -> Place | None:
+    """Where an image lies, by its header; None for what is no file, a folder, or a header that cannot be read."""
+    if not isinstance(item, Path | str) or Path(item).is_dir():
+        return None
+    if kind != "volume":
+        size = size_of(item)
+        return None if size is None else Place((int(size[1]), int(size[0])), None)
+    found = place_of(Path(item))
+    return None if found is None else Place(*found)
+
+
+def apart(image: Place, affine: NDArray[np.float64] | None, voxel: float) -> float:
+    """How far corners lie from those of a label map, in halves of its shortest voxel side; 0 up to `APART`."""
+    if image.affine is None or affine is None:
+        return 0.0
+    ends = [(0, side - 1) for side in image.shape]
+    corners = np.array([[*own, 1] for own in product(*ends)], dtype=np.float64)
+    most = float(np.abs(corners @ (image.affine - affine).T).max())
+    return 0.0 if most <= APART else most / (voxel / 2)

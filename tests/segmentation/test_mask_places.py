@@ -1,0 +1,83 @@
+"""Label maps that do not lie on their image are told by their row; real files of one subject lie where they should."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import chiasm
+from mask_cohorts import made_cohort
+
+SPINE = Path(__file__).parents[3] / "shared" / "data" / "wings" / "spinal-multicontrast"
+PAIRS = (
+    ("t1/t1w.nii.gz", "t1/t1w_seg-manual.nii.gz"), ("t2/t2.nii.gz", "t2/t2_seg-manual.nii.gz"),
+    ("t2s/t2s.nii.gz", "t2s/t2s_seg.nii.gz"), ("mt/mt1.nii.gz", "mt/mt1_seg.nii.gz"),
+)  # fmt: skip
+
+
+def told(folder: Path, images: list[str], maps: list[str]) -> dict[str, tuple[str, int | None]]:
+    """Findings of the check on label maps, by how they begin: severity and first row."""
+    table = pd.DataFrame({"id": [f"p{k}" for k in range(len(maps))], "map": maps})
+    (folder / "images").mkdir()
+    for k, name in enumerate(images):
+        shutil.copy(folder / name, folder / "images" / f"p{k}.nii.gz")
+    table.to_csv(folder / "patients.csv", index=False)
+    (folder / "cohort.toml").write_text(
+        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n'
+        '[target]\nkind = "mask"\ncolumn = "map"\nlabels = ["cord"]\n'
+        '[modalities.scan]\nkind = "volume"\npath = "images/{id}.nii.gz"\nencoder = "grid"\n',
+        encoding="utf-8",
+    )
+    found = chiasm.check_cohort(folder / "cohort.toml")
+    return {own.what: (own.severity, own.row) for own in found if "label map" in own.what}
+
+
+def test_volumes_and_maps_that_lie_apart_are_told(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    codes = np.zeros((5, 6, 7), dtype=np.uint8)
+    codes[2, 3, 4] = 1
+    affine = np.diag([2.0, 2.0, 3.0, 1.0])
+    moved = {"near": 0.005, "rounded": 0.2, "far": 1.5}
+    nibabel.save(nibabel.Nifti1Image(codes.astype(np.float32), affine), tmp_path / "image.nii.gz")
+    turned = np.diag([-2.0, 2.0, 3.0, 1.0])
+    turned[0, 3] = 8.0  # the same place, stored from the other side
+    nibabel.save(nibabel.Nifti1Image(codes[::-1], turned), tmp_path / "turned.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(codes[:4], affine), tmp_path / "short.nii.gz")
+    for name, by in moved.items():
+        here = affine.copy()
+        here[0, 3] = by
+        nibabel.save(nibabel.Nifti1Image(codes, here), tmp_path / f"{name}.nii.gz")
+    maps = [f"{name}.nii.gz" for name in ("near", "turned", "rounded", "far", "short")]
+    found = told(tmp_path, ["image.nii.gz"] * 5, maps)
+    by_words = {
+        word: own for what, own in found.items() for word in ("shape", "elsewhere", "less than") if word in what
+    }
+    assert by_words == {"shape": ("error", 6), "elsewhere": ("error", 5), "less than": ("warning", 4)}
+
+
+def test_a_picture_of_another_size_is_told(tmp_path: Path) -> None:
+    place = made_cohort(tmp_path, 12)
+    assert chiasm.check_cohort(place) == []
+    Image.fromarray(np.ones((32, 30), dtype=np.uint8)).save(tmp_path / "p004_map.png")
+    (found,) = chiasm.check_cohort(place)
+    assert found.row == 6 and found.severity == "error" and "another shape" in found.what
+
+
+@pytest.mark.skipif(not SPINE.exists(), reason="the files of one subject's spine are not here")
+def test_real_scans_and_maps_lie_on_one_another(tmp_path: Path) -> None:
+    for image, label_map in PAIRS:
+        for name in (image, label_map):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            shutil.copy(SPINE / name, tmp_path / name)
+    shutil.copy(SPINE / "mt" / "mt1_gmseg.nii.gz", tmp_path / "mt" / "grey.nii.gz")
+    images, maps = (list(own) for own in zip(*PAIRS, strict=True))
+    found = told(tmp_path, [*images, "mt/mt1.nii.gz", "mt/mt1.nii.gz"], [*maps, "t2s/t2s_seg.nii.gz", "mt/grey.nii.gz"])
+    assert [own for what, own in found.items() if "another shape" in what] == [("error", 6)]
+    assert [own for what, own in found.items() if "no codes" in what] == [("error", 7)]
+    assert [own for what, own in found.items() if "over 5 times longer" in what] == [("warning", 4)]
+    assert len(found) == 3
