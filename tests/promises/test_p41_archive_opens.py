@@ -36,7 +36,7 @@ NOT_YET_ARCHIVED = {
     "pattern-levels", "pid", "prompt-pieces", "raster-config", "raster-network", "raster-reading", "record-config",
     "record-network", "reference", "residual-start", "seen-items", "sequence-config", "sequence-network",
     "similar-groups", "source-score", "stand-ins", "step", "text-model", "tiny-language", "tiny-words", "tree-inputs",
-    "tree-machine", "tried-setting", "tuning", "vector-picture", "worded",
+    "tree-machine", "tried-setting", "tuning", "vector-picture", "vqvae", "worded",
 }  # fmt: skip
 """Kinds outside of new recipes' own modules that came after the newest archive."""
 CLOSE = 1e-6

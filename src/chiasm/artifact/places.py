@@ -183,5 +183,6 @@ PLACES = {
     "urfound": "chiasm.recipes.fusion.urfound",
     "vector-picture": "chiasm.encoders.table.picture",
     "verbalizer": "chiasm.adapters.verbalizer",
+    "vqvae": "chiasm.language.visual_words",
     "worded": "chiasm.recipes.vision_language.design",
 }
