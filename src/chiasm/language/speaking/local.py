@@ -48,7 +48,7 @@ class LocalSpeaker:
         return reach_of(self.network)
 
     def weigh(self, prompts: Sequence[str], names: Sequence[str]) -> list[Weighed]:
-        """Log-likelihood of each name behind each prompt; what the prompts share is read once.
+        """Log-likelihood of each name behind each prompt, but for what all names share; prompts are read together.
 
         Raises:
             NotSaid: a name leaves no room for a prompt.

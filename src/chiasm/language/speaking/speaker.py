@@ -95,7 +95,7 @@ class Weighing(Speaker, Protocol):
     """A speaker that also tells how likely each of some names is to follow a prompt."""
 
     def weigh(self, prompts: Sequence[str], names: Sequence[str]) -> list[Weighed]:
-        """Return the log-likelihood of each name behind each prompt.
+        """Return the log-likelihood of each name behind each prompt, up to a number that is the same for all names.
 
         Raises:
             NotSaid: a prompt leaves no room for a name.
