@@ -120,10 +120,11 @@ def test_a_real_network_reads_what_orders_share_once_and_weighs_as_alone(window:
     )  # fmt: skip
     network = MistralForCausalLM(config).eval()
     read = list[tuple[int, ...]]()
-    network.register_forward_pre_hook(lambda module, given: read.append(tuple(given[0].shape)))
+    watch = network.register_forward_pre_hook(lambda module, given: read.append(tuple(given[0].shape)))
     speaker = LocalSpeaker(network, Signs(), "n", "i")
     found = speaker.weigh(PROMPTS[:2], ["A", "B"])
     assert read[0][0] == 1 and read[1][0] == 2 and len(read) == 2
+    watch.remove()
     for prompt, own in zip(PROMPTS, found, strict=False):
         assert apart(own) == pytest.approx(apart(speaker.weighed(prompt, ["A", "B"])), abs=1e-4)
     first, second = (speaker.say("Once", Manner(9, 1.0, seed, ())) for seed in (0, 0))
