@@ -50,6 +50,7 @@ _PUBLIC = {
     "bench_skills": "chiasm.api.bench_reports",
     "bench_table": "chiasm.api.bench_reports",
     "check_cohort": "chiasm.api",
+    "caption_instructions": "chiasm.language.questions.instructions",
     "cka": "chiasm.metrics.similarity",
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
@@ -132,11 +133,14 @@ _PUBLIC = {
     "piper_voice": "chiasm.language.conversation.speech",
     "pull": "chiasm.api",
     "push": "chiasm.api",
+    "questions": "chiasm.api",
     "synthetic_patient": "chiasm.api.conversing",
+    "table_instructions": "chiasm.language.questions.instructions",
     "talk_aloud": "chiasm.api.conversing",
     "track": "chiasm.api",
     "whisper_listener": "chiasm.language.conversation.speech",
     "word_errors": "chiasm.language.conversation.speech",
+    "written_instructions": "chiasm.language.questions.instructions",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -183,6 +187,7 @@ if TYPE_CHECKING:
         pretrain,
         pull,
         push,
+        questions,
         screen_identifiers,
         seal,
         serve,
@@ -245,6 +250,11 @@ if TYPE_CHECKING:
     from chiasm.evaluation.patient_by_patient import patients_right
     from chiasm.evaluation.validation import Validation
     from chiasm.language.conversation.speech import piper_voice, whisper_listener, word_errors
+    from chiasm.language.questions.instructions import (
+        caption_instructions,
+        table_instructions,
+        written_instructions,
+    )
     from chiasm.metrics.noise_ceiling import noise_ceiling
     from chiasm.metrics.operating import operating_point, operating_points
     from chiasm.metrics.similarity import (

@@ -3,96 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chiasm.bench.item import Item, Items
-from chiasm.errors import Problem, count, nearest, warning
+from chiasm.errors import Problem, count, warning
 from chiasm.language.parsing import folded
+from chiasm.language.released import found_file as found_file
+from chiasm.language.released import json_lines as json_lines
+from chiasm.language.released import json_of as json_of
+from chiasm.language.released import text_of as text_of
 
-MOST_BYTES = 1 << 30
 IN_QUESTION = "answer in question"
 """The tag of items whose question holds the right option's words and no other's."""
-
-
-def found_file(folder: Path, *names: str, source: str = "") -> Path:
-    """Return the first of these files that lies in the folder.
-
-    Raises:
-        ValueError: none of them does, or the folder lacks.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder '{folder.name}': name the one that holds {' or '.join(names)}")
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    inside = sorted(own.name for own in folder.iterdir() if own.is_file())
-    like = nearest(names[0], inside)
-    hint = f"; did you rename '{like}'?" if like else ""
-    where = f", from {source}" if source else ""
-    raise ValueError(f"'{folder.name}' lacks {' or '.join(names)}{where}{hint}")
 
 
 def sha256(path: Path) -> str:
     """Hash of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def text_of(path: Path) -> str:
-    """Read a text file in UTF-8.
-
-    Raises:
-        ValueError: it is empty, too large or not in UTF-8.
-    """
-    size = path.stat().st_size
-    if size == 0:
-        raise ValueError(f"'{path.name}' is empty: fetch it again")
-    if size > MOST_BYTES:
-        raise ValueError(f"'{path.name}' has over {MOST_BYTES >> 30} GB: it is not a file of questions")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"'{path.name}' is not text in UTF-8: fetch it again") from None
-
-
-def json_of(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        return json.loads(text_of(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"'{path.name}' is not JSON from line {error.lineno} on: fetch it again") from None
-    except RecursionError:
-        raise ValueError(f"'{path.name}' is nested too deeply to be read: fetch it again") from None
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read the number and the object of each line that is not blank.
-
-    Raises:
-        ValueError: a line is no JSON object; only its number is told.
-    """
-    for number, line in enumerate(text_of(path).split("\n"), start=1):  # other signs that end a line stand in texts
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            raise ValueError(f"line {number} of '{path.name}' is not JSON: fetch it again") from None
-        except RecursionError:
-            raise ValueError(f"line {number} of '{path.name}' is nested too deeply: fetch it again") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} of '{path.name}' is no JSON object: fetch it again")
-        yield number, row
 
 
 def made(path: Path, rows: Iterable[tuple[int, Any]], item: Callable[[int, Any], Item]) -> Items:

@@ -33,6 +33,7 @@ from chiasm.cli import (
     models,
     predicting,
     pretraining,
+    questions,
     seals,
     sensitivity,
     serving,
@@ -70,7 +71,7 @@ for command in (
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     asking.ask,
     *(serving.serve, serving.audit),
-    *(pretraining.pretrain, articles.articles),
+    *(pretraining.pretrain, articles.articles, questions.questions),
     *(tracking.track, hub.push, hub.pull),
     *(tokens.encode, tokens.encoders, about.recipes, about.doctor),
 ):

@@ -53,6 +53,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm articles PMC3166277.tar.gz articles/ --out shards --table rows.csv",
         "chiasm articles articles/ --out shards --licence CC-BY --concepts concepts.txt --most 1000 --cohort pairs",
     ),
+    "questions": (
+        "chiasm questions slake/ --style slake --out cohort",
+        "chiasm questions roco/ --style roco --instruct --out captions",
+    ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",

@@ -2,88 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from chiasm.bench.item import LETTERS, Attachment, Item
-from chiasm.bench.reading import json_lines, json_of, text_of
+from chiasm.language.released import needed as needed
+from chiasm.language.released import rows_of as rows_of
+from chiasm.language.released import stays_inside as stays_inside
+from chiasm.language.released import words as words
 
 YES_NO = ("Yes", "No")
-NO_NAME = re.compile("[\\0\ud800-\udfff]")
-PICTURES = ("image", "image_bytes")
-"""Columns of pictures in tables, which are not read: a candidate is handed the path of a file."""
-
-
-def rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read the number, from 1, and the fields of each row of JSON (a list), JSON lines, CSV, Parquet or Arrow.
-
-    Raises:
-        ValueError: the file is none of these, or cannot be read.
-    """
-    if path.suffix in (".jsonl", ".ndjson"):
-        yield from json_lines(path)
-    elif path.suffix == ".json":
-        content = json_of(path)
-        if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-            raise ValueError(f"'{path.name}' is no list of objects: fetch it again")
-        yield from enumerate(content, start=1)
-    elif path.suffix in (".csv", ".parquet", ".arrow"):
-        yield from enumerate(_table(path), start=1)
-    else:
-        raise ValueError(f"'{path.name}' is none of .json, .jsonl, .csv, .parquet and .arrow")
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-    import pyarrow as pa  # type: ignore[import-untyped]
-    from pyarrow import parquet
-
-    if path.suffix == ".csv":
-        text_of(path)  # refuses what is empty, too large or not in UTF-8
-    try:
-        if path.suffix == ".csv":
-            return [{str(k): v for k, v in row.items()} for row in pd.read_csv(path, dtype=str).to_dict("records")]
-        if path.suffix == ".parquet":
-            names = [name for name in parquet.read_schema(path).names if name not in PICTURES]
-            rows: list[dict[str, Any]] = parquet.read_table(path, columns=names).to_pylist()
-            return rows
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_stream(source).read_all()
-            rows = table.select([name for name in table.column_names if name not in PICTURES]).to_pylist()
-            return rows
-    except (pa.ArrowException, pd.errors.ParserError, OSError, UnicodeDecodeError):
-        raise ValueError(f"'{path.name}' cannot be read as a table: fetch it again") from None
-
-
-def words(row: Mapping[str, Any], *names: str) -> str:
-    """Return the first of these fields that is not empty, as text; "" if all are."""
-    for name in names:
-        value = row.get(name)
-        if value is not None and value == value and str(value).strip():  # NaN is not itself
-            return str(value).strip()
-    return ""
-
-
-def needed(row: Mapping[str, Any], name: str) -> str:
-    """Return a field that has to be there.
-
-    Raises:
-        KeyError: it lacks.
-        ValueError: it is empty.
-    """
-    if name not in row:
-        raise KeyError(name)
-    if not (value := words(row, name)):
-        raise ValueError(f"'{name}' is empty")
-    return value
-
-
-def stays_inside(name: str) -> bool:
-    """Whether a path, as it is written, leads to something in a folder; a folder may be a link to where images lie."""
-    path = PureWindowsPath(name)  # knows both slashes
-    return bool(path.parts) and not path.drive and not path.root and ".." not in path.parts and not NO_NAME.search(name)
 
 
 def picture(folder: Path, name: str, inside: str = "images", kind: str = "image") -> tuple[Attachment, ...]:

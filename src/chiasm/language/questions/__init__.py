@@ -1,0 +1,1 @@
+"""Released questions on images, captions and reports as cohorts; instructions made of captions and tables."""
