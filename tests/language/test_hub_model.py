@@ -80,7 +80,7 @@ def test_it_is_referred_to_and_only_what_changed_is_stored(folder: Path, tune: s
     if tune == "none":
         assert {name: own[name] for name in base} == base
     if tune == "lora":  # peft names them otherwise; the bytes of all are there
-        assert sorted(base.values()) == sorted(value for name, value in own.items() if name.startswith("language."))
+        assert set(base.values()) <= {value for name, value in own.items() if name.startswith("language.")}
     model.save(tmp_path / "stored")
     opened = chiasm.load_model(tmp_path / "stored")
     pd.testing.assert_frame_equal(opened.predict(cohort), model.predict(cohort))

@@ -87,7 +87,7 @@ class ConnectedPredictor:
         """Rebuild the network; the language model is opened from where it is, unless it is tiny."""
         module = build(lambda: Network(self.design.fusion(self.shapes), Head(0, self.design.outputs, self.kind)), 0)
         restore(module, self.state)
-        return module
+        return module.double() if self.design.tiny else module  # who else is in the batch then changes no digit
 
     def _network(self) -> Network:
         return of_the_last(_READING, self, self.network)
