@@ -62,6 +62,7 @@ _PUBLIC = {
     "conversation_score": "chiasm.api.conversing",
     "control": "chiasm.api.controlling",
     "crops": "chiasm.api.cropping",
+    "segment": "chiasm.api.segmenting",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
     "embed": "chiasm.api",
@@ -218,6 +219,7 @@ if TYPE_CHECKING:
     from chiasm.api.labelling import label_records
     from chiasm.api.preferring import prefer
     from chiasm.api.prompting import prompted
+    from chiasm.api.segmenting import segment
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores
     from chiasm.artifact import ArtifactError

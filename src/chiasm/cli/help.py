@@ -58,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm questions roco/ --style roco --instruct --out captions",
     ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
+    "segment": (
+        "chiasm segment model scan.nii.gz --out map.nii.gz",
+        "chiasm segment model t1=a.nii.gz t2=b.nii.gz --out map.nii.gz",
+    ),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
         "chiasm stress cohort.toml --recipes healnet --faults attack",
