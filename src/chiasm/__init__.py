@@ -50,7 +50,7 @@ _PUBLIC = {
     "bench_skills": "chiasm.api.bench_reports",
     "bench_table": "chiasm.api.bench_reports",
     "check_cohort": "chiasm.api",
-    "caption_instructions": "chiasm.language.questions.instructions",
+    "caption_instructions": "chiasm.language.question_sets.instructions",
     "cka": "chiasm.metrics.similarity",
     "cohort_from_frames": "chiasm.cohort",
     "cohort_from_mudata": "chiasm.cohort",
@@ -136,12 +136,12 @@ _PUBLIC = {
     "push": "chiasm.api",
     "questions": "chiasm.api",
     "synthetic_patient": "chiasm.api.conversing",
-    "table_instructions": "chiasm.language.questions.instructions",
+    "table_instructions": "chiasm.language.question_sets.instructions",
     "talk_aloud": "chiasm.api.conversing",
     "track": "chiasm.api",
     "whisper_listener": "chiasm.language.conversation.speech",
     "word_errors": "chiasm.language.conversation.speech",
-    "written_instructions": "chiasm.language.questions.instructions",
+    "written_instructions": "chiasm.language.question_sets.instructions",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
@@ -252,7 +252,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation.patient_by_patient import patients_right
     from chiasm.evaluation.validation import Validation
     from chiasm.language.conversation.speech import piper_voice, whisper_listener, word_errors
-    from chiasm.language.questions.instructions import (
+    from chiasm.language.question_sets.instructions import (
         caption_instructions,
         table_instructions,
         written_instructions,

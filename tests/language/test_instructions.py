@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import chiasm
-from chiasm.language.questions.instructions import DESCRIBE, prompt_of, refused
-from chiasm.language.questions.styles import Asked
+from chiasm.language.question_sets.instructions import DESCRIBE, prompt_of, refused
+from chiasm.language.question_sets.styles import Asked
 
 CAPTION = "Axial CT of the chest with a nodule of 12 mm in the left upper lobe."
 
@@ -81,7 +81,7 @@ def test_what_a_model_writes_is_kept_or_counted() -> None:
 
 
 def test_only_rows_without_a_question_are_given_one() -> None:
-    from chiasm.language.questions.instructions import instructed
+    from chiasm.language.question_sets.instructions import instructed
 
     rows = [Asked("a", "", "x", False, None, "a", "train"), Asked("b", "Why?", "y", False, None, "b", "train")]
     made = instructed(rows)

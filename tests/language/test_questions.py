@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import chiasm
-from chiasm.language.questions.styles import STYLES, read_release, report_of
+from chiasm.language.question_sets.styles import STYLES, read_release, report_of
 from command_line import Run
 
 REPORT = (

@@ -10,9 +10,9 @@ import pandas as pd
 
 from chiasm.artifact import whole_folder
 from chiasm.errors import count
-from chiasm.language.questions.as_cohort import TEXT, written
-from chiasm.language.questions.instructions import instructed
-from chiasm.language.questions.styles import read_release
+from chiasm.language.question_sets.as_cohort import TEXT, written
+from chiasm.language.question_sets.instructions import instructed
+from chiasm.language.question_sets.styles import read_release
 
 
 @dataclass(frozen=True, repr=False)

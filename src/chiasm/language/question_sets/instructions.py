@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.language.asking.hearing import SMALL, stem, words_of
-from chiasm.language.questions.styles import Asked
+from chiasm.language.question_sets.styles import Asked
 
 Writer = Callable[[str], str]
 """Given a prompt, it writes."""

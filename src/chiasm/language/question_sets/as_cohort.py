@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from chiasm.artifact import write_text
-from chiasm.language.questions.styles import TRAIN, YES_NO, Asked
+from chiasm.language.question_sets.styles import TRAIN, YES_NO, Asked
 
 PLAIN = re.compile(r"[\w-][\w. -]{0,200}")
 TEXT, CHOICE = "text", "choice"
