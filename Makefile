@@ -10,12 +10,13 @@ demo: .venv/.demo
 	$(BIN)/chiasm demo
 
 # Ruff and mypy beside the tests: mypy takes one core for a minute or two, and the tests the rest of both. The tests are
-# two processes of one thread each: small models on threads that compete are many times slower.
+# two processes of one thread each (small models on threads that compete are many times slower), forked from one that has
+# imported and collected them.
 test: .venv/.test
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests: .venv/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not nightly'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 -m 'not nightly'
 
 # What the tests use that is no Python package: as file=package of Debian, missing ones are installed; and a FHIR server of
 # npm, in .services. A server or a browser that a test needs is installed here, and started by the test.
@@ -41,12 +42,12 @@ services: .services/node_modules/@medplum/fhir-router
 SEED ?= $(shell date +%Y%m%d)
 BUDGETS := --cpu-budget 2000 --recipe-budget 3
 nightly: lint
-	ALL_EXAMPLES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --random-order $(SEED) $(BUDGETS)
+	ALL_EXAMPLES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 --random-order $(SEED) $(BUDGETS)
 
 # What a change touches: the tests of the files that differ from BASE, those of what imports them, and the laws of the house.
 BASE ?= main
 test-changed: .venv/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not nightly' $$($(BIN)/python tests/changed.py $(BASE))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 -m 'not nightly' $$($(BIN)/python tests/changed.py $(BASE))
 
 # The same tests with the newest versions that pyproject.toml allows, in an environment of its own. Only torch stays: it is
 # the build that lies at hand. Where a test fails, what differs from the lock is printed: one of these broke it.
@@ -55,7 +56,7 @@ test-newest:
 	grep '^torch==' constraints.txt > .venv-newest/torch.txt
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check -c .venv-newest/torch.txt -e '.[test,demo]'
 	@.venv-newest/bin/python -m pip freeze --exclude-editable | $(PINS) > .venv-newest/newest.txt
-	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest -n 2 --dist worksteal || { \
+	@OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest --forks 2 || { \
 		echo 'Newer than the lock:'; grep -v '^#' constraints.txt | LC_ALL=C comm -13 - .venv-newest/newest.txt; exit 1; }
 
 # The lock anew: what is newest today, in a temporary environment. Run `make test` afterwards.

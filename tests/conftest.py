@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import cache_from_source, find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,16 +23,7 @@ from hypothesis import settings
 
 import young_process
 
-
-def nothing_is_compiled() -> bool:
-    """True in a fresh environment: importing compiles, for a quarter of a minute."""
-    spec = find_spec("sympy")  # imported late, and by much of what is tested
-    return bool(
-        spec and spec.origin and not sys.dont_write_bytecode and not Path(cache_from_source(spec.origin)).exists()
-    )
-
-
-if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "fork") and not nothing_is_compiled():
+for _ in range(young_process.forks_asked(sys.argv)):
     young_process.begin()  # before anything of ours is imported
 
 from chiasm import screen
@@ -44,16 +32,7 @@ from cohort_folder import MANIFEST, CohortFolder
 from command_line import Run, Said
 from examples import examples
 
-pytest_plugins = ["pytester", "cpu_costs", "not_run", "random_order"]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Of several processes in a fresh environment one collects after the other, and reads what the first compiled."""
-    with (Path(tempfile.gettempdir()) / f"chiasm-tests-{os.getuid()}.turn").open("w") as turn:
-        if "PYTEST_XDIST_WORKER" in os.environ and nothing_is_compiled():
-            fcntl.flock(turn, fcntl.LOCK_EX)  # until it is closed, or the process ends
-        return (yield)
+pytest_plugins = ["pytester", "cpu_costs", "forks", "not_run", "random_order"]
 
 
 def pytest_collection_finish() -> None:

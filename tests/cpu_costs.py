@@ -62,8 +62,11 @@ class Costs:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
-        self.whole += cpu_seconds()
         output = getattr(self.config, "workeroutput", None)
+        forked = output is not None and self.config.getoption(
+            "forks", 0
+        )  # the first process waits for it, and counts it
+        self.whole += SPENT["seconds"] if forked else cpu_seconds()
         if output is not None:
             output["cpu"] = (dict(self.tests), dict(self.nightly), dict(self.recipes), self.whole)
         answer = yield
@@ -73,7 +76,12 @@ class Costs:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        tests, nightly, recipes, whole = getattr(node, "workeroutput", {}).get("cpu", ({}, {}, {}, 0.0))
+        self.gather(*getattr(node, "workeroutput", {}).get("cpu", ({}, {}, {}, 0.0)))
+
+    def gather(
+        self, tests: dict[str, float], nightly: dict[str, float], recipes: dict[str, float], whole: float
+    ) -> None:
+        """Add what another process counted."""
         self.tests.update(tests)
         self.nightly.update(nightly)
         self.recipes.update(recipes)

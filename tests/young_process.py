@@ -1,7 +1,7 @@
 """Python code in a process of its own that has nothing of ours in memory, and need not import torch and pandas anew.
 
 It is forked from a process that has imported a few packages and nothing else, one for each process of tests; where
-several run side by side it is forked from these, before they import anything of ours. What it imports of chiasm it
+several run side by side (`forks.py`) these are forked before anything of ours is imported. What it imports of chiasm it
 imports anew, and of the others matplotlib, jinja2, lifelines, xgboost and transformers.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -83,7 +83,13 @@ def run_young(
 
 
 BEGUN: list[tuple[TextIO, TextIO]] = []
-"""Where the process of `begin` is asked, and where it answers."""
+"""Where each process of `begin` is asked, and where it answers; a process of tests leaves its own alone in here."""
+
+
+def forks_asked(words: Sequence[str]) -> int:
+    """How many processes these arguments of pytest ask for (`--forks 2`), before pytest has read them."""
+    asked = " ".join(words).replace("--forks=", "--forks ").split()
+    return int(asked[asked.index("--forks") + 1]) if "--forks" in asked else 0
 
 
 def begin() -> None:
@@ -98,7 +104,7 @@ def begin() -> None:
         os.close(asked[0])
         os.close(told[1])
         BEGUN.append((os.fdopen(asked[1], "w"), os.fdopen(told[0])))
-        for file in BEGUN[0]:
+        for file in BEGUN[-1]:
             atexit.register(file.close)  # the other ends with its input
         return
     try:
