@@ -15,6 +15,7 @@ import pytest
 from reference_readers import readers  # first: it skips this module, or finds the benchmarks
 from references import dicoms, molecules, pictures, recordings, records, volumes
 from references.compared import DIFFERENT, EQUAL, REFUSED, Case, compare
+from small_recipes import at_night
 
 FAMILIES: dict[str, tuple[Callable[[Path], Iterator[Case]], int]] = {  # every so many of its cases
     "DICOM": (dicoms.written_cases, 9),
@@ -30,7 +31,8 @@ FAMILIES: dict[str, tuple[Callable[[Path], Iterator[Case]], int]] = {  # every s
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# by day cells are compared in test_singlecell.py
+@pytest.mark.parametrize("family", [*(name for name in FAMILIES if name != "cells"), *at_night("cells")])
 def test_what_a_library_wrote_is_read_as_it_reads_it(family: str, tmp_path: Path) -> None:
     made, every = FAMILIES[family]
     found = [compare(case) for case in islice(made(tmp_path), 0, None, every)]

@@ -62,7 +62,9 @@ def test_released_networks_are_adaptable(spec: str, kind: str) -> None:
             IMAGES,
             marks=pytest.mark.nightly,
         ),
-        ("monai:random=true,dims=2,size=32,channels=3", "image", IMAGES),
+        pytest.param(  # test_monai.py
+            "monai:random=true,dims=2,size=32,channels=3", "image", IMAGES, marks=pytest.mark.nightly
+        ),
         ("chada:size=16,dim=12,depth=1", "image", CHANNELS),
         pytest.param("chada:size=16,dim=12,depth=1,pool=cls", "image", CHANNELS, marks=pytest.mark.nightly),
         pytest.param("chada:size=16,dim=12,depth=1,layout=released", "image", CHANNELS, marks=pytest.mark.nightly),

@@ -24,6 +24,7 @@ from chiasm.report.page import render
 from chiasm.report.sites import sites_part
 from chiasm.report.validation import meanings
 from fake_trials import FUSED, SINGLES, run
+from small_recipes import at_night
 
 N = 150
 SITE_A_FOLD = Protocol(folds=4, repeats=1, draws=100, by="site")
@@ -34,7 +35,7 @@ def hospital_cohort(kind: str, sites: int) -> object:
     return replace(cohort, site=np.array([f"h{row % sites}" for row in range(N)]))
 
 
-@pytest.fixture(scope="module", params=["multilabel", "survival"])
+@pytest.fixture(scope="module", params=["multilabel", *at_night("survival")])
 def trial(request: pytest.FixtureRequest) -> Trial:
     """A trial of which each fold tests one site."""
     return run(hospital_cohort(request.param, 4), (*SINGLES, FUSED[0]), SITE_A_FOLD)

@@ -24,7 +24,7 @@ SIZES = {"north": 70, "south": 60, "east": 50, "west": 40, "zurnau": 12, "wobble
 N = sum(SIZES.values())
 
 
-@pytest.fixture(scope="module", params=["regression", "survival", *at_night("classification", "multilabel")])
+@pytest.fixture(scope="module", params=["survival", *at_night("regression", "classification", "multilabel")])
 def trial(request: pytest.FixtureRequest) -> Trial:
     cohort = synthetic_cohort("complementary", N, target=request.param, seed=4, missing=0.1)
     names = np.random.default_rng(0).permutation(np.repeat(list(SIZES), list(SIZES.values())))

@@ -83,7 +83,7 @@ def same_tree(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
-@pytest.mark.parametrize("after", range(1, EPOCHS + 1))
+@pytest.mark.parametrize("after", [1, 3, EPOCHS, *at_night(2, 4)])
 def test_training_resumed_after_an_epoch_is_bit_for_bit_the_uninterrupted_one(
     data: Any, unstopped: Any, after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
