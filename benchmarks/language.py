@@ -39,7 +39,7 @@ from pages import ROOT, not_run, part, rows_of, run
 NAME, SCRIPTED, PUBMEDQA = "language", "scripted", "pubmedqa"
 FOLDERS = {"medqa": "wings/medical-qa", "mmlu-medicine": "wings/medical-qa/mmlu", PUBMEDQA: PUBMEDQA}
 SIZES = {"medqa": 60, "mmlu-medicine": 100, PUBMEDQA: 40}
-EXAMPLE = "pubmedqa-example"
+EXAMPLE, CONNECTED = "pubmedqa-example", "connector"
 LINES = (SCRIPTED, "mmlu-medicine", PUBMEDQA, "medqa", EXAMPLE)
 BEFORE, AFTER, NEAREST = "zero-shot", "shuffled", "few-shot"
 WAYS = {BEFORE: "as it is", AFTER: "in every order", NEAREST: "after the nearest question"}
@@ -73,11 +73,10 @@ def on_suite(
 ) -> dict[str, Any]:
     """Ask a suite's questions in each way; all orders are weighed first, of which the first is that of the question."""
     folder, row = data / FOLDERS[suite], dict[str, Any]()
+    memory = None if suite == "medqa" and callable(who) else work / "said.db"  # a script says it again for nothing
     for way in ways:
         shots = taught(folder) if way == NEAREST else ()
-        candidate = chiasm.prompted(
-            who, way, examples=shots, memory=work / "said.db", **({"shown": 1} if shots else {})
-        )
+        candidate = chiasm.prompted(who, way, examples=shots, memory=memory, **({"shown": 1} if shots else {}))
         found = chiasm.bench(
             suite, data=folder, model=candidate, out=work / way, limit=size, controls=["none"], progress=told(way)
         )
@@ -161,7 +160,7 @@ def cells(row: dict[str, Any], way: str) -> str:
     """Accuracy, the answer at the first place, and how often that is right."""
     own = row[way]
     places, ways = own["positions"], own["ways"]
-    first = f"{places['answered'][0]} of {own['items']}"
+    first = f"{places['answered'][0]} of {own['items']:,}"
     tied = ways.get("tied", 0)
     return f"{WAYS[way]} | {interval(*own['accuracy'])} | {first} | {places['right'][0]} | {tied} | {own['outcome']}"
 
@@ -175,7 +174,7 @@ def write_part(results: Path, page: Path) -> str:
         "written by `--table`. SmolLM2-135M-Instruct is asked for the letter of the right option, of questions drawn",
         "by seed 0; `scripted` knows six answers of ten of MedQA and says A to the others. In every order each option",
         "stands at each place once. Intervals are of 1,000 draws of the questions.\n",
-        "| questions | of | chance | asked | accuracy (95 %) | says A | A is right | tied | outcome |",
+        "| questions | of | chance | asked | accuracy (95 %) | says A | A is right, of those answered | tied | outcome |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
@@ -183,7 +182,7 @@ def write_part(results: Path, page: Path) -> str:
             if way in row:
                 own = row[way]
                 lines.append(
-                    f"| {name} | {own['items']} of {own['whole']:,} | {own['chance']:.3f} | {cells(row, way)} |"
+                    f"| {name} | {own['items']:,} of {own['whole']:,} | {own['chance']:.3f} | {cells(row, way)} |"
                 )
     lines += ["", *(changed(name, row["change"]) for name, row in rows.items() if "change" in row)]
     if PUBMEDQA in rows:
@@ -209,10 +208,18 @@ def beside(row: dict[str, Any]) -> list[str]:
             for way in (BEFORE, AFTER, NEAREST)
             if way in row
         ),
+        connected(row.get(CONNECTED)),
         f"| `kron-rls`, fitted to the other 500 | {interval(*fitted())} | - |",
         f"| nobody: the most frequent answer | 0.500 | {own['frequent']:.3f} |",
     ]
     return lines
+
+
+def connected(own: dict[str, Any] | None) -> str:
+    """The row of a language model that reads vectors of question and abstract through a connector."""
+    if own is None:
+        return "| a connector on SmolLM2 | not run | not run |"
+    return f"| a connector on SmolLM2 | {interval(*own['auroc'])} | {interval(*own['accuracy'])} |"
 
 
 def fitted() -> tuple[float, float, float]:

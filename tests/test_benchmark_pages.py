@@ -33,6 +33,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "explain",
         "texts",
         "knowledge",
+        "language",
         "detection",
         pytest.param("images", marks=pytest.mark.nightly),
     ],

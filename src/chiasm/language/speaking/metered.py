@@ -85,11 +85,11 @@ class Metered:
         self.counted["said before"] += len(known) - len(left)
         if left:
             self.require(len(left), sum(map(guessed, left)))
-            for own, found in zip(left, self.speaker.weigh(left, names), strict=True):
-                self.count(1, found.read)
-                known[own] = found
+            for own, new in zip(left, self.speaker.weigh(left, names), strict=True):
+                self.count(1, new.read)
+                known[own] = new
                 if self.before is not None:
-                    self.before.keep(self.identity, own, names, found)
+                    self.before.keep(self.identity, own, names, new)
         return [found for own in prompts if (found := known[own]) is not None]
 
     def require(self, calls: int, tokens: int) -> None:
