@@ -174,7 +174,7 @@ def write_part(results: Path, page: Path) -> str:
         "written by `--table`. SmolLM2-135M-Instruct is asked for the letter of the right option, of questions drawn",
         "by seed 0; `scripted` knows six answers of ten of MedQA and says A to the others. In every order each option",
         "stands at each place once. Intervals are of 1,000 draws of the questions.\n",
-        "| questions | of | chance | asked | accuracy (95 %) | says A | A is right, of those answered | tied | outcome |",
+        "| questions | of | chance | asked | accuracy (95 %) | says A | A right, if answered | tied | outcome |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():

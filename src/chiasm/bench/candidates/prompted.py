@@ -162,7 +162,8 @@ def local(place: str, options: dict[str, Any], timeout: float) -> tuple[Speaker,
 def function(place: str, options: dict[str, Any], timeout: float) -> tuple[Speaker, bool]:
     """Import a function of a text."""
     own = open_callable(place)
-    return FunctionSpeaker(own.function, own.name, own.identity), False
+    speaks: Any = own.function
+    return FunctionSpeaker(speaks, own.name, own.identity), False
 
 
 def server(place: str, options: dict[str, Any], timeout: float) -> tuple[Speaker, bool]:

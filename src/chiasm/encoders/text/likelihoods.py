@@ -79,7 +79,7 @@ def _read_on(network: Any, texts: Sequence[Sequence[int]], start: int, common: i
 
 def _is_plain(kept: Any) -> bool:
     """Whether a cache can be repeated for a batch, and read on from."""
-    layers = getattr(kept, "layers", None)
+    layers: Any = getattr(kept, "layers", None)
     return bool(layers) and all(type(own).__name__ in PLAIN for own in layers)
 
 

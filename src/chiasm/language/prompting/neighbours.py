@@ -82,7 +82,7 @@ def is_same(shot: Shot, asked: Question) -> bool:
 
 def by_words(texts: Sequence[str]) -> Embedding:
     """Texts as the counts of the words of these, each weighted by how rare it is (tf-idf), to length 1."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfVectorizer  # type: ignore[import-untyped]
 
     words = TfidfVectorizer(
         max_features=MOST_WORDS, sublinear_tf=True, dtype=np.float32, token_pattern=r"(?u)\b\w+\b"
