@@ -9,7 +9,9 @@ MedQA's 1,273 questions and the 1,089 of six fields of MMLU as many as SIZES say
 the half of the 1,000 labelled questions that is tested as many as SIZES says, in the same two ways (line
 `pubmedqa-example`: with the nearest question of the other half before it); the area under the curve is the mean over
 yes, no and maybe. Line `scripted`: a speaker that knows the right option of six questions in ten, and says A to all
-others. What was said is kept in the folder of the run, and not asked again.
+others. Lines `minds-by-rules` and `minds-by-model`: MuMA-ToM's questions by inverse planning, with rules that were
+written with these texts in view, and with the model's likelihood of a text's last part behind the rest and a statement
+of each mind, on questions drawn by seed 0. What was said is kept in the folder of the run, and not asked again.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from chiasm.bench.running import Benched
 from chiasm.bench.scoring import weights_of
 from chiasm.bench.suites import suite_named
 from chiasm.evaluation.estimates import percentile_interval
+from chiasm.evaluation.intervals import bootstrap_weights
 from chiasm.language.examples import Shot
+from chiasm.language.inverse_planning import by_language, likeliest, posterior
+from chiasm.language.muma_tom import BELIEF, OF_GOAL, SOCIAL, by_rules, read_muma_tom
 from chiasm.language.questions import LETTERS
 from chiasm.metrics.classification import auroc
 from chiasm.shown import interval
@@ -40,10 +45,12 @@ NAME, SCRIPTED, PUBMEDQA = "language", "scripted", "pubmedqa"
 FOLDERS = {"medqa": "wings/medical-qa", "mmlu-medicine": "wings/medical-qa/mmlu", PUBMEDQA: PUBMEDQA}
 SIZES = {"medqa": 60, "mmlu-medicine": 100, PUBMEDQA: 40}
 EXAMPLE, CONNECTED = "pubmedqa-example", "connector"
-LINES = (SCRIPTED, "mmlu-medicine", PUBMEDQA, "medqa", EXAMPLE)
+RULES, MODEL, MUMA, MINDS = "minds-by-rules", "minds-by-model", "wings/muma-tom-text", 24
+LINES = (SCRIPTED, "mmlu-medicine", PUBMEDQA, "medqa", RULES, MODEL, EXAMPLE)
 BEFORE, AFTER, NEAREST = "zero-shot", "shuffled", "few-shot"
 WAYS = {BEFORE: "as it is", AFTER: "in every order", NEAREST: "after the nearest question"}
 KNOWN = 6
+KINDS_OF_MIND = (BELIEF, SOCIAL, OF_GOAL)
 KINDS = ROOT / "benchmarks" / "results" / "kinds.txt"
 
 
@@ -63,6 +70,8 @@ def one(line: str, data: Path, work: Path) -> dict[str, Any]:
     work.mkdir(parents=True, exist_ok=True)
     if line == SCRIPTED:
         return {"cohort": line, **on_suite("medqa", data, work, 1273, scripted(data))}
+    if line in (RULES, MODEL):
+        return {"cohort": line, **minds(data / MUMA, line == MODEL)}
     suite = PUBMEDQA if line == EXAMPLE else line
     ways = (NEAREST,) if line == EXAMPLE else (AFTER, BEFORE)
     return {"cohort": line, **on_suite(suite, data, work, SIZES[suite], speaker(), ways)}
@@ -86,6 +95,39 @@ def on_suite(
     compared = chiasm.bench_compare(work / BEFORE, work / AFTER).as_json()
     row["change"] = next(own for own in compared["pairs"] if own["figure"] == "accuracy")
     return row
+
+
+def minds(folder: Path, by_model: bool) -> dict[str, Any]:
+    """Questions on minds that are answered right, by rules or by the likelihood of sentences; episodes are drawn."""
+    found, left = read_muma_tom(folder)
+    drawn = np.random.default_rng(0).permutation(len(found))[: MINDS if by_model else None]
+    asked = [found[k] for k in sorted(drawn)]
+    right, tied = list[bool](), 0
+    for own in asked:
+        words = dict(zip(own.minds, own.statements, strict=True))
+        likelihood = by_language(speaker(), words.__getitem__) if by_model else by_rules
+        events = own.events[-1:] if by_model else own.events
+        place = likeliest(posterior(own.minds, events, behind(likelihood, own.events[:-1], by_model)), least=own.least)
+        right.append(place == own.answer)
+        tied += place is None
+        print(f"{len(right)} of {len(asked)}", flush=True)
+    units = np.unique([own.episode for own in asked], return_inverse=True)[1]
+    weights = bootstrap_weights(len(asked), 1000, np.random.default_rng(0), units)
+    draws = (weights * np.array(right)).sum(1) / weights.sum(1)
+    kinds = {kind: [r for r, own in zip(right, asked, strict=True) if own.kind == kind] for kind in KINDS_OF_MIND}
+    return {
+        "items": len(asked),
+        "whole": len(found) + left,
+        "accuracy": [float(np.mean(right)), *percentile_interval(draws)],
+        "chance": 1 / 3,
+        "tied": tied,
+        "by": {kind: float(np.mean(own)) if own else None for kind, own in kinds.items()},
+    }
+
+
+def behind(likelihood: Any, before: Sequence[str], by_model: bool) -> Any:
+    """The likelihood of an event behind others that are not scored themselves, as all minds tell them alike."""
+    return (lambda event, earlier, mind: likelihood(event, [*before, *earlier], mind)) if by_model else likelihood
 
 
 def told(way: str) -> Any:
@@ -184,10 +226,28 @@ def write_part(results: Path, page: Path) -> str:
                 lines.append(
                     f"| {name} | {own['items']:,} of {own['whole']:,} | {own['chance']:.3f} | {cells(row, way)} |"
                 )
+    lines += ["", *minds_told(rows)]
     lines += ["", *(changed(name, row["change"]) for name, row in rows.items() if "change" in row)]
     if PUBMEDQA in rows:
         lines += ["", *beside(rows[PUBMEDQA] | rows.get(EXAMPLE, {}))]
     return part(page, NAME, "\n".join([*lines, *not_run(LINES, rows)]) + "\n")
+
+
+def minds_told(rows: dict[str, Any]) -> list[str]:
+    """MuMA-ToM by rules and by the language model, a sentence each."""
+    names = {
+        RULES: "rules that were written for these texts, seen before",
+        MODEL: "SmolLM2's likelihood of the last part",
+    }
+    said = []
+    for name, what in names.items():
+        if own := rows.get(name):
+            kinds = ", ".join(f"{kind} {'-' if share is None else f'{share:.3f}'}" for kind, share in own["by"].items())
+            said.append(
+                f"- MuMA-ToM's questions on minds, by {what}: {interval(*own['accuracy'])} of {own['items']} of"
+                f" {own['whole']} are right ({kinds}), {own['tied']} tied; chance is {own['chance']:.3f}."
+            )
+    return said
 
 
 def changed(name: str, own: dict[str, Any]) -> str:
