@@ -236,7 +236,7 @@ def write_part(results: Path, page: Path) -> str:
 def minds_told(rows: dict[str, Any]) -> list[str]:
     """MuMA-ToM by rules and by the language model, a sentence each."""
     names = {
-        RULES: "rules that were written for these texts, seen before",
+        RULES: "rules that were written with these texts in view",
         MODEL: "SmolLM2's likelihood of the last part",
     }
     said = []
@@ -244,8 +244,8 @@ def minds_told(rows: dict[str, Any]) -> list[str]:
         if own := rows.get(name):
             kinds = ", ".join(f"{kind} {'-' if share is None else f'{share:.3f}'}" for kind, share in own["by"].items())
             said.append(
-                f"- MuMA-ToM's questions on minds, by {what}: {interval(*own['accuracy'])} of {own['items']} of"
-                f" {own['whole']} are right ({kinds}), {own['tied']} tied; chance is {own['chance']:.3f}."
+                f"- MuMA-ToM's questions on minds, by {what}: {interval(*own['accuracy'])} of {own['items']} (of"
+                f" {own['whole']}) are right ({kinds}), {own['tied']} tied; chance is {own['chance']:.3f}."
             )
     return said
 
