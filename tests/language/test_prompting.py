@@ -158,6 +158,9 @@ def test_reasons_are_shown_only_where_they_end_in_the_right_answer() -> None:
     assert len(final) == 2 and len(shown) == 3 and shown <= right
     assert found.scores == (0.5, 0.5) and found.votes == found.asked == 2, "it says B whatever stands there"
     assert candidate.prompted.counted["reasons kept"] == 3
+    before = len(seen)
+    candidate.prompted.ask(Shown("What of number 20 here?", ("alpha", "beta")))
+    assert len(seen) == before + 2, "reasons are asked for once"
 
 
 def test_samples_are_drawn_apart_and_the_most_frequent_answer_is_taken() -> None:

@@ -63,6 +63,7 @@ class Prompted:
     pool: Pool = field(default_factory=lambda: Pool(()))
     weighs: bool = True
     counted: Counter[str] = field(default_factory=Counter)
+    _reasons: dict[Shot, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.prompting.examples > 0 and not len(self.pool):
@@ -110,13 +111,13 @@ class Prompted:
 
     def reasons(self, shot: Shot) -> str:
         """The speaker's own reasons for an example, nothing where they do not end in the right answer."""
-        said = self.speaker.say(
-            self.prompt(Shown(shot.question, shot.options, shot.context), ()),
-            replace(self.prompting, samples=1).manner(0),
-        )
-        right = ended(said.text, shot.options).position == shot.answer
-        self.counted["reasons kept" if right else "reasons passed over"] += 1
-        return said.text if right else ""
+        if shot not in self._reasons:
+            prompt = self.prompt(Shown(shot.question, shot.options, shot.context), ())
+            said = self.speaker.say(prompt, replace(self.prompting, samples=1).manner(0))
+            right = ended(said.text, shot.options).position == shot.answer
+            self.counted["reasons kept" if right else "reasons passed over"] += 1
+            self._reasons[shot] = said.text if right else ""
+        return self._reasons[shot]
 
     def prompt(self, asked: Question, worked: Sequence[str]) -> str:
         """The text that is put to the speaker."""
