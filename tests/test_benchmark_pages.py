@@ -34,6 +34,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "texts",
         "knowledge",
         "language",
+        "asking",
         "detection",
         pytest.param("images", marks=pytest.mark.nightly),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from chiasm.cohort.opened import Given, as_cohort
 from chiasm.evaluation import Trial
 from chiasm.language.asking.answer import Answer, Place
 from chiasm.protocols import Model
+
+if TYPE_CHECKING:
+    from chiasm.models.asked.patient import Patient
 
 LONGEST = 2_000
 """Characters of a question."""
@@ -57,12 +61,11 @@ def ask(
             choose among them, none for one that does; or the model cannot read the patient.
     """
     require_question(question)
-    is_run = isinstance(of, Trial) or (isinstance(of, str | Path) and not (Path(of) / "model.json").is_file())
-    if is_run:
+    if isinstance(of, Trial) or (isinstance(of, str | Path) and not (Path(of) / "model.json").is_file()):
         if cohort is not None or patient is not None or options or calibrate is not None:
             raise Unsupported("a run answers from its own numbers: ask a model folder about a patient of a cohort")
-        return _of_run(of, question)  # type: ignore[arg-type]
-    return _of_model(of, question, cohort, patient, options, calibrate, progress)  # type: ignore[arg-type]
+        return _of_run(of, question)
+    return _of_model(of, question, cohort, patient, options, calibrate, progress)
 
 
 def require_question(question: str) -> None:
@@ -133,7 +136,7 @@ def _answered(
 
 def _predicted(
     model: Model, one: Cohort, calibrate: Given | None, progress: Callable[[str, int, int], None] | None
-) -> object:
+) -> Patient:
     from chiasm.api.certainty import conformal
     from chiasm.models.asked.patient import Patient
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chiasm.errors import count
@@ -46,7 +47,7 @@ class Asked:
     places: list[Place] = field(default_factory=list)
 
 
-def _of_patient(name: str) -> object:
+def _of_patient(name: str) -> Callable[[Asked, Heard], str]:
     def tell(asked: Asked, heard: Heard) -> str:
         if asked.patient is None:
             return ""
