@@ -1,4 +1,4 @@
-"""Recipes in which a causal language model reads modalities through a connector, and answers."""
+"""Recipes in which a causal language model reads modalities, and answers."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -53,6 +53,15 @@ ROWS = by_name((
         "a target that is a choice, a class or a text, and a modality that is no text",
         Citation(
             "Advancing Multimodal Medical Capabilities of Gemini", "arXiv", 2024, "https://arxiv.org/abs/2405.03162",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "medmax", "language.medmax:MedMax", "language",
+        "a target of classes, and images kept as patches",
+        Citation(
+            "MedMax: Mixed-Modal Instruction Tuning for Training Biomedical Assistants",
+            "arXiv", 2024, "https://arxiv.org/abs/2412.12661",
         ),
         since="0.2.0",
     ),
