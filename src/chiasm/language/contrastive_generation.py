@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from chiasm.adapters.peft_attached import PeftAttached
+from chiasm.language.preference.completions import Sampling, sampled
 
 GAMMA, ALPHA = 1.0, 0.1
 
@@ -102,8 +103,6 @@ def contrasted(
     Raises:
         ValueError: a prompt leaves no room for a completion; its row is named.
     """
-    from chiasm.language.preference.completions import Sampling, sampled
-
     processor = ContrastWithBase(own or Contrast(), without_adapter(attached))
     return sampled(
         attached.base, words, prompts, Sampling(candidates, tokens, temperature), seed=seed, more=[processor]

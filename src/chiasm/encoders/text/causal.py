@@ -78,4 +78,12 @@ def from_gguf(path: Path) -> tuple[Any, Any, str]:
             f"'{path.name}' cannot be read as a GGUF file by transformers ({type(error).__name__}): damaged, or of an "
             "architecture that transformers does not know"
         ) from None
-    return network.train(False), words, hash_of((path,))
+    return _unquantised(network).train(False), words, hash_of((path,))
+
+
+def _unquantised(network: Any) -> Any:
+    """Take away the mark of a quantised file: the weights are plain numbers now, to be trained and saved as such."""
+    network.is_quantized, network.hf_quantizer = False, None
+    if "quantization_config" in vars(network.config):
+        del network.config.quantization_config
+    return network

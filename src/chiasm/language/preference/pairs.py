@@ -133,4 +133,4 @@ def correlation(beside: Sequence[tuple[float, float]]) -> float:
     own = np.array(beside, dtype=np.float64).reshape(-1, 2)
     if len(own) < 2 or (own.std(axis=0) < 1e-12).any():
         return float("nan")
-    return float(np.corrcoef(own.T)[0, 1])
+    return float(np.asarray(np.corrcoef(own.T)).reshape(2, 2)[0, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,7 @@ def prefer(
     beside = preference_pairs(asked, first, answers, scorer, gap=gap)
     then = sampled(network, words, asked, sampling, seed=seed + 1)
     before, after = (written(own, answers, scorer) for own in (first, then))
-    after = Written(**{**vars(after), "kl": _distance(attached, words, asked, then)})
+    after = replace(after, kl=_distance(attached, words, asked, then))
     agreed = _agreed(attached, words, beside.pairs, own)
     return Preferred(attached, pairs, tuple(losses), before, after, agreed)
 
