@@ -88,7 +88,7 @@ def teach_pairs(
                 read.logits[:, :-1].flatten(0, 1).float(), own[:, 1:].flatten(), ignore_index=NOTHING
             )
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             losses.append(float(loss.detach()))
         network.eval()

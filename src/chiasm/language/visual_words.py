@@ -178,7 +178,7 @@ def taught_quantiser(
             drawn, commitment = made.seen_again(own)
             loss = nn.functional.mse_loss(drawn, own) + commitment
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return made.eval().requires_grad_(False)
 

@@ -120,14 +120,14 @@ def trainer_of(
             model=network, args=config, train_dataset=datasets.Dataset.from_list(rows), processing_class=words
         )
     if own.loss == KTO:
-        rows = [
+        unpaired: list[dict[str, str | bool]] = [
             {"prompt": one.prompt, "completion": text, "label": liked}
             for one in pairs
             for text, liked in ((one.chosen, True), (one.rejected, False))
         ]
         config = trl.KTOConfig(**common, precompute_ref_log_probs=True)
         trainer = trl.KTOTrainer(
-            model=network, args=config, train_dataset=datasets.Dataset.from_list(rows), processing_class=words
+            model=network, args=config, train_dataset=datasets.Dataset.from_list(unpaired), processing_class=words
         )
     else:
         rows = [{"prompt": one.prompt, "chosen": one.chosen, "rejected": one.rejected} for one in pairs]
