@@ -119,11 +119,11 @@ def test_laws_hold_of_molecules() -> None:
 
 
 def test_a_recipe_that_cannot_do_what_it_is_asked_says_what_can() -> None:
-    pictures = shapes_cohort(20)
+    pictures = shapes_cohort(20).with_modalities(["image"])
     with pytest.raises(chiasm.Unsupported, match="is taught by a table"):
-        chiasm.fit(pictures, "retina-vlm")
+        RECIPES["retina-vlm"]().supports(pictures)
     with pytest.raises(chiasm.Unsupported, match="reads molecules"):
-        chiasm.fit(pictures, "biomedgpt")
+        BioMedGpt().supports(pictures)
     for wrong in ({"tune": "lora"}, {"soft": 2000}):
         with pytest.raises(ValueError, match=r"leaves the language model|lies outside"):
             BioMedGpt(**wrong)  # type: ignore[arg-type]

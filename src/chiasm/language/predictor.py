@@ -66,7 +66,7 @@ class ConnectedPredictor:
         tokens, present = self._read(cohort)
         network = self._network()
         if inside is not None:
-            network.fusion.outputs = inside.shape[1]  # type: ignore[assignment]  # as many as these patients have
+            self._fusion().outputs = inside.shape[1]  # as many as these patients have
         found = predict_link(network, tokens, present) * self.slope
         return found if inside is None else np.where(inside, found, -np.inf)
 
@@ -75,9 +75,7 @@ class ConnectedPredictor:
         if not len(cohort):
             return []
         tokens, present = self._read(cohort)
-        network, found = self._network(), list[str]()
-        fusion = network.fusion
-        assert isinstance(fusion, Connected)
+        fusion, found = self._fusion(), list[str]()
         for start in range(0, len(cohort), 64):
             rows = np.arange(start, min(start + 64, len(cohort)))
             found += fusion.written(take(tokens, rows), torch.from_numpy(present[rows]), self.longest)
@@ -92,8 +90,13 @@ class ConnectedPredictor:
     def _network(self) -> Network:
         return of_the_last(_READING, self, self.network)
 
+    def _fusion(self) -> Connected:
+        fusion = self._network().fusion
+        assert isinstance(fusion, Connected)
+        return fusion
+
     def _read(self, cohort: Cohort) -> tuple[dict[str, Packed], np.ndarray]:
-        language = self._network().fusion.language
+        language = self._fusion().language
         soft = self.design.soft_tokens(self.shapes)
         answers = [("",)] * len(cohort) if self.longest else None
         tokens: dict[str, Packed] = dict(pack(cohort, self.encoders))

@@ -318,7 +318,7 @@ class ConnectedRecipe(OneOrAll):
         outcome, calibrate = training.outcome.take(rows), bool(asked.held_out.any())
         if target.has_classes:
             return 1.0, Response.fit(target, link, outcome, calibrate=calibrate, held_to_one=HELD_TO_ONE)
-        learned = replace(target, axes=link.shape[1])  # type: ignore[call-arg]  # an option is its own place
+        learned = target.along(link.shape[1])  # an option is its own place
         found = Response.fit(
             learned, link, by_places(outcome, link.shape[1]), calibrate=calibrate, held_to_one=HELD_TO_ONE
         )
