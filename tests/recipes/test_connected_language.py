@@ -82,10 +82,14 @@ def test_a_prompt_beyond_the_reach_is_counted_and_refused_not_cut(brief: FittedM
 def test_what_it_cannot_answer_or_read_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(chiasm.Unsupported, match="take a target of kind choice"):
         chiasm.fit(chiasm.synthetic_cohort("complementary", 60, seed=1, target="regression"), "llava-med")
-    with pytest.raises(chiasm.Unsupported, match="all of this cohort are text"):
+    with pytest.raises(chiasm.Unsupported, match="all of this cohort are read as words"):
         LlavaMed().supports(shapes_cohort(20).with_modalities(["question"]))
     with pytest.raises(chiasm.Unsupported, match="no modality 'asked'"):
         LlavaMed(question="asked").supports(shapes_cohort(20).with_modalities(["image"]))
+    with pytest.raises(chiasm.Unsupported, match="no modality 'note', which `connected` names"):
+        LlavaMed(connected="note").supports(shapes_cohort(20))
+    both = LlavaMed(connected="question")
+    assert both.slots(shapes_cohort(20)) == ("image", "question") and both.words(shapes_cohort(20)) == ()
     for options in ({"connector": "glue"}, {"images": "none"}, {"soft": 0}, {"most": -1}):
         with pytest.raises(ValueError, match=r"is not known|lies outside|0 or more"):
             LlavaMed(**options)  # type: ignore[arg-type]

@@ -341,32 +341,32 @@ OPTIONS = {
         "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01"
     ),
     "llava-med": (
-        "modality=, model=tiny, question=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
+        "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
         "tuned_rate=0.0005, lessons=12"
     ),
     "gmai-vl": (
-        "modality=, model=tiny, question=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
+        "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
         "tuned_rate=0.0005, lessons=12"
     ),
     "retina-vlm": (
-        "modality=, model=tiny, question=, connector=linear, soft=8, tune=none, rank=8, images=own, "
-        "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
-        "tuned_rate=0.0005, lessons=12, columns=16"
+        "modality=, model=tiny, question=, connected=, connector=linear, soft=8, tune=none, rank=8, "
+        "images=own, control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, "
+        "learning_rate=0.002, tuned_rate=0.0005, lessons=12, columns=16"
     ),
     "biomedgpt": (
-        "modality=, model=tiny, question=, connector=linear, soft=8, tune=none, rank=8, images=own, "
-        "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
-        "tuned_rate=0.0005, lessons=12"
+        "modality=, model=tiny, question=, connected=, connector=linear, soft=8, tune=none, rank=8, "
+        "images=own, control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, "
+        "learning_rate=0.002, tuned_rate=0.0005, lessons=12"
     ),
     "med-palm-m": (
-        "modality=, model=tiny, question=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
+        "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
         "tuned_rate=0.0005, lessons=12, temperature=2.0, exemplar=one"
     ),
     "med-gemini": (
-        "modality=, model=tiny, question=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
+        "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
         "tuned_rate=0.0005, lessons=12, patch=2"
     "medmax": (

@@ -109,6 +109,7 @@ class ConnectedRecipe(OneOrAll):
         model: a folder that transformers saved, or a .gguf file; "tiny": a small one made of training patients' words,
             which knows nothing else.
         question: the modality that is the question; empty: the one that is text and is called so, or the only one.
+        connected: texts that are read by the connector and not as words, joined by `+`, as long abstracts; empty: none.
         connector, soft: "linear", "mlp" or "resampler", and the most soft tokens of a modality.
         tune: how the language model is changed in stages that change it: "lora", "whole", or "none".
         rank: of the low-rank updates.
@@ -124,6 +125,7 @@ class ConnectedRecipe(OneOrAll):
 
     model: str = TINY
     question: str = ""
+    connected: str = ""
     connector: str = "mlp"
     soft: int = 8
     tune: str = "lora"
@@ -188,9 +190,12 @@ class ConnectedRecipe(OneOrAll):
         """Raise `Unsupported` unless the target is a choice, a class or a text, and something is connected."""
         if not self.modality and cohort.modalities and not self.slots(cohort):
             raise Unsupported(
-                "connects modalities to a language model, and all of this cohort are text: add one that is not, or ask "
-                "the model by `chiasm bench`"
+                "connects modalities to a language model, and all of this cohort are read as words: add one that is no "
+                "text, name a text by connected=..., or ask the model by `chiasm bench`"
             )
+        unknown = set(filter(None, self.connected.split("+"))) - set(cohort.modalities)
+        if unknown and not self.modality:
+            raise Unsupported(f"the cohort has no modality '{sorted(unknown)[0]}', which `connected` names")
         super().supports(cohort)
         target = cohort.target
         if target is None or not (target.has_options or target.has_texts or target.has_classes):
@@ -198,9 +203,14 @@ class ConnectedRecipe(OneOrAll):
         self.asked(cohort, target)
 
     def slots(self, cohort: Cohort) -> tuple[str, ...]:
-        """Return the modalities that are read as soft tokens: all that are no text."""
-        words = languages(cohort)
+        """Return the modalities that are read as soft tokens: all that are no text, and texts that are connected."""
+        words = self.words(cohort)
         return tuple(name for name in self.modalities(cohort) if name not in words)
+
+    def words(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the modalities that are read as words."""
+        connected = set(filter(None, self.connected.split("+")))
+        return tuple(name for name in languages(cohort) if name not in connected)
 
     def asked(self, cohort: Cohort, target: Target) -> Asked:
         """Return how patients of such a cohort are asked.
@@ -208,7 +218,7 @@ class ConnectedRecipe(OneOrAll):
         Raises:
             Unsupported: the modality of the question is not there, or several might be.
         """
-        words = [name for name in self.modalities(cohort) if name in languages(cohort)]
+        words = [name for name in self.modalities(cohort) if name in self.words(cohort)]
         if self.question and self.question not in cohort.modalities and not self.modality:
             raise Unsupported(f"the cohort has no modality '{self.question}': name the one that is the question")
         named = [name for name in words if name == (self.question or "question")] or (words if len(words) == 1 else [])
