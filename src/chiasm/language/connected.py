@@ -84,7 +84,7 @@ class Connected(nn.Module):
         made = []
         for m, name in enumerate(self.names):
             own = tokens[name].where_present(present[:, m])
-            own = Tokens(own.values.to(self.connectors[m].gain.dtype), own.mask)
+            own = Tokens(own.values.to(next(self.connectors[m].parameters()).dtype), own.mask)
             own = self.towers[m](own) if len(self.towers) else own
             made.append(runs(self.connectors[m](own), self.soft))
         return made
