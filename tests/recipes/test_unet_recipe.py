@@ -96,10 +96,10 @@ def test_what_cannot_be_drawn_in_is_refused(cohort: chiasm.Cohort, tmp_path: Pat
 
 @pytest.mark.nightly
 def test_shapes_are_drawn_and_the_second_contrast_pays_for_the_square(tmp_path: Path) -> None:
-    train, new = opened(tmp_path / "a", 120, absent=0.15), opened(tmp_path / "b", 40, seed=1)
+    train, new = opened(tmp_path / "a", 60, absent=0.15), opened(tmp_path / "b", 40, seed=1)
     found = {}
     for name in ("", "modality=one,"):
-        model = chiasm.fit(train, f"unet:{name}width=8,depth=2,epochs=40", seed=0)
+        model = chiasm.fit(train, f"unet:{name}width=8,depth=2,epochs=40,batch=4", seed=0)
         model.save(tmp_path / f"model{name}")
         found[name] = chiasm.validate(tmp_path / f"model{name}", new).table().set_index("metric").loc["dice"]
     assert found[""]["low"] > 0.85 and found[""]["low"] > found["modality=one,"]["mean"]
