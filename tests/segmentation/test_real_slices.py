@@ -69,6 +69,7 @@ def test_whole_slices_are_read_and_the_truth_scores_one(tmp_path: Path) -> None:
     assert [float(values[name][0]) for name in ("dice", "surface_dice", "hd95", "lesion_f1")] == [1, 1, 0, 1]
 
 
+@pytest.mark.filterwarnings("ignore::chiasm.FindingWarning")  # black corners are alike
 def test_pieces_of_slices_run_from_the_check_to_the_page(tmp_path: Path) -> None:
     place = written(tmp_path / "slices", 3, 48)
     protocol = chiasm.Protocol(folds=3, repeats=1)

@@ -25,7 +25,7 @@ def drawn_window(codes: Tensor, window: Sequence[int]) -> Part:
     """
     middle = [int(torch.randint(side, ())) for side in codes.shape]
     if float(torch.rand(())) < FOREGROUND:
-        labels = codes.unique()
+        labels = torch.unique(codes)  # type: ignore[no-untyped-call]
         labels = labels[labels > 0]
         if len(labels):
             places = (codes == labels[int(torch.randint(len(labels), ()))]).nonzero()

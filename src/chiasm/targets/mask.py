@@ -81,8 +81,8 @@ class Mask(Target):
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
-        listed = (tuple(keys[name]) for name in ("labels", "codes", "spacing"))
-        return cls(keys["column"], *listed, keys["tolerance"])
+        labels, codes, spacing = (tuple(keys[name]) for name in ("labels", "codes", "spacing"))
+        return cls(keys["column"], labels, codes, spacing, keys["tolerance"])
 
     @classmethod
     def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:

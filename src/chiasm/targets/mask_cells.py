@@ -72,9 +72,9 @@ def read_maps(
     _tell(cells, column, maps)
     texts, affines = np.full(len(raw), "", dtype=object), np.full(len(raw), None, dtype=object)
     value = np.full((len(raw), len(labels)), np.nan)
-    for row, (own, had) in enumerate(zip(maps, read, strict=True)):
-        if own is not None and had is not None:
-            texts[row], affines[row], value[row] = as_text(own, labels), had.affine, own.volumes(len(labels))
+    for row, (runs, had) in enumerate(zip(maps, read, strict=True)):
+        if runs is not None and had is not None:
+            texts[row], affines[row], value[row] = as_text(runs, labels), had.affine, runs.volumes(len(labels))
     return LabelMaps(texts, tuple(labels), tolerance, affines), value, known
 
 
