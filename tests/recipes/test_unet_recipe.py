@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ def test_a_model_says_the_same_of_one_and_of_all_and_after_it_was_stored(cohort:
         np.testing.assert_allclose(own.volumes(2), np.array(volumes, dtype=float))
     alone = model.predict(cohort.subset(np.arange(len(cohort)) == 3))
     pd.testing.assert_frame_equal(alone, said.iloc[[3]])
+    for wrong in ({"window": (8,)}, {"grids": {}}, {"without": np.zeros(2)}, {"without": np.r_[0, 0, 3.0, 1, 1]}):
+        with pytest.raises(ValueError, match=r"windows of two|a map behind|in numbers"):
+            replace(model.predictor, **wrong)
     model.save(tmp_path / "model")
     pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
 

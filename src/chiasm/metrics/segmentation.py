@@ -65,14 +65,14 @@ def dice(said: Bools, truth: Bools) -> float:
 
 def edge(mask: Bools) -> Bools:
     """Pixels or voxels of a mask that have a neighbour, across a side, outside of it or of the image."""
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     return np.asarray(mask & ~ndimage.binary_erosion(mask), dtype=bool)
 
 
 def surfaces(said: Bools, truth: Bools, spacing: Sequence[float]) -> Surfaces | None:
     """Distances between the edges of two masks; None where one of them is empty."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # type: ignore[import-untyped]
 
     if not said.any() or not truth.any():
         return None

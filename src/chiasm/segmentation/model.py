@@ -16,7 +16,7 @@ from chiasm.fitting.neural import build, restore
 from chiasm.segmentation.drawing import Drawing
 from chiasm.segmentation.grids import ImageGrids
 from chiasm.segmentation.unet import GatedUNet
-from chiasm.targets.label_maps import map_of
+from chiasm.targets.label_maps import map_of, of_numbers
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
 
@@ -54,7 +54,8 @@ class Outliner:
     def __post_init__(self) -> None:
         if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):
             raise ValueError("a network of label maps reads windows of two or three sides, of one contrast or more")
-        if self.without.ndim != 1 or self.without.size < self.labels:
+        behind = self.without[self.labels :] if self.without.ndim == 1 else np.zeros(0)
+        if not behind.size or not np.isfinite(self.without).all() or len(of_numbers(behind).shape) != len(self.window):
             raise ValueError("what is said without an image is the volume of each label, and a map behind them")
 
     def drawing(self) -> Drawing:

@@ -25,7 +25,7 @@ def drawn_window(codes: Tensor, window: Sequence[int]) -> Part:
     """
     middle = [int(torch.randint(side, ())) for side in codes.shape]
     if float(torch.rand(())) < FOREGROUND:
-        labels = torch.unique(codes)  # type: ignore[no-untyped-call]
+        labels = torch.unique(codes)
         labels = labels[labels > 0]
         if len(labels):
             places = (codes == labels[int(torch.randint(len(labels), ()))]).nonzero()

@@ -73,9 +73,15 @@ def map_of(codes: NDArray[np.integer], spacing: Sequence[float] | None = None) -
 
 
 def of_numbers(vector: Floats) -> LabelMap:
-    """The map of `LabelMap.numbers`; NaN behind it are left out."""
+    """The map of `LabelMap.numbers`; NaN behind it are left out.
+
+    Raises:
+        ValueError: the numbers are none of a label map.
+    """
     own = vector[np.isfinite(vector)]
-    axes = int(own[0])
+    axes = int(own[0]) if len(own) and own[0] in (2, 3) else 0
+    if not axes or len(own) < 1 + 2 * axes or (len(own) - 1 - 2 * axes) % 3:
+        raise ValueError("a label map in numbers is its axes, shape, spacing, and gap, length and label of each run")
     shape = tuple(int(side) for side in own[1 : 1 + axes])
     gap, length, label = own[1 + 2 * axes :].astype(np.int64).reshape(-1, 3).T
     start = np.cumsum(gap + length) - length
