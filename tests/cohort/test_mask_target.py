@@ -103,6 +103,12 @@ def test_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     (tmp_path / "map.txt").write_text("1")
     names = ["colour.png", "broken.png", "broken.nii.gz", "map.txt", "nowhere.png", "../map.png"]
     words = ["without a palette", "damaged", "damaged", "ends in none", "not there", "of which"]
+    nibabel = pytest.importorskip("nibabel")
+    for name, value in (("nan", np.nan), ("half", 0.5), ("negative", -1), ("large", 1e30)):
+        codes = np.full((2, 2, 2), value, dtype=np.float32)
+        nibabel.save(nibabel.Nifti1Image(codes, np.eye(4)), tmp_path / f"{name}.nii.gz")
+        names.append(f"{name}.nii.gz")
+        words.append("no codes")
     for name, said in zip(names, words, strict=True):
         (found,) = read_masks(tmp_path, [name], ())
         assert isinstance(found, Unread) and said in found.what, name

@@ -19,6 +19,7 @@ from chiasm.targets.label_maps import MOST_VOXELS, map_of
 from chiasm.targets.mask_cells import ReadMap
 
 NIFTI, PNG = (".nii", ".gz"), ".png"
+HIGHEST = 1 << 30  # code that is read
 MILLIMETRES = {1: 1000.0, 3: 0.001}
 OTHER_FORMAT = "write it as .nii.gz, or as .png for an image"
 WHOLE = "write whole numbers, 0 where there is no label"
@@ -83,7 +84,7 @@ def _of_nifti(path: Path) -> ReadMap | Unread:
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        image: Any = nibabel.load(path)
     except (ImageFileError, HeaderDataError):
         return Unread("names a .nii file that is damaged, or no NIfTI", "write it again")
     shape = tuple(int(own) for own in image.shape)
@@ -96,8 +97,10 @@ def _of_nifti(path: Path) -> ReadMap | Unread:
     if size > MOST_VOXELS or is_packed_nothing(size, itemsize, path.stat().st_size, BOMB_VOXELS):
         return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
     values = np.asarray(image.dataobj).reshape(shape)
-    codes = np.rint(values).astype(np.int64) if values.dtype.kind == "f" else values.astype(np.int64)
-    if not np.isfinite(values).all() or (codes != values).any() or codes.min(initial=0) < 0:
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all() or np.abs(values).max(initial=0) > HIGHEST:
+        return Unread("names a label map with numbers that are no codes", WHOLE)
+    codes = np.rint(values).astype(np.int64)
+    if (codes != values).any() or codes.min(initial=0) < 0:
         return Unread("names a label map with numbers that are no codes", WHOLE)
     return turned(codes, in_millimetres(image))
 
@@ -118,7 +121,7 @@ def place_of(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]] | N
     if path.suffix.lower() not in NIFTI:
         return None
     try:
-        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        image: Any = nibabel.load(path)
         shape = (*(int(own) for own in image.shape), 1, 1)[:3]
         return placed(shape, in_millimetres(image))
     except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError, zlib.error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +41,14 @@ def write_map(path: Path, own: LabelMap, codes: Sequence[int], image: Path) -> N
         )
     import nibabel
 
-    like = nibabel.load(image)  # type: ignore[attr-defined]
-    shape = (*like.shape, 1, 1)[:3]
-    values = as_stored(own, shape, np.asarray(like.affine, dtype=np.float64))
-    made = nibabel.Nifti1Image(places[values].astype(np.uint16), like.affine)  # type: ignore[no-untyped-call]
+    like: Any = nibabel.load(image)
+    stored = as_stored(own, (*like.shape, 1, 1)[:3], np.asarray(like.affine, dtype=np.float64))
+    made: Any = nibabel.Nifti1Image(places[stored].astype(np.uint16), like.affine)  # type: ignore[no-untyped-call]
     if isinstance(like.header, nibabel.Nifti1Header):
         made.header["xyzt_units"] = like.header["xyzt_units"]
-        for name in ("sform", "qform"):
-            getattr(made, f"set_{name}")(*getattr(like, f"get_{name}")(coded=True))
-    nibabel.save(made, path)  # type: ignore[attr-defined]
+        made.set_sform(*like.get_sform(coded=True))
+        made.set_qform(*like.get_qform(coded=True))
+    nibabel.save(made, path)
 
 
 def as_stored(own: LabelMap, shape: Sequence[int], affine: NDArray[np.float64]) -> NDArray[np.int32]:
