@@ -81,11 +81,7 @@ ELSEWHERE = set(NEEDS)
 # Recipes of one kind of target alone, competing risks and texts, which the public check meets in tests of their own.
 ON_ONE_KIND = {"fine-gray", "nearest-patient"}
 APART = {"adaptation", "detection", "dynamics", "language", "segmentation"}  # families that have tests of their own
-ON_TOKENS = [
-    name
-    for name, cls in RECIPES.items()
-    if cls.family not in APART and name not in ELSEWHERE | ON_ONE_KIND
-]
+ON_TOKENS = [name for name, cls in RECIPES.items() if cls.family not in APART and name not in ELSEWHERE | ON_ONE_KIND]
 
 
 def small(name: str, **options: Any) -> Any:

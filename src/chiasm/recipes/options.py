@@ -369,6 +369,7 @@ OPTIONS = {
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
         "tuned_rate=0.0005, lessons=12, patch=2"
+    ),
     "medmax": (
         "modality=, codes=64, halvings=2, quantiser_steps=400, width=48, depth=2, heads=4, epochs=60, "
         "patience=12, batch=32, learning_rate=0.003, weight_decay=0.01"
