@@ -11,7 +11,8 @@ import pandas as pd
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.evaluation import Trial
-from chiasm.language.asking.answer import Answer, Place
+from chiasm.language.asking.answer import Answer as Answer
+from chiasm.language.asking.answer import Place
 from chiasm.protocols import Model
 
 if TYPE_CHECKING:

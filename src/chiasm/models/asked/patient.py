@@ -103,7 +103,10 @@ class Patient:
         parts = []
         for output in self.outputs[-1:] if len(self.outputs) == 2 else self.outputs[:SHOWN]:
             own = shares[shares["output"] == output].sort_values("share", key=np.abs, ascending=False)
-            self.places += [Place(SHARES, f"{output}.{row.modality}", float(row.share)) for row in own.itertuples()]
+            self.places += [
+                Place(SHARES, f"{output}.{name}", float(share))
+                for name, share in zip(own["modality"], own["share"], strict=True)
+            ]
             told = ", ".join(f"{row.modality} {row.share:+.3f}" for row in own.itertuples())
             parts.append(f"to {words_of(output)} {said(self.value(output))} the modalities bring {told}")
         text = "; ".join(parts)

@@ -47,7 +47,7 @@ class Held:
     def note(self, keys: tuple[str | int, ...], value: Any) -> None:
         """Note that a value was read."""
         file, below = (FILES[str(keys[0])], keys[1:]) if keys[0] in FILES else (DOCUMENT, keys)
-        place = Place(file, key_text(below, self.document if below is keys else self.document[keys[0]]), value)
+        place = Place(file, key_text(below, self.document if below is keys else self.document[str(keys[0])]), value)
         if place not in self.places:
             self.places.append(place)
 
