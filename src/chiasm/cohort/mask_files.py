@@ -1,8 +1,10 @@
-"""Read the files of label maps, one an image: NIfTI, or PNG of codes, recognised by their name's end."""
+"""Read the files of label maps, one an image: NIfTI, DICOM SEG, or PNG of codes, recognised by their name's end."""
 
 from __future__ import annotations
 
 import gzip
+import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,8 @@ from chiasm.targets.channel_cells import Unread
 from chiasm.targets.label_maps import MOST_VOXELS, map_of
 from chiasm.targets.mask_cells import ReadMap
 
-NIFTI, PNG = (".nii", ".gz"), ".png"
+NIFTI, PNG, SEG = (".nii", ".gz"), ".png", ".dcm"
+TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM counts to the left and the back
 HIGHEST = 1 << 30  # code that is read
 MILLIMETRES = {1: 1000.0, 3: 0.001}
 OTHER_FORMAT = "write it as .nii.gz, or as .png for an image"
@@ -44,7 +47,7 @@ def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[f
             found[place] = None if isinstance(cell, str) and not name else cell
             continue
         found[place] = read_named(
-            folder, name, (*NIFTI, PNG), OTHER_FORMAT, MASK_BYTES, lambda path: _read(path, spacing)
+            folder, name, (*NIFTI, PNG, SEG), OTHER_FORMAT, MASK_BYTES, lambda path: _read(path, spacing)
         )
     return found
 
@@ -52,6 +55,8 @@ def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[f
 def _read(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
     ending = path.suffix.lower()
     try:
+        if ending == SEG:
+            return _of_seg(path)
         return _of_png(path, spacing) if ending == PNG else _of_nifti(path)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError, EOFError, zlib.error) as fault:
         _ = fault
@@ -72,6 +77,28 @@ def _of_png(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
             return Unread("names a .png file of colours without a palette", "write the code of each pixel as its grey")
         codes = np.asarray(picture).astype(np.int64)
     return ReadMap(map_of(codes, spacing or None))
+
+
+def _of_seg(path: Path) -> ReadMap | Unread:
+    """A DICOM segmentation, whose numbers of segments are the codes; from its first slice to its last."""
+    try:
+        import highdicom
+    except ImportError:
+        raise Unsupported("label maps in DICOM need highdicom: pip install 'chiasm[hospital]'") from None
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pydicom finds odd of a file that is read all the same
+            made: Any = highdicom.seg.segread(path)
+            size = int(np.prod((int(made.NumberOfFrames), int(made.Rows), int(made.Columns)), dtype=object))
+            if size > MOST_VOXELS or is_packed_nothing(size, 1, 8 * path.stat().st_size, BOMB_VOXELS):
+                return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
+            volume = made.get_volume(combine_segments=True)
+    except (InvalidDicomError, RuntimeError, AttributeError, struct.error):  # segments that overlap, no one volume
+        fix = "write segments that do not overlap, on slices of equal distance"
+        return Unread("names a .dcm file that is no segmentation, or none of one volume", fix)
+    return turned(np.asarray(volume.array, dtype=np.int64), TO_RAS @ np.asarray(volume.affine, dtype=np.float64))
 
 
 def _of_nifti(path: Path) -> ReadMap | Unread:

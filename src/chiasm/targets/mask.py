@@ -31,7 +31,7 @@ class Mask(Target):
     alone says how much there is, and draws none.
 
     Args:
-        column: column of paths of .nii, .nii.gz or .png files, relative to the manifest; a cell may hold the map
+        column: column of paths of .nii, .nii.gz, .dcm or .png files, relative to the manifest; a cell may hold the map
             itself, the JSON of a prediction or, in Python, an array of codes.
         labels: names of what is drawn.
         codes: number of each label in the files, from 1; empty: 1, 2, ... in the order of `labels`.
