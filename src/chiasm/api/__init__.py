@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from chiasm.api.monitoring import Monitored, monitor
     from chiasm.api.pretraining import Pretrained, pretrain
     from chiasm.api.pretraining_checkpoint import checkpoint_of
-    from chiasm.api.questions import Questions, questions
+    from chiasm.api.released_questions import Questions, questions
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar, similar_in_training
     from chiasm.api.scikit import from_sklearn
@@ -115,7 +115,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.monitoring": "monitor Monitored",
     "chiasm.api.pretraining": "pretrain Pretrained",
     "chiasm.api.pretraining_checkpoint": "checkpoint_of",
-    "chiasm.api.questions": "Questions questions",
+    "chiasm.api.released_questions": "Questions questions",
     "chiasm.api.reporting": "write_card write_guidelines write_methods write_supplement",
     "chiasm.api.retrieval": "score_similar similar similar_in_training",
     "chiasm.api.scikit": "from_sklearn",
