@@ -67,6 +67,16 @@ def test_a_lesson_tells_an_answer_where_the_slots_are_and_asks_for_it() -> None:
     assert 130 < told < 170 and 20 < made.held_out.sum() < 80
 
 
+def test_a_prompt_without_slots_is_taught_the_answers_that_are_right_alone() -> None:
+    words = TinyWords(("yes", "no"))
+    made = lessons(
+        [words.ids("Q?")] * 20, [("yes", "no")] * 20, np.zeros(20, int), np.zeros(20, bool), words,
+        number=100, most=0, seed=0,
+    )  # fmt: skip
+    said = made.tokens[ANSWERS].take(np.arange(100)).values[:, 0, 1].int().tolist()
+    assert said == words.ids("yes") * 100
+
+
 def test_a_vector_is_drawn_and_read_back_bit_for_bit() -> None:
     rng = np.random.default_rng(0)
     for length in (1, 3, 12, 13, 100, 7145):

@@ -2,8 +2,8 @@
 
 A large model has read that an answer may stand in the words before the question. A tiny one is shown it: in the place
 of the modalities stands one of the patient's answers in words, whichever, once or several times, and that is then the
-right one; every fourth time nothing stands there, and the answer is the patient's own. So it learns to read, and how
-often each answer is right, and nothing of what the modalities show.
+right one; every fourth time, and always of a prompt without such a place, nothing stands there, and the answer is the
+patient's own. So it learns to read, and how often each answer is right, and nothing of what the modalities show.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def lessons(
     asked, said, place = [], [], []
     for row in drawn.tolist():
         own = list(answers[row]) if len(answers[row]) > 1 else every
-        blind = rng.integers(BLIND) == 0
+        slots = [n for n, word in enumerate(prompts[row]) if word < 0]
+        blind = rng.integers(BLIND) == 0 or not slots
         k = int(right[row]) if blind else int(rng.integers(len(own)))
         text = answers[row][int(right[row])] if blind else own[k]
         told = words.ids(" " + text)
         times = int(rng.integers(1, max(1, most // max(1, len(told))) + 1))
-        slots = [n for n, word in enumerate(prompts[row]) if word < 0]
         at = slots[0] if slots else 0
         kept = [word for word in prompts[row] if word >= 0]
-        asked.append(kept if blind or not slots else [*kept[:at], *told * times, *kept[at:]])
+        asked.append(kept if blind else [*kept[:at], *told * times, *kept[at:]])
         said.append([[0, word] for word in [*told, words.end]])
         place.append(row)
     rows = np.arange(number)
