@@ -77,6 +77,11 @@ def test_a_prompt_without_slots_is_taught_the_answers_that_are_right_alone() -> 
     assert said == words.ids("yes") * 100
 
 
+def test_words_of_one_letter_that_is_no_ascii_are_told_apart() -> None:
+    words = TinyWords.fit(["男", "女"] * 5 + ["a"] * 5)
+    assert words.known == ("女", "男") and words.ids("男") != words.ids("女")
+
+
 def test_a_vector_is_drawn_and_read_back_bit_for_bit() -> None:
     rng = np.random.default_rng(0)
     for length in (1, 3, 12, 13, 100, 7145):

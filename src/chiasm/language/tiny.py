@@ -50,7 +50,7 @@ class TinyWords:
     @classmethod
     def fit(cls, texts: Iterable[str]) -> TinyWords:
         """Keep the words of five texts or more, the most frequent first, 4,000 at most."""
-        seen = Counter(part for text in texts for part in set(PART.findall(text)) if len(part) > 1)
+        seen = Counter(part for text in texts for part in set(PART.findall(text)) if part not in SIGNS)
         often = sorted((part for part, n in seen.items() if n >= SEVERAL), key=lambda part: (-seen[part], part))
         return cls(tuple(often[:MOST_WORDS]))
 
@@ -66,7 +66,7 @@ class TinyWords:
         return ["", "?", *SIGNS, *(JOINED + sign for sign in SIGNS), *self.known]
 
     def ids(self, text: str) -> list[int]:
-        """Return the numbers of a text's words; a sign that is no ASCII is unknown."""
+        """Return the numbers of a text's words; of a word that is spelled, a sign that is no ASCII is unknown."""
         place = {word: k for k, word in enumerate(self._all) if k > UNKNOWN}
         found = []
         for part in PART.findall(text):
