@@ -11,8 +11,12 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.fitting.base import trainable
 from chiasm.fitting.card import held_of_training
 from chiasm.fitting.model import FittedModel
+from chiasm.language.asked import ANSWERS, PROMPT
+from chiasm.language.taught import lessons
+from chiasm.language.tiny import TinyLanguage
 from chiasm.recipes.language.biomedgpt import BioMedGpt
 from chiasm.recipes.language.connected import Questions, exchanged
 from chiasm.recipes.language.llava_med import LlavaMed
@@ -52,6 +56,22 @@ def test_it_is_stored_and_opened_and_answers_the_same_whoever_else_is_asked(brie
     without = brief.predict(asked.with_modalities(["question"]))
     assert set(without["pattern"]) == {"question"} and not np.allclose(without["p_1"], expected["p_1"])
     assert "of five training texts or more" in " ".join(held_of_training(brief))
+
+
+def test_a_lesson_of_a_long_report_is_within_the_reach() -> None:
+    base, said = shapes_cohort(12), [f"{k:02d}" + "xyz" * 60 for k in range(12)]
+    images = dict(zip(base.ids.tolist(), base.raw("image"), strict=True))
+    reports = pd.DataFrame({"report": said}, index=base.ids)
+    cohort = chiasm.cohort_from_frames(reports, {"image": images}, chiasm.FreeText("report"))
+    recipe = LlavaMed(**BRIEF)
+    asked = recipe.questions(trainable(cohort, 0, None, "cpu"))
+    language = recipe.language(asked)
+    assert isinstance(language, TinyLanguage)
+    words = language.words
+    prompts = asked.asked.prompts(asked.cohort, words)
+    made = lessons(prompts, asked.answers, asked.right, asked.held_out, words, number=20, most=2, seed=0)
+    longest = [int(made.tokens[name].lengths.max()) for name in (PROMPT, ANSWERS)]
+    assert longest[0] > 180 and sum(longest) <= language.reach
 
 
 def test_the_order_of_options_decides_nothing(brief: FittedModel) -> None:

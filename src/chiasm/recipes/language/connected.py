@@ -291,7 +291,8 @@ class ConnectedRecipe(OneOrAll):
         words = TinyWords.fit(told)
         longest = max(len(own) for own in asked.asked.prompts(asked.cohort, words))
         said = max((len(words.ids(text)) for own in asked.answers for text in own), default=1)
-        room = longest + 2 * self.soft * max(1, len(asked.asked.slots)) + max(said, self.longest) + 8
+        soft = max(2 * self.soft * max(1, len(asked.asked.slots)), said)  # a lesson tells an answer in their place
+        room = longest + soft + max(said, self.longest) + 8
         return TinyLanguage(words, reach=min(8192, 64 * -(-room // 64)))
 
     def teach(
