@@ -15,6 +15,7 @@ from chiasm.fitting.base import trainable
 from chiasm.fitting.card import held_of_training
 from chiasm.fitting.model import FittedModel
 from chiasm.language.asked import ANSWERS, PROMPT
+from chiasm.language.predictor import ConnectedPredictor
 from chiasm.language.taught import lessons
 from chiasm.language.tiny import TinyLanguage
 from chiasm.recipes.language.biomedgpt import BioMedGpt
@@ -56,6 +57,13 @@ def test_it_is_stored_and_opened_and_answers_the_same_whoever_else_is_asked(brie
     without = brief.predict(asked.with_modalities(["question"]))
     assert set(without["pattern"]) == {"question"} and not np.allclose(without["p_1"], expected["p_1"])
     assert "of five training texts or more" in " ".join(held_of_training(brief))
+
+
+def test_the_weights_of_a_tiny_model_that_was_taught_count_as_trained(brief: FittedModel) -> None:
+    predictor = brief.predictor
+    assert isinstance(predictor, ConnectedPredictor)
+    made = predictor.network()
+    assert brief.trained_parameters == sum(own.numel() for own in made.parameters()) > 80_000
 
 
 def test_a_lesson_of_a_long_report_is_within_the_reach() -> None:

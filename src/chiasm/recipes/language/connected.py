@@ -275,9 +275,10 @@ class ConnectedRecipe(OneOrAll):
             notes[f"steps of stage {own.name}"] = float(own.history.steps)
         slope, response = self.response(training, asked, network, soft)
         longest = self.longest if target.has_texts else 0
+        taught = fusion.frozen_parameters if design.tiny and self.lessons else 0
         predictor = ConnectedPredictor(
             asked.asked, asked.encoders, asked.shapes, design, target.kind, state_of(network),
-            parameter_count(network), slope, longest, notes,
+            parameter_count(network) + taught, slope, longest, notes,
         )  # fmt: skip
         return predictor, response
 
