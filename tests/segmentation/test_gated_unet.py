@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
 from chiasm.encoders.image.grid import ImageGrid, of_rows
+from chiasm.heads.head import Head
 from chiasm.readers.reading import Image, Volume
-from chiasm.segmentation.drawing import NOT_THERE, codes_of, map_losses, numbers_of
+from chiasm.segmentation.drawing import NOT_THERE, DrawnMaps, codes_of, map_losses, numbers_of
 from chiasm.segmentation.unet import GatedUNet
 from chiasm.segmentation.windows import drawn_window, padded, sliding, stitched
 from chiasm.targets.label_maps import LabelMaps, as_text, map_of
+from chiasm.training import Network, Phase, TrainOptions
+from chiasm.training.examples import Batch
+from chiasm.training.loop import _validation_loss
 
 
 @pytest.mark.parametrize("shape", [(9, 12), (1, 6, 7)])
@@ -95,3 +101,19 @@ def test_label_maps_come_back_from_the_numbers_of_a_batch() -> None:
     numbers = numbers_of(LabelMaps(texts, ("a", "b"), 1.0, np.full(2, None, dtype=object)))
     for own, row in zip(codes, numbers, strict=True):
         np.testing.assert_array_equal(codes_of(row).numpy(), own)
+
+
+def test_held_out_images_are_looked_at_one_patient_at_a_time() -> None:
+    """A batch holds whole images, padded to its largest: of 256 patients it would not fit into memory."""
+    sizes = []
+
+    class HeldOut:
+        held_out = np.ones(3, dtype=bool)
+
+        def held_out_batches(self, size: int, device: str) -> Iterator[Batch]:
+            sizes.append(size)
+            return iter(())
+
+    network, phase = Network(torch.nn.Identity(), Head(0, 1, "mask")), Phase(TrainOptions(), DrawnMaps("none", 1))
+    assert _validation_loss(network, HeldOut(), phase, "cpu") == 0.0  # type: ignore[arg-type]
+    assert sizes == [1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ class DrawnMaps(Objective):
             axis; `all`. Where sides matter, as left and right kidney, none is.
         crops: windows of each patient in a step.
     """
+
+    reading_batch: ClassVar[int] = 1  # a batch holds whole images, padded to the largest: never more than one patient's
 
     def __init__(self, flips: str, crops: int) -> None:
         self.flips, self.crops = flips, crops

@@ -24,7 +24,7 @@ from chiasm.training.adamw import AdamW
 from chiasm.training.batches import total_lengths, training_batches
 from chiasm.training.checkpoint import Checkpoint, History, Progress, Running, finished_phases, restore
 from chiasm.training.examples import Examples
-from chiasm.training.network import READING_BATCH, Network
+from chiasm.training.network import Network
 from chiasm.training.phase import Phase, Step
 
 
@@ -149,7 +149,8 @@ def _validation_loss(network: Network, examples: Examples, phase: Phase, device:
     if not examples.held_out.any():  # nobody is held out (one group is the whole cohort), so all epochs are run
         return 0.0
     with torch.inference_mode():
-        return phase.objective.validation(network, examples.held_out_batches(READING_BATCH, device))
+        held_out = examples.held_out_batches(phase.objective.reading_batch, device)
+        return phase.objective.validation(network, held_out)
 
 
 def _best(losses: list[float]) -> int:

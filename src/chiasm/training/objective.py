@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from chiasm.protocols import Fused
 from chiasm.training.examples import Batch, TargetTensors
-from chiasm.training.network import Network
+from chiasm.training.network import READING_BATCH, Network
 
 PENALTY = "penalty of "
 """How the name of a term begins that reads weights alone, and no patient."""
@@ -59,8 +59,10 @@ class Objective:
 
     One of another kind overrides `losses`, or, where the network runs otherwise than once on the batch, the call
     itself. One with a state (as of weights that follow the validations) overrides `state` and `restore` too, and serves
-    one training run.
+    one training run. `reading_batch` is how many held-out patients a batch of the validation has.
     """
+
+    reading_batch: ClassVar[int] = READING_BATCH
 
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Run the network on a batch and compute every term of the loss, each a finite scalar."""
