@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import chiasm
+from chiasm.encoding.mask_places import image_place
+from chiasm.readers.image.image import ImageReader
 from mask_cohorts import made_cohort
 
 SPINE = Path(__file__).parents[3] / "shared" / "data" / "wings" / "spinal-multicontrast"
@@ -66,6 +68,14 @@ def test_a_picture_of_another_size_is_told(tmp_path: Path) -> None:
     Image.fromarray(np.ones((32, 30), dtype=np.uint8)).save(tmp_path / "p004_map.png")
     (found,) = chiasm.check_cohort(place)
     assert found.row == 6 and found.severity == "error" and "another shape" in found.what
+
+
+def test_a_picture_that_exif_turns_has_the_shape_in_which_it_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((10, 20), dtype=np.uint8)).save(tmp_path / "photo.jpg", exif=exif)
+    place = image_place(tmp_path / "photo.jpg", "image")
+    assert place is not None and place.shape == ImageReader().read(tmp_path / "photo.jpg").values.shape[1:] == (20, 10)
 
 
 @pytest.mark.skipif(not SPINE.exists(), reason="the files of one subject's spine are not here")

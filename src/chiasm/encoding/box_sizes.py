@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Problem
 from chiasm.errors import Severity, count, first_rows
+from chiasm.readers.image.orientation import TAG
 
 APART = 0.02
 """Relative difference of height to width above which an image is of another shape, and no resized one."""
@@ -48,14 +50,18 @@ def box_size_problems(cohort: Cohort) -> list[Problem]:
 
 
 def size_of(item: object) -> tuple[float, float] | None:
-    """Width and height by the header of a picture; None for what is no file, or no picture that Pillow opens."""
+    """Width and height of an upright picture by its header; None for what is no file, or what Pillow does not open."""
     from PIL import Image
 
     if not isinstance(item, Path | str):
         return None
     try:
         with Image.open(item) as picture:
-            return float(picture.size[0]), float(picture.size[1])
+            width, height = float(picture.size[0]), float(picture.size[1])
+            turn = 1
+            with suppress(Exception):  # damaged EXIF in a sound image; Pillow turns the size of a TIFF itself
+                turn = 1 if picture.format == "TIFF" else int(Image.Image.getexif(picture).get(TAG, 1))
+            return (height, width) if turn in (5, 6, 7, 8) else (width, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
