@@ -11,6 +11,7 @@ from PIL import Image
 
 import chiasm
 from chiasm.cohort.mask_files import read_masks
+from chiasm.models.same_target import stored_columns
 from chiasm.readers.image.volume import VolumeReader
 from chiasm.targets.channel_cells import Unread
 from chiasm.targets.label_maps import LabelMaps, as_text, map_of, of_numbers, of_text, stretched, usual_map
@@ -112,6 +113,12 @@ def test_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     for name, said in zip(names, words, strict=True):
         (found,) = read_masks(tmp_path, [name], ())
         assert isinstance(found, Unread) and said in found.what, name
+
+
+def test_labels_and_codes_are_no_columns_of_the_outcome() -> None:
+    """Else the page of other patients says that the outcome has another name, and a card refuses its own trial."""
+    for own in (chiasm.Mask("map", LABELS, (1, 4), (0.5, 0.5)), chiasm.Boxes("map", LABELS)):
+        assert stored_columns(own.stored()) == ["map"]
 
 
 def test_findings_name_rows_and_no_value() -> None:

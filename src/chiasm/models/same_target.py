@@ -11,7 +11,7 @@ from chiasm.fitting.lent import in_order
 from chiasm.heads.response import Response
 
 SHOWN = 8  # classes that a refusal names
-NO_COLUMN = ("kind", "unit", "main", "censored", "answers_by", "scorer", "entities")
+NO_COLUMN = ("kind", "unit", "main", "censored", "answers_by", "scorer", "entities", "labels", "codes", "spacing")
 """What a model stores of its target and is no column of it."""
 SIGN = 3  # letters of a unit that is a sign and not a word
 
