@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,17 @@ def test_labels_and_codes_are_no_columns_of_the_outcome() -> None:
     """Else the page of other patients says that the outcome has another name, and a card refuses its own trial."""
     for own in (chiasm.Mask("map", LABELS, (1, 4), (0.5, 0.5)), chiasm.Boxes("map", LABELS)):
         assert stored_columns(own.stored()) == ["map"]
+
+
+def test_a_png_of_more_pixels_than_pillow_opens_is_said(tmp_path: Path) -> None:
+    def chunk(name: bytes, held: bytes) -> bytes:
+        return struct.pack(">I", len(held)) + name + held + struct.pack(">I", zlib.crc32(name + held))
+
+    head = struct.pack(">IIBBBBB", 19_000, 19_000, 1, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b""))
+    (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    (found,) = read_masks(tmp_path, ["large.png"], ())
+    assert isinstance(found, Unread) and "more pixels" in found.what
 
 
 def test_findings_name_rows_and_no_value() -> None:

@@ -70,9 +70,16 @@ def _of_png(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
     """A picture of one channel: places in its palette, or grey values, are the codes."""
     from PIL import Image
 
-    with Image.open(path, formats=("PNG",)) as picture:
+    too_large = Unread("names a .png file of more pixels than are read", "cut it into parts")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # which comes before Pillow's own limit
+            opened = Image.open(path, formats=("PNG",))
+    except Image.DecompressionBombError:
+        return too_large
+    with opened as picture:
         if picture.width * picture.height > MOST_VOXELS:
-            return Unread("names a .png file of more pixels than are read", "cut it into parts")
+            return too_large
         if picture.mode not in ("1", "L", "P", "I", "I;16"):
             return Unread("names a .png file of colours without a palette", "write the code of each pixel as its grey")
         codes = np.asarray(picture).astype(np.int64)
