@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import chiasm
+from chiasm import limits
 from chiasm.cohort.mask_files import read_masks
 from chiasm.models.same_target import stored_columns
 from chiasm.readers.image.volume import VolumeReader
@@ -132,6 +133,17 @@ def test_a_png_of_more_pixels_than_pillow_opens_is_said(tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     (found,) = read_masks(tmp_path, ["large.png"], ())
     assert isinstance(found, Unread) and "more pixels" in found.what
+
+
+def test_a_large_map_that_packs_well_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits scaled down: a map of few runs packs to a five-hundredth, and is none of nothing."""
+    nibabel = pytest.importorskip("nibabel")
+    codes = np.zeros((64, 64, 64), dtype=np.uint8)
+    codes[20:40, 20:40, 20:40] = 1
+    nibabel.save(nibabel.Nifti1Image(codes, np.eye(4)), tmp_path / "map.nii.gz")
+    monkeypatch.setattr(limits, "DECODED_BYTES", codes.size)
+    (found,) = read_masks(tmp_path, ["map.nii.gz"], ())
+    assert isinstance(found, ReadMap) and found.runs.volumes(1) == 8000
 
 
 def test_findings_name_rows_and_no_value() -> None:

@@ -128,12 +128,13 @@ def _of_nifti(path: Path) -> ReadMap | Unread:
         return Unread("names a label map of more than three axes", "write one code a voxel")
     shape = (*shape, 1, 1)[: max(3, len(shape))]
     size, itemsize = int(np.prod(shape, dtype=object)), image.get_data_dtype().itemsize
-    if size > MOST_VOXELS or is_packed_nothing(size, itemsize, path.stat().st_size, BOMB_VOXELS):
+    packed = size * itemsize > MASK_BYTES and is_packed_nothing(size, itemsize, path.stat().st_size, BOMB_VOXELS)
+    if size > MOST_VOXELS or packed:  # below, nothing is what packs well: a sound map does, to a thousandth
         return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
     values = np.asarray(image.dataobj).reshape(shape)
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all() or np.abs(values).max(initial=0) > HIGHEST:
         return Unread("names a label map with numbers that are no codes", WHOLE)
-    codes = np.rint(values).astype(np.int64)
+    codes = values if values.dtype.kind in "iu" else np.rint(values).astype(np.int32)
     if (codes != values).any() or codes.min(initial=0) < 0:
         return Unread("names a label map with numbers that are no codes", WHOLE)
     return turned(codes, in_millimetres(image))
@@ -162,7 +163,7 @@ def place_of(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]] | N
         return None
 
 
-def turned(codes: NDArray[np.int64], affine: NDArray[np.float64]) -> ReadMap | Unread:
+def turned(codes: NDArray[np.integer], affine: NDArray[np.float64]) -> ReadMap | Unread:
     """A map `(X, Y, Z)` of a file with its affine, turned to `(D, H, W)` as the reader of volumes turns images."""
     place = placed(codes.shape, affine)
     if place is None:
