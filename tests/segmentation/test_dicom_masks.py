@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chiasm.cohort import mask_files
 from chiasm.cohort.mask_files import read_masks
 from chiasm.targets.channel_cells import Unread
 from chiasm.targets.mask_cells import ReadMap
@@ -63,3 +64,27 @@ def test_a_segmentation_lies_where_its_nifti_does(tmp_path: Path) -> None:
     assert one.affine is not None and other.affine is not None
     np.testing.assert_allclose(one.affine, other.affine, atol=1e-5)
     assert isinstance(broken, Unread) and "no segmentation" in broken.what
+
+
+@pytest.mark.nightly
+def test_slices_that_are_left_out_between_frames_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two frames, the first and the last of four slices, are a map of four."""
+    highdicom = pytest.importorskip("highdicom")
+    from highdicom.sr.coding import CodedConcept
+
+    codes = np.zeros((4, 6, 5), dtype=np.uint8)
+    codes[[0, 3], 2:4] = 1
+    organ = CodedConcept("T-1", "SRT", "organ")
+    segment = highdicom.seg.SegmentDescription(1, "s", organ, organ, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL)
+    made = highdicom.seg.Segmentation(
+        series(codes.shape), codes, highdicom.seg.SegmentationTypeValues.BINARY, [segment], highdicom.UID(), 2,
+        highdicom.UID(), 1, "maker", "model", "1", "7",
+    )  # fmt: skip
+    assert int(made.NumberOfFrames) == 2
+    made.save_as(tmp_path / "map.dcm")
+    (found,) = read_masks(tmp_path, ["map.dcm"], ())
+    assert isinstance(found, ReadMap)
+    np.testing.assert_array_equal(found.runs.codes, codes)
+    monkeypatch.setattr(mask_files, "MOST_VOXELS", codes.size - 1)
+    (found,) = read_masks(tmp_path, ["map.dcm"], ())
+    assert isinstance(found, Unread) and "more voxels" in found.what

@@ -98,7 +98,8 @@ def _of_seg(path: Path) -> ReadMap | Unread:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what pydicom finds odd of a file that is read all the same
             made: Any = highdicom.seg.segread(path)
-            size = int(np.prod((int(made.NumberOfFrames), int(made.Rows), int(made.Columns)), dtype=object))
+            place = made.get_volume_geometry()  # slices that are left out between its frames among them
+            size = 0 if place is None else int(np.prod(place.spatial_shape, dtype=object))
             if size > MOST_VOXELS or is_packed_nothing(size, 1, 8 * path.stat().st_size, BOMB_VOXELS):
                 return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
             volume = made.get_volume(combine_segments=True)
