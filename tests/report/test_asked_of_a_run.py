@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asked_runs import document, made_trial
+from asked_runs import document, estimate, made_trial
 from chiasm.language.asking.answer import Answer, Place
 from chiasm.report.asked.topics import TOPICS, answer_of_run
 
@@ -105,6 +105,13 @@ def test_what_a_run_lacks_is_not_answered() -> None:
     for question in ("Did combining pay?", "Which recipe was picked?", "What does coverage add?"):
         assert not answer_of_run(trial, question).answered
     assert answer_of_run(trial, "What do the named contrasts say?").text == "No contrast was named for this trial."
+
+
+@pytest.mark.parametrize("pair", ["healnet better than early-fusion", "early-fusion better than single:genes"])
+def test_a_difference_in_the_primary_metric_does_not_answer_for_another(pair: str) -> None:
+    answer = answer_of_run(made_trial(), f"Is {pair} in Uno's C?")
+    assert {place.key.rpartition(".metrics.")[2] for place in answer.places} <= {f"uno_c.{own}" for own in estimate(0)}
+    assert answer.places and "holds no interval of their difference" in answer.text
 
 
 def test_an_unestimable_score_is_said_and_no_number() -> None:

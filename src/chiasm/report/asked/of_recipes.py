@@ -84,22 +84,26 @@ def modalities(held: Held, heard: Heard) -> str | None:
 
 
 def compare(held: Held, heard: Heard) -> str | None:
-    """Two recipes: their named contrast, or their two scores and that no interval of the difference is held."""
-    names = heard.of("RECIPE")
+    """Two recipes: their named contrast, or their two scores and that no interval of the difference is held.
+
+    Contrasts and the verdict are of the primary metric alone.
+    """
+    names, primary = heard.of("RECIPE"), heard.of("METRIC") in ((), (PRIMARY[held.trial.kind],))
     if len(names) != 2:
         return None
-    for k, row in enumerate(held.document["contrasts"]):
+    for k, row in enumerate(held.document["contrasts"] if primary else ()):
         if {row["recipe"], row["against"]} == {*names}:
             return str(held.at("contrasts", k, "sentence"))
     verdict = held.peek("verdict") or {}
-    if {verdict.get("best_fused"), verdict.get("best_single")} == {*names}:
+    if primary and {verdict.get("best_fused"), verdict.get("best_single")} == {*names}:
         fused, single = held.at("verdict", "best_fused"), held.at("verdict", "best_single")
         return f"Held fixed in all folds, '{fused}' less '{single}' is {held.triple('verdict', 'fixed')}."
     scores = [_scored(held, name, heard.of("METRIC")) for name in names]
     if None in scores:
         return None
     return " ".join(map(str, scores)) + (
-        " The run holds no interval of their difference: the two were not named as a contrast (--contrast)."
+        " The run holds no interval of their difference: "
+        + ("the two were not named as a contrast (--contrast)." if primary else "contrasts are of the primary metric.")
     )
 
 
