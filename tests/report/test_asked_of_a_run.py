@@ -100,6 +100,46 @@ def test_a_name_that_the_run_does_not_have_is_not_taken_for_another(name: str) -
         assert not answer_of_run(made_trial(), question).answered
 
 
+@pytest.mark.parametrize("cohorts", ["are in both cohorts", "do the two cohorts have", "are in several cohorts"])
+def test_patients_of_other_cohorts_are_not_those_with_two_modalities(cohorts: str) -> None:
+    assert not answer_of_run(made_trial(), f"How many patients {cohorts}?").answered
+    assert not answer_of_run(made_trial(), "How many cohorts are there?").answered
+    assert answer_of_run(made_trial(), "How large is the cohort?").topic == "patients"
+
+
+def test_whether_a_modality_helped_is_told_beside_the_others_and_with_what_the_run_does_not_say() -> None:
+    answer = answer_of_run(made_trial(), "Did genes help?")
+    assert answer.topic == "modalities" and "does not say what each brings" in answer.text
+
+
+@pytest.mark.parametrize("said", ["genes without clinical", "genes and clinical", "clinical but lack genes"])
+def test_patients_of_two_modalities_are_told_by_their_combinations(said: str) -> None:
+    answer = answer_of_run(made_trial(), f"How many patients have {said}?".replace("but ", ""))
+    assert [place.key for place in answer.places] == [
+        f"cohort.patterns.{name}" for name in ("clinical", "clinical+genes", "genes")
+    ]
+
+
+def test_a_column_is_not_answered_by_a_median_that_was_not_asked_for_or_is_held_back() -> None:
+    assert not answer_of_run(made_trial(), "How many patients have age?").answered
+    few = {"column": "age", "kind": "number", "known": [12], "missing": [0], "quartiles": [None]}
+    trial = made_trial(description={"flow": {}, "characteristics": {"columns": [few]}})
+    assert not answer_of_run(trial, "What is the median age?").answered
+
+
+def test_of_both_sides_the_best_is_the_best_of_all() -> None:
+    rows = [row | {"mean": 0.9} if row["name"] == "single:genes" else row for row in document()["recipes"]]
+    answer = answer_of_run(made_trial(recipes=rows), "Which recipe is best, alone or combined?")
+    assert "of all recipes is that of 'single:genes'" in answer.text
+
+
+def test_subgroups_are_not_told_in_another_metric() -> None:
+    row = {"recipe": "healnet", "subgroup": "sex", "level": "f", "n": 90, **estimate(0.6)}
+    trial = made_trial(subgroups={"columns": [{"column": "sex"}], "rows": [row]})
+    assert answer_of_run(trial, "What is Harrell's C in each subgroup?").answered
+    assert not answer_of_run(trial, "What is Uno's C in each subgroup?").answered
+
+
 def test_what_a_run_lacks_is_not_answered() -> None:
     trial = made_trial(verdict=None, contrasts=[])
     for question in ("Did combining pay?", "Which recipe was picked?", "What does coverage add?"):

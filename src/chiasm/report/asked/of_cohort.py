@@ -25,7 +25,9 @@ def excluded(held: Held, heard: Heard) -> str | None:
 
 
 def having(held: Held, heard: Heard) -> str | None:
-    """How many patients have a modality."""
+    """How many patients have a modality; of several, how many have each combination of them."""
+    if len(heard.of("MODALITY")) > 1:
+        return patterns(held, heard)
     whole = held.at("cohort", "patients")
     parts = []
     for name in heard.of("MODALITY"):
@@ -102,13 +104,17 @@ def findings(held: Held, heard: Heard) -> str:
 
 
 def column(held: Held, heard: Heard) -> str | None:
-    """How a column of the patients is spread: its quartiles, or how many have each level."""
-    parts = []
+    """How a column of the patients is spread: its quartiles, or how many have each level.
+
+    None where somebody asks how many patients have a number, or too few have it.
+    """
+    parts, spread = [], "middle" in heard.concepts or "patient" not in heard.concepts
     for name in heard.of("COLUMN"):
         base = ("description", "characteristics", "columns", name)
         if (ends := held.peek(*base, "quartiles")) is not None:
-            low, middle, high = held.at(*base, "quartiles", 0)
-            parts.append(f"'{name}' has a median of {middle:g} (quartiles {low:g} and {high:g})" if ends else "")
+            low, middle, high = (held.at(*base, "quartiles", 0) if spread and ends else None) or (None, None, None)
+            known = middle is not None
+            parts.append(f"'{name}' has a median of {middle:g} (quartiles {low:g} and {high:g})" if known else "")
         elif held.peek(*base, "levels"):
             rows = held.peek(*base, "levels")
             own = [(row["name"], held.at(*base, "levels", row["name"], "patients", 0)) for row in rows]

@@ -56,7 +56,8 @@ def worst(held: Held, heard: Heard) -> str | None:
 
 
 def _ranked(held: Held, heard: Heard, *, most: bool) -> str | None:
-    side = "combined" if "combine" in heard.concepts else "single" if "alone" in heard.concepts else ""
+    sides = [side for concept, side in (("combine", "combined"), ("alone", "single")) if concept in heard.concepts]
+    side = sides[0] if len(sides) == 1 else ""
     known: Rows = [row for row in held.document["recipes"] if row["mean"] is not None and side in ("", row.get("side"))]
     if not known:
         return None
@@ -225,5 +226,7 @@ def subgroup(held: Held, heard: Heard) -> str | None:
             value = said_interval(*(held.at("subgroups", "rows", k, part) for part in ("mean", "low", "high")))
             number = held.at("subgroups", "rows", k, "n")
             parts.append(f"'{row['recipe']}' in {row['subgroup']} '{row['level']}' ({number:,} patients) {value}")
+    if heard.of("METRIC") not in ((), (PRIMARY[held.trial.kind],)):
+        return None
     metric_ = label(held, PRIMARY[held.trial.kind])
     return f"In {metric_}: {'; '.join(parts)}." if parts else None

@@ -43,8 +43,9 @@ TOPICS = (
     Topic("best", "Which recipe did best?", ("recipe", "best"), "score combine alone target", recipes.best),
     Topic("worst", "Which recipe came last?", ("recipe", "worst"), "score combine alone target", recipes.worst),
     Topic("score", "How well does late-fusion do?", ("RECIPE",), f"score METRIC interval {OF_RECIPE}", recipes.score),
+    Topic("modalities", "Did one modality help?", ("MODALITY", "worth"), "alone modality", recipes.modalities),
     Topic(
-        "score", "How well does one modality do alone?", ("MODALITY", "alone|score|worth|METRIC"),
+        "score", "How well does one modality do alone?", ("MODALITY", "alone|score|METRIC"),
         "score METRIC interval alone recipe modality target", recipes.score,
     ),
     Topic(
@@ -79,7 +80,7 @@ TOPICS = (
         "subgroups", "How well does it do in each subgroup?", ("SUBGROUP|subgroup",),
         "score METRIC RECIPE recipe subgroup patient", recipes.subgroup,
     ),
-    Topic("patients", "How many patients are there?", ("many", "patient"), "", cohort.patients),
+    Topic("patients", "How many patients are there?", ("many", "patient|cohort"), "", cohort.patients),
     Topic("excluded", "How many patients were left out?", ("excluded",), "many patient", cohort.excluded),
     Topic("having", "How many patients have one modality?", ("MODALITY", "many|have|lack", "patient"),
           "many have lack modality", cohort.having),
