@@ -58,11 +58,24 @@ def test_how_sure_it_is_needs_held_out_patients(model: Any, others: Cohort) -> N
 
 
 @pytest.mark.parametrize(
-    "question", ["Should he take aspirin?", "Who is he?", "What is the survival of case-0007?", "Is it cancer?"]
+    "question",
+    [
+        "Should he take aspirin?",
+        "Who is he?",
+        "What is the survival of case-0007?",
+        "Is it cancer?",
+        "What would help this patient?",
+        "What helps him?",
+        "Would it help?",
+    ],
 )
 def test_what_it_does_not_say_is_not_answered(model: Any, others: Cohort, question: str) -> None:
     answer = chiasm.ask(model, question, others, patient=WHO)
     assert not answer.answered and not answer.places and "case" not in answer.text
+
+
+def test_which_modality_helps_is_told(model: Any, others: Cohort) -> None:
+    assert chiasm.ask(model, "Which modality helps most?", others, patient=WHO).topic == "contributions"
 
 
 def test_of_itself_it_tells_without_a_patient(model: Any) -> None:

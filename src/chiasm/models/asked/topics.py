@@ -24,7 +24,8 @@ CONCEPTS = {
     "patient": "patient, person, case, he, she, him, her, they",
     "sure": "sure, how sure, certain, how certain, interval, uncertainty, confident, how confident, reliable",
     "why": "why, because, reason, rest on, rests on, explain, contribute, contributes, contribution, bring, brings, "
-    "drives, drive, matter, matters, help, helps, helped, influence",
+    "drives, drive, matter, matters, influence",
+    "help": "help, helps, helped",
     "most": "most, best, strongest",
     "modality": "modality, modalities, data source, source, input",
     "have": "have, has, available, there",
@@ -115,6 +116,8 @@ TOPICS = (
           _of_patient("sureness")),
     Topic("contributions", "Which modality contributes most?", ("why",),
           "modality MODALITY most target patient OUTPUT likely recipe have many", _of_patient("contributions")),
+    Topic("contributions", "Which modality helps most?", ("help", "modality|MODALITY"), "most target recipe",
+          _of_patient("contributions")),
     Topic("pattern", "Which modalities does this patient have?", ("modality", "have|lack", "patient"), "",
           _of_patient("pattern")),
     Topic("reads", "What does the model read?", ("modality|reads",), "reads recipe have", reads),
