@@ -52,6 +52,8 @@ def test_a_table_is_asked_for_by_value_and_by_yes_or_no_in_equal_parts() -> None
         ("How large is it?", "12 mm", ""),
         ("Is there a nodule?", "Yes", ""),
         ("How large is it?", "13 mm", "the answer has a number that the caption has not"),
+        ("How large is it?", "9mm", "the answer has a number that the caption has not"),
+        ("How large is it?", "12.12 mm", "the answer has a number that the caption has not"),
         ("What is it?", "A metastasis of melanoma", "the answer does not stand on the caption"),
         ("What does the caption say?", "a nodule", "the question speaks of a text"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ DESCRIBE = (
 )
 """Sentences that ask for a caption, of which one is drawn for each."""
 NUMBER, LEVEL = "What is the {column} of this patient?", "Is the {column} of this patient {level}?"
+FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+"""A number, also one with its unit behind it without a space."""
 FIGURES = 4
 """Significant figures of a number in an answer."""
 GROUNDED = 0.7
@@ -150,7 +153,7 @@ def refused(question: str, answer: str, caption: str) -> str:
         return "the question speaks of a text"
     held = {stem(word) for word in words_of(caption)}
     wanted = [stem(word) for word in words_of(answer) if word not in SMALL]
-    if any(word.isdigit() and word not in held for word in wanted):
+    if not {*FIGURE.findall(answer)} <= {*FIGURE.findall(caption)}:
         return "the answer has a number that the caption has not"
     long_ = [word for word in wanted if len(word) > 3]
     if long_ and sum(word in held for word in long_) < GROUNDED * len(long_):
