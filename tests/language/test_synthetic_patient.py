@@ -118,6 +118,7 @@ def test_nothing_too_much_and_no_end_are_refused() -> None:
         ({"facts": "none"}, r"\[\[facts\]\]"),
         ({"rubric": [{"name": "a", "learns": "fear", "act": "empathy"}]}, "one of asks, learns and act"),
         ({"rubric": [{"name": "a", "act": "empathy", "points": 0}]}, "a number above 0"),
+        ({"rubric": [{"name": "a", "act": "empathy", "points": float("inf")}]}, "a number above 0"),
         ({"rubric": [{"name": "a", "learns": "feer"}]}, "did you mean 'fear'"),
         ({"replies": {"empathie": "x"}}, "did you mean 'empathy'"),
         ({"opens": "a" * 1001}, "more than 1,000 characters"),

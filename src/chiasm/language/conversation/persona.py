@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def persona_of(document: Mapping[str, Any], file: str = "the persona") -> Person
 
 def _criterion(part: _Part, facts: Sequence[str], acts: Sequence[str]) -> Criterion:
     points = part.table_value("points", 1)
-    if isinstance(points, bool) or not isinstance(points, int | float) or not points > 0:
+    if isinstance(points, bool) or not isinstance(points, int | float) or not 0 < points < inf:
         raise PersonaError(f"{part.place} gives '{points}' points: a number above 0")
     given = [key for key in ("asks", "learns", "act") if key in part.held]
     if len(given) != 1:
