@@ -20,6 +20,7 @@ from good_talk import GOOD
 from served_models import asked
 
 WAV = {"Content-Type": "audio/wav"}
+JSON = {"Content-Type": "application/json"}
 TONE = write_wav(np.full(800, 0.25, dtype=np.float32), 16_000)
 
 
@@ -52,6 +53,13 @@ def test_ten_turns_in_writing_are_scored_and_then_it_is_over(client: TestClient)
     ended = client.post(f"/talk/{first['id']}/end").json()
     assert ended["score"]["points"] == 17 and len(ended["turns"]) == 10
     assert client.post(f"/talk/{first['id']}/say", json={"text": "Hello"}).status_code == 404
+
+
+def test_half_a_sign_is_heard_and_told_again(client: TestClient) -> None:
+    name = begun(client)
+    turn = client.post(f"/talk/{name}/say", content=rb'{"text": "Do you smoke \ud800?"}', headers=JSON)
+    assert turn.status_code == 200 and turn.json()["heard"] == "Do you smoke \ud800?"
+    assert len(client.post(f"/talk/{name}/end").json()["turns"]) == 1
 
 
 def test_a_recording_is_heard_and_answered_aloud(client: TestClient) -> None:

@@ -88,7 +88,7 @@ def _owner(request: Request, what: str) -> str:
 
 
 def _json(document: dict[str, Any]) -> Response:
-    return Response(json.dumps(document, ensure_ascii=False), media_type="application/json")
+    return Response(json.dumps(document), media_type="application/json")
 
 
 def _text(sound: bytes | None) -> str | None:
