@@ -8,6 +8,7 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.encoders.table.picture import VectorPicture, image_to_vector, vector_to_image
+from chiasm.fitting.expected import expected_of
 from chiasm.language.asked import ANSWERS, PROMPT
 from chiasm.language.facts import facts_of, in_words
 from chiasm.language.mixture import drawn, proportions
@@ -104,3 +105,10 @@ def test_the_picture_of_a_vector_is_cut_into_patches_that_hold_all_of_it() -> No
     assert own.scaler is not None
     np.testing.assert_array_equal(image_to_vector(image, 40), own.scaler(frame))
     assert VectorPicture().fit(frame[frame.columns[::-1]]).encode(frame).values.equal(tokens.values)
+
+
+def test_what_a_picture_is_drawn_of_is_known_to_a_model_so_that_lacking_columns_and_far_values_are_told() -> None:
+    frame = pd.DataFrame(np.random.default_rng(1).normal(size=(30, 3)), columns=["b", "a", "c"])
+    own = expected_of({"scores": VectorPicture().fit(frame)}, {"scores"})["scores"]
+    assert own.columns == ("a", "b", "c") and not own.unfamiliar(frame)
+    assert len(own.unfamiliar(frame * 1e6)) == 3

@@ -15,6 +15,7 @@ from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.near_names import WAYS, ensembl_share, meant, near_names
 from chiasm.cohort.sources import ColumnSource
 from chiasm.encoders.table.omics import OmicsEncoder
+from chiasm.encoders.table.picture import VectorPicture
 from chiasm.encoders.table.scaling import CLIP, Columns, Scaler
 from chiasm.encoders.table.table import TableEncoder, as_text, written
 from chiasm.errors import FindingWarning, count
@@ -22,7 +23,7 @@ from chiasm.errors import FindingWarning, count
 SHOWN = 100  # missing columns that are named
 NAMED = 10  # of those that are read as missing values
 FEW = 5  # columns written otherwise that are named one by one
-OF_COLUMNS = (TableEncoder, OmicsEncoder, Columns)
+OF_COLUMNS = (TableEncoder, OmicsEncoder, VectorPicture, Columns)
 Array = NDArray[np.float64]
 
 
