@@ -9,7 +9,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from chiasm.encoders.table.picture import VectorPicture, image_to_vector, vector_to_image
 from chiasm.fitting.expected import expected_of
-from chiasm.language.asked import ANSWERS, PROMPT
+from chiasm.language.asked import ANSWERS, PROMPT, Asked
 from chiasm.language.facts import facts_of, in_words
 from chiasm.language.mixture import drawn, proportions
 from chiasm.language.spliced import slot
@@ -81,6 +81,13 @@ def test_a_prompt_without_slots_is_taught_the_answers_that_are_right_alone() -> 
 def test_words_of_one_letter_that_is_no_ascii_are_told_apart() -> None:
     words = TinyWords.fit(["男", "女"] * 5 + ["a"] * 5)
     assert words.known == ("女", "男") and words.ids("男") != words.ids("女")
+
+
+def test_a_report_that_is_the_only_text_is_cut_like_any_other_and_the_question_of_all_is_not() -> None:
+    words, asked = TinyWords(()), Asked((), ("note",), "report", "what is it?", most=3)
+    begin, end = [words.end, *words.ids("abc")], words.ids("\nAnswer:")
+    assert asked.prompt("defgh" * 9, ["abcabc"], words) == [*begin, *words.ids("Question:"), *words.ids("def"), *end]
+    assert asked.prompt("what is it?", ["abc"], words)[4:] == words.ids("\nQuestion: what is it?\nAnswer:")[1:]
 
 
 def test_a_vector_is_drawn_and_read_back_bit_for_bit() -> None:

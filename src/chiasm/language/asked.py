@@ -43,7 +43,7 @@ class Asked:
         labels: names of the classes; empty for other targets.
         exemplars: question to what stands before its prompts, the same question of a training patient in words with its
             right answer and `<image>` in the place of the modalities; empty: nothing stands there.
-        most: tokens that are kept of each modality of words, from its begin; 0: all.
+        most: tokens that are kept of each of a patient's texts, his question too, from its begin; 0: all.
     """
 
     slots: tuple[str, ...]
@@ -81,7 +81,10 @@ class Asked:
             told += ids[: self.most] if self.most else ids
         lead = [slot(m) for m in range(len(self.slots))]
         begun = [*words.begin, *(words.ids(before + "\n") if before else [])]
-        return [*begun, *lead, *told, *words.ids(asked_in_words(question))]
+        asked, said = words.ids(asked_in_words(question)), words.ids(" " + question)
+        if self.most and len(said) > self.most and question != self.default:
+            asked = [*words.ids("Question:"), *said[: self.most], *words.ids("\nAnswer:")]
+        return [*begun, *lead, *told, *asked]
 
     def options(self, cohort: Cohort) -> list[tuple[str, ...]]:
         """Return of each patient the answers among which one is right; none where he writes it himself."""

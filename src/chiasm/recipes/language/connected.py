@@ -85,8 +85,8 @@ class Questions:
 
     def about(self, facts: Facts, language: LanguageModel, soft: int) -> Examples:
         """Return questions about columns of tables as examples, each with the modalities of its patient."""
-        words = language.words
-        prompts = [self.asked.prompt(question, (), words) for question in facts.questions]
+        words, whole = language.words, replace(self.asked, most=0)
+        prompts = [whole.prompt(question, (), words) for question in facts.questions]
         packed = packed_prompts(prompts, facts.answers, words, language.reach, soft)
         return self.on(packed, facts.rows, facts.right)
 
@@ -115,7 +115,7 @@ class ConnectedRecipe(OneOrAll):
         rank: of the low-rank updates.
         images: "own"; "shuffled" gives each training patient another's, the control that no image can help.
         control: "shuffled" adds that control to a trial and judges the pair, "none" does not.
-        most: tokens that are kept of each text, from its begin; 0: all.
+        most: tokens that are kept of each text, the question too, from its begin; 0: all.
         longest: most tokens of an answer that is a text.
         epochs, patience, batch, learning_rate: of each stage; what tunes the language model has `tuned_rate`.
         lessons: epochs in which a tiny model learns to read.
