@@ -114,6 +114,8 @@ def test_what_it_cannot_answer_or_read_is_refused_before_anything_is_trained() -
         LlavaMed().supports(shapes_cohort(20).with_modalities(["question"]))
     with pytest.raises(chiasm.Unsupported, match="no modality 'asked'"):
         LlavaMed(question="asked").supports(shapes_cohort(20).with_modalities(["image"]))
+    with pytest.raises(chiasm.Unsupported, match="'image' is not read as words"):
+        LlavaMed(question="image").asked(shapes_cohort(20), chiasm.Choice("answer", ("a", "b", "c"), "text"))
     with pytest.raises(chiasm.Unsupported, match="no modality 'note', which `connected` names"):
         LlavaMed(connected="note").supports(shapes_cohort(20))
     both = LlavaMed(connected="question")

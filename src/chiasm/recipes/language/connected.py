@@ -221,6 +221,8 @@ class ConnectedRecipe(OneOrAll):
         words = [name for name in self.modalities(cohort) if name in self.words(cohort)]
         if self.question and self.question not in cohort.modalities and not self.modality:
             raise Unsupported(f"the cohort has no modality '{self.question}': name the one that is the question")
+        if self.question and self.question not in words and not self.modality:
+            raise Unsupported(f"'{self.question}' is not read as words: name a text as the question by question=...")
         named = [name for name in words if name == (self.question or "question")] or (words if len(words) == 1 else [])
         if len(words) > 1 and not named:
             raise Unsupported(f"which of {', '.join(words)} is the question? name it by question=...")
