@@ -40,6 +40,7 @@ class Outliner:
         state: parameters and buffers of the network.
         without: `(K + M,)` link of a patient without an image: what training images have on average.
         epochs: after so many it was kept.
+        spacing: millimetres along each axis of what is drawn, as training maps have it; empty: those of each image.
     """
 
     grids: dict[str, ImageGrids]
@@ -50,10 +51,13 @@ class Outliner:
     without: np.ndarray
     trained_parameters: int
     epochs: int = 0
+    spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):
             raise ValueError("a network of label maps reads windows of two or three sides, of one contrast or more")
+        if self.spacing and (len(self.spacing) != len(self.window) or not all(0 < s < np.inf for s in self.spacing)):
+            raise ValueError("the spacing of what is drawn is a length above zero along each axis")
         behind = self.without[self.labels :] if self.without.ndim == 1 else np.zeros(0)
         if not behind.size or not np.isfinite(self.without).all() or len(of_numbers(behind).shape) != len(self.window):
             raise ValueError("what is said without an image is the volume of each label, and a map behind them")
@@ -80,7 +84,7 @@ class Outliner:
                     continue
                 here = torch.from_numpy(present[[row]])
                 logits, spacing = drawing.logits(take(tokens, np.array([row])), here, 0)
-                own = map_of(logits.argmax(0).cpu().numpy(), spacing)
+                own = map_of(logits.argmax(0).cpu().numpy(), self.spacing or spacing)
                 rows.append(np.concatenate([own.volumes(self.labels), own.numbers()]))
         out = np.full((len(cohort), max([self.without.size, *map(len, rows)])), np.nan)
         for row, own_row in enumerate(rows):

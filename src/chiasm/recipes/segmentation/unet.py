@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -141,11 +142,13 @@ class UNet(OneOrAll):
         grids = {name: grids_of(cohort, name).fit(cohort.raw(name)) for name in names}
         tokens = pack(cohort, grids)
         present, maps, design = presence(tokens, names), maps_of(outcome), self.design()
-        shapes = []
+        shapes, spacings = [], []
         for row in range(len(cohort)):
-            images, _ = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), grids, 0)
+            images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), grids, 0)
             shapes.append(tuple(next(iter(images.values())).shape[1:]))
-            if shapes[-1] != maps.of(row).shape:
+            drawn = maps.of(row)
+            spacings.append((drawn.spacing, spacing))
+            if shapes[-1] != drawn.shape:
                 raise Unsupported(
                     f"row {int(cohort.file_rows[row])}: the label map has another shape than the image: name the one "
                     "that was drawn on it, or resample it to the image"
@@ -164,7 +167,28 @@ class UNet(OneOrAll):
         )  # fmt: skip
         without = np.concatenate([outcome.value.mean(axis=0), usual_map(maps).numbers()])
         predictor = Outliner(
-            grids, design, labels, window, state_of(network), without, parameter_count(network), history.best_epoch
+            grids,
+            design,
+            labels,
+            window,
+            state_of(network),
+            without,
+            parameter_count(network),
+            history.best_epoch,
+            spacing_of_maps(spacings),
         )
         response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
         return predictor, response
+
+
+def spacing_of_maps(pairs: Sequence[tuple[tuple[float, ...], tuple[float, ...]]]) -> tuple[float, ...]:
+    """The spacing of label maps where all have one and an image says another; else empty: each image's own.
+
+    Pictures, and arrays for maps, seldom say it: what is drawn is in the unit of what it is held against.
+
+    Args:
+        pairs: of each patient the spacing of the label map and that of the image.
+    """
+    said = {drawn for drawn, _ in pairs}
+    alike = all(np.allclose(drawn, image, rtol=1e-3) for drawn, image in pairs)
+    return () if alike or len(said) > 1 else said.pop()
