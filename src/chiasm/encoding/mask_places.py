@@ -29,8 +29,9 @@ class Place:
 def mask_place_problems(cohort: Cohort) -> list[Problem]:
     """List label maps of another shape than their image, and those that lie elsewhere: errors from half a voxel on.
 
-    Both are read of headers; an image whose header cannot be read is told of elsewhere, and DICOM series are held
-    against their maps when a model is fitted. In a cohort of several images a patient has one that fits.
+    Both are read of headers; an image whose header cannot be read is told of elsewhere, and what is neither a picture
+    nor NIfTI is held against its map when a model is fitted, by its shape alone. In a cohort of
+    several images a patient has one that fits.
     """
     outcome, names = cohort.outcome, [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
     if outcome is None or outcome.maps is None or not names:
