@@ -164,6 +164,10 @@ def test_findings_name_rows_and_no_value() -> None:
     assert any("over 5 times longer" in own.what for own in long)
 
 
+def test_one_label_may_be_a_word_and_is_not_its_letters() -> None:
+    assert [own("map", "lung").labels for own in (chiasm.Mask, chiasm.Boxes)] == [("lung",)] * 2  # type: ignore[arg-type]
+
+
 def test_a_target_of_wrong_keys_is_refused(tmp_path: Path) -> None:
     for options, said in (
         ({"labels": ()}, "no labels"), ({"labels": ("a", "a")}, "one twice"), ({"codes": (1,)}, "no number for each"),

@@ -53,7 +53,8 @@ class Boxes(Target):
     rare: ClassVar[str] = "{n:,} patients of known boxes"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
+        labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
+        object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "size", tuple(float(own) for own in self.size))
         wrong = faults_of(self.labels, self.size)
         if not self.column or wrong:

@@ -60,7 +60,8 @@ class Mask(Target):
     rare: ClassVar[str] = "{n:,} patients of a known label map"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
+        labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
+        object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "codes", tuple(int(own) for own in self.codes))
         object.__setattr__(self, "spacing", tuple(float(own) for own in self.spacing))
         wrong = faults_of(self.labels, self.codes, self.spacing, self.tolerance)
