@@ -140,6 +140,14 @@ def test_an_image_outside_the_release_is_none(tmp_path: Path) -> None:
     assert rows["train-2"] is None and rows["train-1"] is not None
 
 
+def test_none_is_an_answer_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(
+        "image,question,answer\na.jpg,Which mass?,None\na.jpg,Which side?,NA\nb.jpg,Why?,\n"
+    )
+    found = read_release(tmp_path, "pathvqa")
+    assert [row.answer for row in found.rows] == ["None", "NA"] and found.left_out == {"'answer' is empty": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -113,7 +113,8 @@ def _table(path: Path) -> list[dict[str, Any]]:
         text_of(path)  # refuses what is empty, too large or not in UTF-8
     try:
         if path.suffix == ".csv":
-            return [{str(k): v for k, v in row.items()} for row in pd.read_csv(path, dtype=str).to_dict("records")]
+            read = pd.read_csv(path, dtype=str, keep_default_na=False)  # "None" and "NA" are answers
+            return [{str(k): v for k, v in row.items()} for row in read.to_dict("records")]
         if path.suffix == ".parquet":
             names = [name for name in parquet.read_schema(path).names if name not in PICTURES]
             rows: list[dict[str, Any]] = parquet.read_table(path, columns=names).to_pylist()
