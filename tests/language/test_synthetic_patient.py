@@ -131,6 +131,7 @@ def test_a_file_that_is_no_persona_is_refused_with_its_place(changed: dict[str, 
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_bytes(b"\xff = [")
-    with pytest.raises(PersonaError, match="no TOML file"):
-        read_persona(tmp_path / "a.toml")
+    for content in (b"\xff = [", b"a = " + b"[" * 9_000, b"a = " + b"1" * 5_000):
+        (tmp_path / "a.toml").write_bytes(content)
+        with pytest.raises(PersonaError, match="no TOML file"):
+            read_persona(tmp_path / "a.toml")

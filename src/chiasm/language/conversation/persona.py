@@ -111,7 +111,7 @@ def read_persona(path: Path | str) -> Persona:
     require_regular(file, BYTES)
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, and endless nesting, too
         raise PersonaError(f"'{file.name}' is no TOML file in UTF-8: {type(error).__name__}") from None
     return persona_of(document, file.name)
 
