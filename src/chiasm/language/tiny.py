@@ -11,6 +11,7 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -61,13 +62,17 @@ class TinyWords:
     def __len__(self) -> int:
         return 2 + 2 * len(SIGNS) + len(self.known)
 
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {word: k for k, word in enumerate(self._all) if k > UNKNOWN}
+
     @property
     def _all(self) -> list[str]:
         return ["", "?", *SIGNS, *(JOINED + sign for sign in SIGNS), *self.known]
 
     def ids(self, text: str) -> list[int]:
         """Return the numbers of a text's words; of a word that is spelled, a sign that is no ASCII is unknown."""
-        place = {word: k for k, word in enumerate(self._all) if k > UNKNOWN}
+        place = self._place
         found = []
         for part in PART.findall(text):
             if part in place:
