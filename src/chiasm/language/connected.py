@@ -174,7 +174,7 @@ class AnswerLikelihood(Objective):
         return Computed({"answer": loss}, found[:, :1], Fused(found[:, :1]))
 
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
-        """Return the mean over held-out patients of the mean of -log p over the tokens of the right answer."""
+        """Return the loss of each batch of held-out patients, averaged by their numbers of patients."""
         return mean_over_patients(batches, lambda batch: self(network, batch).losses)
 
 

@@ -117,7 +117,8 @@ class ConnectedRecipe(OneOrAll):
         control: "shuffled" adds that control to a trial and judges the pair, "none" does not.
         most: tokens that are kept of each text, the question too, from its begin; 0: all.
         longest: most tokens of an answer that is a text.
-        epochs, patience, batch, learning_rate: of each stage; what tunes the language model has `tuned_rate`.
+        epochs, patience, batch, learning_rate: of each stage; one of several that tunes the language model has
+            `tuned_rate`, and a single stage that trains connector and language model together `learning_rate`.
         lessons: epochs in which a tiny model learns to read.
     """
 

@@ -26,7 +26,7 @@ class RetinaVlm(ConnectedRecipe):
     Args:
         connector: "linear", as in the paper.
         tune: "none", as in the paper; else the language model is changed in the second stage.
-        columns: most columns of tables that are asked for.
+        columns: most columns of each table that are asked for, the first by name.
     """
 
     connector: str = "linear"
