@@ -48,6 +48,7 @@ def test_a_table_is_asked_for_what_stands_in_it() -> None:
     assert said[:30] == ["low"] * 10 + ["middle"] * 10 + ["high"] * 10 and said[30:32] == ["I", "II"]
     assert facts.rows[:2].tolist() == [5, 6] and facts.answers[0] == ("low", "middle", "high")
     assert in_words(pd.Series([0.0, 1.0, float("nan")])) == ["0", "1", None]
+    assert in_words(pd.Series([1234567.0, 1234568.0])) == ["1234567", "1234568"]
 
 
 def test_a_lesson_tells_an_answer_where_the_slots_are_and_asks_for_it() -> None:

@@ -67,7 +67,7 @@ def in_words(column: pd.Series) -> Sequence[str | None]:
     values = column.to_numpy(np.float64)
     known = values[np.isfinite(values)]
     if len(np.unique(known)) <= FEW:
-        return [f"{own:g}" if np.isfinite(own) else None for own in values.tolist()]
+        return [f"{own:.12g}" if np.isfinite(own) else None for own in values.tolist()]
     edges = np.quantile(known, [1 / 3, 2 / 3])
     return [
         THIRDS[int(np.searchsorted(edges, own, side="left"))] if np.isfinite(own) else None for own in values.tolist()
