@@ -140,6 +140,18 @@ def test_subgroups_are_not_told_in_another_metric() -> None:
     assert not answer_of_run(trial, "What is Uno's C in each subgroup?").answered
 
 
+def test_of_several_causes_the_event_is_each_and_boxes_are_no_patients() -> None:
+    cohort = document()["cohort"]
+    causes = {"classes": ["relapse", "death"], "counts": [51, 12], "events": 51, "main_named": False}
+    boxes = {"classes": ["nodule"], "counts": [412], "without_boxes": 9}
+    for target, asks, said in [
+        (causes, "How many patients had the event?", "Patients of each: relapse 51, death 12."),
+        (boxes, "How many are there of each class?", "Boxes of each: nodule 412."),
+    ]:
+        trial = made_trial(cohort=cohort | {"target": cohort["target"] | target})
+        assert answer_of_run(trial, asks).text == said
+
+
 def test_what_a_run_lacks_is_not_answered() -> None:
     trial = made_trial(verdict=None, contrasts=[])
     for question in ("Did combining pay?", "Which recipe was picked?", "What does coverage add?"):

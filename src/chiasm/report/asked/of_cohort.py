@@ -61,14 +61,16 @@ def modalities(held: Held, heard: Heard) -> str:
 
 
 def events(held: Held, heard: Heard) -> str | None:
-    """How many patients had the event."""
+    """How many patients had the event; of several causes, how many had each."""
+    if held.peek("cohort", "target", "main_named") is not None:
+        return classes(held, heard)
     number = held.at("cohort", "target", "events")
     whole = held.at("cohort", "patients")
     return None if number is None else f"{number:,} of {count(whole, 'patient')} had the event."
 
 
 def classes(held: Held, heard: Heard) -> str | None:
-    """The classes or labels of the target, and how many patients have each."""
+    """The classes or labels of the target, and how many patients have each; of boxes, how many there are of each."""
     names, numbers = held.peek("cohort", "target", "classes"), held.peek("cohort", "target", "counts")
     if not names:
         return None
@@ -76,7 +78,8 @@ def classes(held: Held, heard: Heard) -> str | None:
     if not numbers:
         return f"The target tells apart {', '.join(names)}."
     held.at("cohort", "target", "counts")
-    return f"Patients of each: {', '.join(f'{name} {number:,}' for name, number in zip(names, numbers, strict=True))}."
+    what = "Patients" if held.peek("cohort", "target", "without_boxes") is None else "Boxes"
+    return f"{what} of each: {', '.join(f'{name} {number:,}' for name, number in zip(names, numbers, strict=True))}."
 
 
 def target(held: Held, heard: Heard) -> str:
