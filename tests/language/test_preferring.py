@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from chiasm.language.preference import preferring
+from chiasm.language.preference.completions import Sampling
 from chiasm.language.preference.losses import Preference, Sides, pair_losses
 from chiasm.language.preference.pairs import Pair
 from tiny_speakers import fresh_model, taught, tokenizer_of
@@ -222,6 +224,22 @@ def test_the_public_function_saves_an_adapter_that_its_model_takes_again(
     again.remove()
     torch.testing.assert_close(restored, expected)
     assert abs(float(base - expected)) > 1e-3 and "prompts held out" in found.told
+
+
+def test_the_adapter_is_taken_off_where_the_held_out_prompts_cannot_be_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("peft")
+    words = tokenizer_of(["a", "b", "c"])
+    network = fresh_model(len(words))
+    before = [name for name, _ in network.named_parameters()]
+    trained = list[str]()
+
+    def scorer(text: str, reference: str) -> float:
+        return float("b") if trained else float(len(text))
+
+    monkeypatch.setattr(preferring, "prefer_pairs", lambda *own, **more: trained.append("once") or [0.7])
+    with pytest.raises(ValueError, match="could not convert"):
+        preferring.prefer(network, words, ["a", "b", "c"], ["a"] * 3, scorer, sampling=Sampling(2, 3))
+    assert [name for name, _ in network.named_parameters()] == before
 
 
 def test_the_base_of_a_contrast_is_the_adapter_off(network: Any, words: Any) -> None:

@@ -132,16 +132,16 @@ def prefer(
     attached = attach(network, adapter, lambda name, _: name in places, seed=seed)
     try:
         losses = prefer_pairs(network, words, pairs.pairs, own, schedule, seed=seed)
+        if not apart:
+            return Preferred(attached, pairs, tuple(losses), None, None, float("nan"))
+        beside = preference_pairs(asked, first, answers, scorer, gap=gap)
+        then = sampled(network, words, asked, sampling, seed=seed + 1)
+        before, after = (written(own, answers, scorer) for own in (first, then))
+        after = replace(after, kl=_distance(attached, words, asked, then))
+        agreed = _agreed(attached, words, beside.pairs, own)
     except BaseException:
         attached.remove()
         raise
-    if not apart:
-        return Preferred(attached, pairs, tuple(losses), None, None, float("nan"))
-    beside = preference_pairs(asked, first, answers, scorer, gap=gap)
-    then = sampled(network, words, asked, sampling, seed=seed + 1)
-    before, after = (written(own, answers, scorer) for own in (first, then))
-    after = replace(after, kl=_distance(attached, words, asked, then))
-    agreed = _agreed(attached, words, beside.pairs, own)
     return Preferred(attached, pairs, tuple(losses), before, after, agreed)
 
 
