@@ -152,6 +152,12 @@ def test_of_several_causes_the_event_is_each_and_boxes_are_no_patients() -> None
         assert answer_of_run(trial, asks).text == said
 
 
+def test_the_best_available_recipe_is_not_the_reference_of_that_name() -> None:
+    for asks in ("Which is the best available recipe?", "Which model is the best available?"):
+        assert not answer_of_run(made_trial(), asks).answered
+    assert "'best-available' reaches" in answer_of_run(made_trial(), "How well does best-available do?").text
+
+
 def test_what_a_run_lacks_is_not_answered() -> None:
     trial = made_trial(verdict=None, contrasts=[])
     for question in ("Did combining pay?", "Which recipe was picked?", "What does coverage add?"):

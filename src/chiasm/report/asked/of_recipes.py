@@ -25,8 +25,13 @@ def named(held: Held, heard: Heard) -> str | None:
 
 
 def score(held: Held, heard: Heard) -> str | None:
-    """A recipe's score with its interval, in the metric that was named or the primary one."""
+    """A recipe's score with its interval, in the metric that was named or the primary one.
+
+    A reference is told where its score is asked for: "the best available" may be meant for the best recipe.
+    """
     name = named(held, heard)
+    if held.peek("recipes", name or "", "side") == "reference" and not heard.concepts & {"score", "METRIC", "interval"}:
+        return None
     return None if name is None else _scored(held, name, heard.of("METRIC"))
 
 
