@@ -236,7 +236,11 @@ def test_the_adapter_is_taken_off_where_the_held_out_prompts_cannot_be_scored(mo
     def scorer(text: str, reference: str) -> float:
         return float("b") if trained else float(len(text))
 
-    monkeypatch.setattr(preferring, "prefer_pairs", lambda *own, **more: trained.append("once") or [0.7])
+    def trains(*own: Any, **more: Any) -> list[float]:
+        trained.append("once")
+        return [0.7]
+
+    monkeypatch.setattr(preferring, "prefer_pairs", trains)
     with pytest.raises(ValueError, match="could not convert"):
         preferring.prefer(network, words, ["a", "b", "c"], ["a"] * 3, scorer, sampling=Sampling(2, 3))
     assert [name for name, _ in network.named_parameters()] == before
