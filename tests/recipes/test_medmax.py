@@ -43,7 +43,7 @@ def test_what_it_cannot_read_is_refused() -> None:
     for options, why in (({"codes": 1}, "codes=1"), ({"width": 10}, "twice"), ({"quantiser_steps": 0}, "1 or more")):
         with pytest.raises(ValueError, match=why):
             MedMax(**options)
-    with pytest.raises(Unsupported, match="one modality of images, and the cohort has none"):
+    with pytest.raises(Unsupported, match="no modality of images, in which a class is seen"):
         MedMax().supports(chiasm.synthetic_cohort("unique", 40))
     with pytest.raises(Unsupported, match="name of a class"):
         MedMax().supports(chiasm.synthetic_cohort("unique", 40, target="regression"))

@@ -105,7 +105,7 @@ PLACES = {
     "hidden-states": "chiasm.dynamics.states.fitted",
     "history-ridge": "chiasm.recipes.dynamics.history_ridge",
     "image-grids": "chiasm.segmentation.grids",
-    "image-pixels": "chiasm.detection.images",
+    "image-pixels": "chiasm.encoders.image.put_together",
     "imgany-retrieval": "chiasm.recipes.alignment.imgany_retrieval",
     "irregular-ehr": "chiasm.recipes.fusion.irregular_ehr",
     "item-kernel": "chiasm.recipes.baselines.kron_rls",

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.detection.images import image_of
+from chiasm.fitting.of_images import image_named
 from chiasm.readers.reading import Image, ReadError
 from chiasm.readers.registry import reader_for
 from chiasm.targets.boxes import boxes_of
@@ -19,6 +19,7 @@ from chiasm.targets.boxes import boxes_of
 LEAST = 2
 """Pixels a side below which a box holds nothing to be seen."""
 FOLDER = "crops"
+BOXES = "boxes are"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def write_crops(cohort: Cohort, out: Path, named: str = "", margin: float = 0.1)
         raise Unsupported('crops are cut from a target of boxes: write kind = "boxes" in [target]')
     if not 0 <= margin <= 1:
         raise Unsupported(f"margin={margin:g} is not known: it is a share of the box, from 0 to 1")
-    name = image_of(cohort, named)
+    name = image_named(cohort, named, BOXES, "--modality smear")
     (out / "cohort.toml").unlink(missing_ok=True)  # what is half written is no cohort
     (out / FOLDER).mkdir(parents=True, exist_ok=True)
     rows, unread, small, labels = list[dict[str, object]](), 0, 0, cohort.target.names

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.compute.isolation import threads_for
-from chiasm.detection.images import ImagePixels
+from chiasm.encoders.image.put_together import ImagePixels
 from chiasm.protocols import Fused
 from chiasm.targets import Outcome
 from chiasm.targets.boxes import boxes_of

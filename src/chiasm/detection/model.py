@@ -11,8 +11,8 @@ from torch import nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome
 from chiasm.detection.drawing import Drawing, found_in
-from chiasm.detection.images import ImagePixels
 from chiasm.encoders import pack
+from chiasm.encoders.image.put_together import ImagePixels
 from chiasm.fitting.neural import build, restore
 from chiasm.targets.marked import MOST_BOXES, BoxesOfOne
 

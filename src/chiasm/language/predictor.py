@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import ref
 
 import numpy as np
@@ -19,6 +19,7 @@ from chiasm.heads.head import Head
 from chiasm.language.asked import Asked
 from chiasm.language.connected import Connected, ConnectedDesign
 from chiasm.protocols import Encoder
+from chiasm.targets.options import MOST_OPTIONS
 from chiasm.tokens import Packed
 from chiasm.training import Network, predict_link
 from chiasm.training.batches import take
@@ -64,11 +65,8 @@ class ConnectedPredictor:
         if not len(cohort):
             return np.zeros((0, self.design.outputs))
         tokens, present = self._read(cohort)
-        network = self._network()
-        if inside is not None:
-            self._fusion().outputs = inside.shape[1]  # as many as these patients have
-        found = predict_link(network, tokens, present) * self.slope
-        return found if inside is None else np.where(inside, found, -np.inf)
+        found = predict_link(self._network(), tokens, present) * self.slope
+        return found if inside is None else np.where(inside, found[:, : inside.shape[1]], -np.inf)
 
     def written(self, cohort: Cohort) -> list[str]:
         """Return what the model writes for each patient, in the cohort's sorted row order."""
@@ -83,7 +81,9 @@ class ConnectedPredictor:
 
     def network(self) -> Network:
         """Rebuild the network; the language model is opened from where it is, unless it is tiny."""
-        module = build(lambda: Network(self.design.fusion(self.shapes), Head(0, self.design.outputs, self.kind)), 0)
+        outputs = self.design.outputs if self.asked.labels else MOST_OPTIONS  # as many as any patient may have
+        design = replace(self.design, outputs=outputs)
+        module = build(lambda: Network(design.fusion(self.shapes), Head(0, outputs, self.kind)), 0)
         restore(module, self.state)
         return module.double() if self.design.tiny else module  # who else is in the batch then changes no digit
 

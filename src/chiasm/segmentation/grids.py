@@ -96,29 +96,6 @@ def images_of(
     return {name: image for name, (image, _) in found.items()}, next(iter(found.values()))[1]
 
 
-def contrasts_of(cohort: Cohort, named: str) -> tuple[str, ...]:
-    """Return the modalities of images in which label maps are drawn: the one that is named, or all that there are.
-
-    Raises:
-        Unsupported: there is none, or the named one is none.
-    """
-    every = tuple(name for name in cohort.modalities if kind_of_source(cohort, name) in KINDS)
-    if named and named not in cohort.modalities:
-        raise Unsupported(f"the cohort has no modality '{named}': it has {', '.join(cohort.modalities)}")
-    if named and named not in every:
-        raise Unsupported(
-            f"modality '{named}' is of kind '{kind_of_source(cohort, named)}', and label maps are drawn in images"
-        )
-    if not every:
-        raise Unsupported("the cohort has no modality of images, in which label maps are drawn: add one")
-    return (named,) if named else every
-
-
-def kind_of_source(cohort: Cohort, name: str) -> str:
-    """Kind of a modality as the manifest names it, before it was encoded."""
-    return cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]
-
-
 def grids_of(cohort: Cohort, modality: str) -> ImageGrids:
     """Return how the images of an encoded modality are read, not fitted yet.
 

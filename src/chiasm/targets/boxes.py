@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.errors import Problem, count, error, warning
+from chiasm.errors import Problem, error
 from chiasm.targets.box_cells import read_marked
 from chiasm.targets.cells import Cells
+from chiasm.targets.drawn import DrawnTarget
 from chiasm.targets.marked import NO_BOXES, BoxesOfOne, Marked, as_text, of_text, usual_boxes
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.target import Floats, Ints, Target, by_rank
+from chiasm.targets.target import Floats, Target
 
 ANSWER = "boxes"
 NUMBER = "count_"
@@ -23,7 +24,7 @@ NOTHING_FOUND = "[]"
 
 
 @dataclass(frozen=True)
-class Boxes(Target):
+class Boxes(DrawnTarget):
     """Target of boxes: `Boxes("file", ("red", "white"))`, a column of paths, one file an image.
 
     A model predicts `boxes`, JSON of `[label, score, left, top, right, bottom]` in shares of the image, and `count_...`
@@ -36,8 +37,6 @@ class Boxes(Target):
         size: width and height in pixels of the images of .csv files that do not say it; empty: they do.
     """
 
-    column: str
-    labels: tuple[str, ...]
     size: tuple[float, ...] = ()
     kind: ClassVar[str] = "boxes"
     keys: ClassVar[Mapping[str, tuple[Any, Any]]] = {
@@ -45,12 +44,15 @@ class Boxes(Target):
         "labels": (list[str], []),
         "size": (list[float], []),
     }
-    has_channels: ClassVar[bool] = True
     has_boxes: ClassVar[bool] = True
-    is_drawn: ClassVar[bool] = True
-    has_level: ClassVar[bool] = False
-    is_scaled: ClassVar[bool] = True
     rare: ClassVar[str] = "{n:,} patients of known boxes"
+    answer: ClassVar[str] = ANSWER
+    amount: ClassVar[str] = NUMBER
+    nothing: ClassVar[str] = NOTHING_FOUND
+    what: ClassVar[str] = "boxes"
+    in_none: ClassVar[str] = "no image has a box"
+    absent: ClassVar[str] = "without a box in any image"
+    fix: ClassVar[str] = "left out of every mean over labels; or correct its name"
 
     def __post_init__(self) -> None:
         labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
@@ -61,17 +63,9 @@ class Boxes(Target):
             raise ValueError(wrong[0][0] if wrong else "a target of boxes needs the column of their files")
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def box_files(self) -> tuple[str, tuple[float, float]] | None:
         width, height = self.size or (float("nan"), float("nan"))
         return self.column, (width, height)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.labels
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
@@ -89,106 +83,17 @@ class Boxes(Target):
         marked, known = read_marked(cells, self.column, self.labels)
         return self, Outcome(np.where(known[:, None], marked.counts, np.nan), None, known, boxes=marked)
 
-    def understands(self, column: str, words: NDArray[np.object_]) -> bool:
-        """True: paths are words."""
-        return True
-
-    def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        """Refuse images of which none has a box, and warn of labels that nobody has."""
-        total = outcome.value[outcome.known].sum(axis=0)
-        if not total.any():
-            what, fix = "no image has a box", "there is nothing to find: name another column"
-            return [error(what, fix, path=path, finding="single-class")]
-        without = [name for name, many in zip(self.labels, total, strict=True) if not many]
-        if not without:
-            return []
-        what = f"{count(len(without), 'label')} without a box in any image: {', '.join(without)}"
-        return [
-            warning(
-                what, "left out of every mean over labels; or correct its name", path=path, finding="constant-channel"
-            )
-        ]
-
-    # Splitting
-
-    def strata(self, outcome: Outcome, least: int) -> Ints:
-        """Fifths of the number of boxes."""
-        return by_rank(self.fold_labels(outcome), replace(outcome, value=outcome.value.sum(axis=1)), 5, least)
-
-    # Learning
-
-    @classmethod
-    def rarest(cls, outcome: Outcome, names: int = 0) -> int:
-        """Number of patients of known boxes."""
-        return int(outcome.known.sum())
-
-    @classmethod
-    def learnable(cls, outcome: Outcome) -> bool:
-        return bool(np.nansum(outcome.value) > 0)
-
     # Predicting
 
     @classmethod
-    def answers(cls, names: Sequence[str]) -> list[str]:
-        return [ANSWER, *numbers_of(names)]
-
-    @classmethod
-    def number_columns(cls, names: Sequence[str]) -> list[str]:
-        return numbers_of(names)
-
-    @classmethod
-    def misnamed(cls, names: Sequence[str], outcome: Outcome) -> str:
-        known = outcome.value.shape[1]
-        return f"{len(names):,} names for boxes of {known:,} labels: name each" if len(names) != known else ""
-
-    @classmethod
-    def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
-        """How many boxes of each label, `(n, K)`; of all labels of the frame where none is named."""
-        own = numbers_of(names) if names else [name for name in frame if str(name).startswith(NUMBER)]
-        return np.asarray(frame[own].to_numpy(np.float64), dtype=np.float64)
-
-    @classmethod
-    def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
-        """How many there are, and none drawn."""
-        made = pd.DataFrame(links, columns=[name for name in columns if name != ANSWER])
-        made.insert(0, ANSWER, np.full(len(made), NOTHING_FOUND, dtype=object))
-        return made
-
-    @classmethod
-    def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
-        """The mean number of each label."""
-        return dict(zip(numbers_of(names), known.value.mean(axis=0).tolist(), strict=True))
-
-    @classmethod
-    def prior_frame(cls, train: Outcome, n: int, names: Sequence[str], times: Sequence[float] = ()) -> pd.DataFrame:
-        """What training images have on average, for each of n patients; see `marked.usual_boxes`."""
-        known = train.take(np.flatnonzero(train.known))
+    def usual(cls, known: Outcome) -> str:
+        """What images have on average; see `marked.usual_boxes`."""
         marked = boxes_of(known)
-        mean = np.tile(known.value.mean(axis=0), (n, 1))
-        made = pd.DataFrame(mean, columns=numbers_of(names))
-        made.insert(0, ANSWER, np.full(n, as_text(usual_boxes(marked), marked.labels), dtype=object))
-        return made
+        return as_text(usual_boxes(marked), marked.labels)
 
     @classmethod
-    def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
-        """The mean number of each label."""
-        return np.asarray(outcome.value.mean(axis=0), dtype=np.float64)
-
-    @classmethod
-    def check_prediction(
-        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
-    ) -> None:
-        cls.require_columns(frame, names, require)
-        try:
-            for text in frame[ANSWER].tolist():
-                of_text(text, names)
-        except ValueError as fault:
-            require(False, "the boxes of a prediction can be read", str(fault))
-
-    @classmethod
-    def in_one_number(cls, outcome: Outcome) -> Floats:
-        """(B,) number of boxes, of whatever label."""
-        return np.asarray(outcome.value.sum(axis=1))
+    def require_readable(cls, text: str, names: Sequence[str]) -> None:
+        of_text(text, names)
 
     # Writing
 
@@ -227,7 +132,7 @@ class Boxes(Target):
 
 def numbers_of(names: Sequence[str]) -> list[str]:
     """Columns of a prediction that say how many there are of each label."""
-    return [f"{NUMBER}{name}" for name in names]
+    return Boxes.number_columns(names)
 
 
 def faults_of(labels: Sequence[str], size: Sequence[float]) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from chiasm.errors import Problem, count, error, warning
+from chiasm.errors import Problem, error
 from chiasm.targets.cells import Cells
+from chiasm.targets.drawn import DrawnTarget
 from chiasm.targets.label_maps import LabelMap, LabelMaps, as_text, map_of, of_numbers, of_text, usual_map
 from chiasm.targets.mask_cells import read_maps
 from chiasm.targets.outcome import Outcome
-from chiasm.targets.target import Floats, Ints, Target, by_rank
+from chiasm.targets.target import Floats, Target
 
 ANSWER = "mask"
 VOLUME = "volume_"
@@ -24,7 +25,7 @@ NOTHING_DRAWN = ""
 
 
 @dataclass(frozen=True)
-class Mask(Target):
+class Mask(DrawnTarget):
     """Target of label maps: `Mask("file", ("kidney", "tumour"))`, a column of paths, one label map an image.
 
     A model predicts `mask`, the label map as runs in JSON, and `volume_...` of each label. One that learns numbers
@@ -39,8 +40,6 @@ class Mask(Target):
         tolerance: millimetres by which a surface may be off and counts as met; pixels where spacing is not known.
     """
 
-    column: str
-    labels: tuple[str, ...]
     codes: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
     tolerance: float = 1.0
@@ -52,12 +51,15 @@ class Mask(Target):
         "spacing": (list[float], []),
         "tolerance": (float, 1.0),
     }
-    has_channels: ClassVar[bool] = True
     has_masks: ClassVar[bool] = True
-    is_drawn: ClassVar[bool] = True
-    has_level: ClassVar[bool] = False
-    is_scaled: ClassVar[bool] = True
     rare: ClassVar[str] = "{n:,} patients of a known label map"
+    answer: ClassVar[str] = ANSWER
+    amount: ClassVar[str] = VOLUME
+    nothing: ClassVar[str] = NOTHING_DRAWN
+    what: ClassVar[str] = "label maps"
+    in_none: ClassVar[str] = "no label map has a label"
+    absent: ClassVar[str] = "in no label map"
+    fix: ClassVar[str] = "left out of every mean over labels; or correct its name or its code"
 
     def __post_init__(self) -> None:
         labels = (self.labels,) if isinstance(self.labels, str) else tuple(self.labels)
@@ -69,16 +71,8 @@ class Mask(Target):
             raise ValueError(wrong[0][0] if wrong else "a target of label maps needs the column of their files")
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,)
-
-    @property
     def mask_files(self) -> tuple[str, tuple[float, ...]] | None:
         return self.column, self.spacing
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.labels
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
@@ -99,102 +93,18 @@ class Mask(Target):
         maps, value, known = read_maps(cells, self.column, self.labels, codes, self.tolerance)
         return self, Outcome(value, None, known, maps=maps)
 
-    def understands(self, column: str, words: NDArray[np.object_]) -> bool:
-        """True: paths are words."""
-        return True
-
-    def problems(self, outcome: Outcome, path: str | None) -> list[Problem]:
-        """Refuse label maps of which none has a label, and warn of labels that nobody has."""
-        total = outcome.value[outcome.known].sum(axis=0)
-        if not total.any():
-            what, fix = "no label map has a label", "there is nothing to find: name another column"
-            return [error(what, fix, path=path, finding="single-class")]
-        without = [name for name, many in zip(self.labels, total, strict=True) if not many]
-        if not without:
-            return []
-        what = f"{count(len(without), 'label')} in no label map: {', '.join(without)}"
-        fix = "left out of every mean over labels; or correct its name or its code"
-        return [warning(what, fix, path=path, finding="constant-channel")]
-
-    # Splitting
-
-    def strata(self, outcome: Outcome, least: int) -> Ints:
-        """Fifths of how much is labelled."""
-        return by_rank(self.fold_labels(outcome), replace(outcome, value=outcome.value.sum(axis=1)), 5, least)
-
-    # Learning
-
-    @classmethod
-    def rarest(cls, outcome: Outcome, names: int = 0) -> int:
-        """Number of patients of a known label map."""
-        return int(outcome.known.sum())
-
-    @classmethod
-    def learnable(cls, outcome: Outcome) -> bool:
-        return bool(np.nansum(outcome.value) > 0)
-
     # Predicting
 
     @classmethod
-    def answers(cls, names: Sequence[str]) -> list[str]:
-        return [ANSWER, *volumes_of(names)]
-
-    @classmethod
-    def number_columns(cls, names: Sequence[str]) -> list[str]:
-        return volumes_of(names)
-
-    @classmethod
-    def misnamed(cls, names: Sequence[str], outcome: Outcome) -> str:
-        known = outcome.value.shape[1]
-        return f"{len(names):,} names for label maps of {known:,} labels: name each" if len(names) != known else ""
-
-    @classmethod
-    def links(cls, frame: pd.DataFrame, names: Sequence[str] = ()) -> Floats:
-        """How much there is of each label, `(n, K)`; of all labels of the frame where none is named."""
-        own = volumes_of(names) if names else [name for name in frame if str(name).startswith(VOLUME)]
-        return np.asarray(frame[own].to_numpy(np.float64), dtype=np.float64)
-
-    @classmethod
-    def frame(cls, links: Floats, columns: Sequence[str]) -> pd.DataFrame:
-        """How much there is, and nothing drawn."""
-        made = pd.DataFrame(links, columns=[name for name in columns if name != ANSWER])
-        made.insert(0, ANSWER, np.full(len(made), NOTHING_DRAWN, dtype=object))
-        return made
-
-    @classmethod
-    def prior_row(cls, known: Outcome, names: Sequence[str], times: Sequence[float]) -> dict[str, float]:
-        """The mean volume of each label."""
-        return dict(zip(volumes_of(names), known.value.mean(axis=0).tolist(), strict=True))
-
-    @classmethod
-    def prior_frame(cls, train: Outcome, n: int, names: Sequence[str], times: Sequence[float] = ()) -> pd.DataFrame:
-        """What training label maps have on average, for each of n patients; see `label_maps.usual_map`."""
-        known = train.take(np.flatnonzero(train.known))
+    def usual(cls, known: Outcome) -> str:
+        """What label maps have on average; see `label_maps.usual_map`."""
         maps = maps_of(known)
-        made = pd.DataFrame(np.tile(known.value.mean(axis=0), (n, 1)), columns=volumes_of(names))
-        made.insert(0, ANSWER, np.full(n, as_text(usual_map(maps), maps.labels), dtype=object))
-        return made
+        return as_text(usual_map(maps), maps.labels)
 
     @classmethod
-    def prior_link(cls, outcome: Outcome, names: int | None) -> Floats:
-        """The mean volume of each label."""
-        return np.asarray(outcome.value.mean(axis=0), dtype=np.float64)
-
-    @classmethod
-    def check_prediction(
-        cls, frame: pd.DataFrame, names: Sequence[str], require: Callable[[bool, str, str], None]
-    ) -> None:
-        cls.require_columns(frame, names, require)
-        try:
-            for text in frame[ANSWER].tolist():
-                _ = of_text(text, names) if text else None
-        except ValueError as fault:
-            require(False, "the label map of a prediction can be read", str(fault))
-
-    @classmethod
-    def in_one_number(cls, outcome: Outcome) -> Floats:
-        """(B,) how much is labelled, by whatever label."""
-        return np.asarray(outcome.value.sum(axis=1))
+    def require_readable(cls, text: str, names: Sequence[str]) -> None:
+        if text:
+            of_text(text, names)
 
     # Writing
 
@@ -237,7 +147,7 @@ class Mask(Target):
 
 def volumes_of(names: Sequence[str]) -> list[str]:
     """Columns of a prediction that say how much there is of each label."""
-    return [f"{VOLUME}{name}" for name in names]
+    return Mask.number_columns(names)
 
 
 def faults_of(

@@ -15,7 +15,7 @@ from chiasm.fitting.neural import check_size
 from chiasm.fitting.row import Row
 from chiasm.metrics.detection import MOST_FOUND
 from chiasm.recipes.detection import ROWS
-from chiasm.recipes.detection.of_images import OfImages
+from chiasm.recipes.detection.of_boxes import OfBoxes
 
 
 class CentreFinder(nn.Module):
@@ -58,13 +58,13 @@ class CentresDesign:
 
 
 @dataclass(frozen=True)
-class Centres(OfImages):
+class Centres(OfBoxes):
     """Boxes at the peaks of a heat map for each label, with a size and an offset for each place.
 
     Args:
         width: channels at a quarter of the image's sides; each step down has twice as many.
         depth: steps down from there.
-        modality, flips, epochs, patience, batch, learning_rate, weight_decay: as in `OfImages`.
+        modality, flips, epochs, patience, batch, learning_rate, weight_decay: as in `OfBoxes`.
     """
 
     width: int = 16

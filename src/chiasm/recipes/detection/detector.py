@@ -15,7 +15,7 @@ from chiasm.fitting.base import choice
 from chiasm.fitting.neural import check_size
 from chiasm.fitting.row import Row
 from chiasm.recipes.detection import ROWS
-from chiasm.recipes.detection.of_images import OfImages
+from chiasm.recipes.detection.of_boxes import OfBoxes
 
 
 @storable("set-detector")
@@ -64,14 +64,14 @@ class BegunDesign:
 
 
 @dataclass(frozen=True)
-class Detector(OfImages):
+class Detector(OfBoxes):
     """A box of every query of a transformer, matched with the drawn boxes in training.
 
     Args:
         network: rt-detr, which reads the maps of a convolutional network; or yolos, which reads patches alone.
         weights: local folder of a pretrained network of transformers, with `model.safetensors`; empty: from nothing.
         width, queries: width of the network, and how many boxes it says, where it begins from nothing.
-        modality, flips, epochs, patience, batch, learning_rate, weight_decay: as in `OfImages`.
+        modality, flips, epochs, patience, batch, learning_rate, weight_decay: as in `OfBoxes`.
     """
 
     network: str = RT_DETR

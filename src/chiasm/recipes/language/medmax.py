@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -13,14 +13,12 @@ from torch import Tensor
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
-from chiasm.detection.images import KIND, ImagePixels, kind_of_source
 from chiasm.encoders import pack
-from chiasm.encoders.catalogue import make_encoder
-from chiasm.encoders.image.patches import ImagePatches
+from chiasm.encoders.image.put_together import ImagePixels, pixels_of
 from chiasm.fitting.base import Training
 from chiasm.fitting.chosen import prior_link
 from chiasm.fitting.neural import HELD_TO_ONE, VALIDATION, build, parameter_count, restore, state_of
-from chiasm.fitting.one_modality import OneOrAll
+from chiasm.fitting.of_images import OfImages, image_named
 from chiasm.fitting.row import Row
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
@@ -34,6 +32,8 @@ from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOption
 from chiasm.training.batches import presence
 
 AT_ONCE = 64
+READ = "codes are made of"
+USUAL = "patches:size=32,patch=8"
 
 
 @storable("early-fusion-of-images")
@@ -106,7 +106,7 @@ class EarlyFusionPredictor:
 
 
 @dataclass(frozen=True)
-class MedMax(OneOrAll):
+class MedMax(OfImages):
     """A VQVAE of the training images, and one causal model of its codes and the labels' names, in both orders.
 
     Both are trained from nothing within the fold, on the training patients who have an image.
@@ -118,9 +118,6 @@ class MedMax(OneOrAll):
         width, depth, heads: of the causal model.
         epochs, patience, batch, learning_rate, weight_decay: of its training.
     """
-
-    least_modalities: ClassVar[int] = 1
-    has_prior: ClassVar[bool] = True
 
     codes: int = 64
     halvings: int = 2
@@ -162,7 +159,8 @@ class MedMax(OneOrAll):
         super().supports(cohort)
         if cohort.target is None or not cohort.target.has_classes:
             raise Unsupported("says the name of a class: take a target of kind classification")
-        pixels = pixels_of(cohort, image_of(cohort, self.modality))
+        (name,) = self.modalities(cohort)
+        pixels = pixels_of(cohort, name, READ, USUAL)
         if pixels.size % 2**self.halvings:
             raise Unsupported(
                 f"halves a side of {pixels.size} pixels {self.halvings} times, which leaves a rest: encode images with "
@@ -174,20 +172,7 @@ class MedMax(OneOrAll):
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modality of the images alone."""
-        return (image_of(cohort, self.modality),)
-
-    def restricted(self, training: Training) -> Training:
-        """Restrict the training set to the images and the patients who have one."""
-        name = image_of(training.cohort, self.modality)
-        rows = training.cohort.rows_of(name)
-        alone = training.cohort.with_modalities([name]).subset(rows)
-        return replace(training, cohort=alone, outcome=training.outcome.take(rows))
-
-    def completed(
-        self, whole: Training, training: Training, predictor: Predictor, response: Response
-    ) -> tuple[Predictor, Response]:
-        """Return the model unchanged: it says itself what is told without an image."""
-        return predictor, response
+        return (image_named(cohort, self.modality, "a class is seen", "medmax:modality=smear"),)
 
     def multiplications(self, cohort: Cohort) -> float:
         """Those of a convolutional network on a batch of images."""
@@ -197,7 +182,7 @@ class MedMax(OneOrAll):
         """Train the VQVAE on the images, and the causal model on its codes with the names; calibrate what it says."""
         cohort, outcome, target = training.cohort, training.outcome, training.target
         (name,) = cohort.modalities
-        pixels = pixels_of(cohort, name).fit(cohort.raw(name))
+        pixels = pixels_of(cohort, name, READ, USUAL).fit(cohort.raw(name))
         design = self.design(tuple(target.names), pixels.channels, pixels.size)
         quantiser = taught_quantiser(
             design.quantiser, pictures(cohort, name, pixels), steps=self.quantiser_steps, batch=self.batch,
@@ -226,37 +211,6 @@ class MedMax(OneOrAll):
             parameter_count(network) + parameter_count(build(design.quantiser.build, 0)), history.best_epoch,
         )  # fmt: skip
         return predictor, response
-
-
-def image_of(cohort: Cohort, named: str) -> str:
-    """Return the modality of the images: the one that is named, or the only one of images.
-
-    Raises:
-        Unsupported: none is named and there are several or none, or it is no image.
-    """
-    every = [name for name in cohort.modalities if kind_of_source(cohort, name) == KIND]
-    if named and named not in every:
-        raise Unsupported(f"'{named}' is no modality of images of this cohort: it has {', '.join(every) or 'none'}")
-    if not named and len(every) != 1:
-        what = "none" if not every else " and ".join(every)
-        raise Unsupported(f"reads one modality of images, and the cohort has {what}: name it, as medmax:modality=smear")
-    return named or every[0]
-
-
-def pixels_of(cohort: Cohort, modality: str) -> ImagePixels:
-    """Return how the images of an encoded modality are put together again, not fitted yet.
-
-    Raises:
-        Unsupported: they were not encoded as patches that fill the image.
-    """
-    own = cohort.encodings.get(modality)
-    encoder = None if own is None else make_encoder(own.encoder, own.kind)
-    if not isinstance(encoder, ImagePatches) or encoder.resize != "stretch":
-        raise Unsupported(
-            f"reads the pixels of modality '{modality}', which were not kept as patches that fill the image: write "
-            'encoder = "patches:size=32,patch=8"'
-        )
-    return ImagePixels(encoder.size, encoder.patch, encoder.channels, np.zeros(0), np.zeros(0))
 
 
 def pictures(cohort: Cohort, modality: str, pixels: ImagePixels) -> Tensor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,16 +14,15 @@ from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.encoders import pack
 from chiasm.fitting.base import Training, choice
-from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import VALIDATION, build, check_size, parameter_count, state_of
-from chiasm.fitting.one_modality import OneOrAll
+from chiasm.fitting.of_images import OfImages, images_named
 from chiasm.fitting.row import Row
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.segmentation import ROWS
 from chiasm.segmentation.drawing import FLIPS, Drawing, DrawnMaps, numbers_of
-from chiasm.segmentation.grids import contrasts_of, grids_of, images_of
+from chiasm.segmentation.grids import KINDS, grids_of, images_of
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.unet import GatedUNet
 from chiasm.targets.label_maps import usual_map
@@ -51,7 +49,7 @@ class UNetDesign:
 
 
 @dataclass(frozen=True)
-class UNet(OneOrAll):
+class UNet(OfImages):
     """The label of each pixel by a U-Net that is trained on windows, and slides them over an image to predict.
 
     A fifth of the patients is held out, and stops the training.
@@ -66,9 +64,6 @@ class UNet(OneOrAll):
         modality_dropout: chance that a contrast is taken from a patient in a step, where there are several.
         epochs, patience, batch, learning_rate, weight_decay: training options.
     """
-
-    least_modalities: ClassVar[int] = 1
-    has_prior: ClassVar[bool] = True
 
     width: int = 16
     depth: int = 3
@@ -112,24 +107,7 @@ class UNet(OneOrAll):
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the contrasts alone."""
-        return contrasts_of(cohort, self.modality)
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """Fit on all patients with a known label map and an image."""
-        self.supports(cohort)
-        return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
-
-    def restricted(self, training: Training) -> Training:
-        """Restrict the training set to the contrasts and the patients who have one."""
-        alone = training.cohort.with_modalities(list(self.modalities(training.cohort)))
-        rows = np.flatnonzero(alone.present.any(axis=1))
-        return replace(training, cohort=alone.subset(rows), outcome=training.outcome.take(rows))
-
-    def completed(
-        self, whole: Training, training: Training, predictor: Predictor, response: Response
-    ) -> tuple[Predictor, Response]:
-        """Return the model unchanged: it says itself what is told without an image."""
-        return predictor, response
+        return images_named(cohort, self.modality, KINDS, "label maps are drawn")
 
     def multiplications(self, cohort: Cohort) -> float:
         """Those of a convolutional network on a batch of windows."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +11,12 @@ import torch
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.detection.drawing import FLIPS, Drawing, DrawnBoxes, found_in, marks_of
-from chiasm.detection.images import image_of, pixels_of
 from chiasm.detection.model import BoxFinder, as_link, best_scores
 from chiasm.encoders import pack
+from chiasm.encoders.image.put_together import pixels_of
 from chiasm.fitting.base import Training, choice
-from chiasm.fitting.model import FittedModel
 from chiasm.fitting.neural import VALIDATION, build, parameter_count, state_of
-from chiasm.fitting.one_modality import OneOrAll
+from chiasm.fitting.of_images import OfImages, image_named
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
@@ -27,9 +25,12 @@ from chiasm.targets.marked import usual_boxes
 from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, train
 from chiasm.training.batches import presence
 
+FOUND = "boxes are found in"
+USUAL = "patches:size=128,patch=16,channels=3"
+
 
 @dataclass(frozen=True)
-class OfImages(OneOrAll):
+class OfBoxes(OfImages):
     """Base of recipes that draw boxes in one modality of images.
 
     A fifth of the patients is held out: it stops the training, and says from which score on a box of a label counts.
@@ -39,9 +40,6 @@ class OfImages(OneOrAll):
         flips: how images may be turned over in training: none, sideways, or all (upside down too).
         epochs, patience, batch, learning_rate, weight_decay: training options.
     """
-
-    least_modalities: ClassVar[int] = 1
-    has_prior: ClassVar[bool] = True
 
     flips: str = "none"
     epochs: int = 60
@@ -78,33 +76,15 @@ class OfImages(OneOrAll):
         if cohort.target is None or not cohort.target.has_boxes:
             raise Unsupported('boxes are drawn for a target of boxes: write kind = "boxes" in [target]')
         super().supports(cohort)
-        pixels = pixels_of(cohort, image_of(cohort, self.modality))
-        self.fits(pixels.size)
+        (name,) = self.modalities(cohort)
+        self.fits(pixels_of(cohort, name, FOUND, USUAL).size)
 
     def fits(self, size: int) -> None:
         """Raise `Unsupported` if images of so many pixels a side do not suit the network; all do by default."""
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modality of the images alone."""
-        return (image_of(cohort, self.modality),)
-
-    def fit(self, cohort: Cohort, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> FittedModel:
-        """Fit on all patients with known boxes and an image."""
-        self.supports(cohort)
-        return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
-
-    def restricted(self, training: Training) -> Training:
-        """Restrict the training set to the images and the patients who have one."""
-        name = image_of(training.cohort, self.modality)
-        rows = training.cohort.rows_of(name)
-        alone = training.cohort.with_modalities([name]).subset(rows)
-        return replace(training, cohort=alone, outcome=training.outcome.take(rows))
-
-    def completed(
-        self, whole: Training, training: Training, predictor: Predictor, response: Response
-    ) -> tuple[Predictor, Response]:
-        """Return the model unchanged: it says itself what is told without an image."""
-        return predictor, response
+        return (image_named(cohort, self.modality, "boxes are", "centres:modality=smear"),)
 
     def multiplications(self, cohort: Cohort) -> float:
         """Those of a convolutional network on a batch of images."""
@@ -115,7 +95,7 @@ class OfImages(OneOrAll):
         cohort, outcome = training.cohort, training.outcome
         (name,), labels, design = cohort.modalities, len(training.target.names), self.design()
         begun = self.begun(design)
-        pixels = pixels_of(cohort, name).fit(cohort.raw(name))
+        pixels = pixels_of(cohort, name, FOUND, USUAL).fit(cohort.raw(name))
         self.fits(pixels.size)
         tokens = pack(cohort, {name: pixels})
         held_out = holdout(cohort, VALIDATION, seed=training.seed)

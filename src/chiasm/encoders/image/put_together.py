@@ -1,4 +1,4 @@
-"""Images as a finder of boxes reads them: the pixels that the encoder `patches` keeps, put together again."""
+"""Whole images again, of the pixels that the encoder `patches` keeps, for networks that read images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.image.patches import ImagePatches
 from chiasm.tokens import Tokens
 
-KIND = "image"
-USUAL = "patches:size=128,patch=16,channels=3"
 AT_ONCE = 64
 
 
@@ -86,30 +84,12 @@ class ImagePixels:
         return cut.permute(0, 3, 1, 4, 2, 5).reshape(len(tokens), self.channels, self.size, self.size)
 
 
-def image_of(cohort: Cohort, named: str) -> str:
-    """Return the modality of the images in which boxes are: the one that is named, or the only one of images.
-
-    Raises:
-        Unsupported: none is named and there are several or none, or it is no image.
-    """
-    every = [name for name in cohort.modalities if kind_of_source(cohort, name) == KIND]
-    if named and named not in cohort.modalities:
-        raise Unsupported(f"the cohort has no modality '{named}': it has {', '.join(cohort.modalities)}")
-    if named and named not in every:
-        raise Unsupported(f"modality '{named}' is of kind '{kind_of_source(cohort, named)}', and boxes are in images")
-    if not named and len(every) != 1:
-        what = "no modality of images" if not every else f"images in {' and '.join(every)}"
-        raise Unsupported(f"the cohort has {what}: name the one in which the boxes are, as centres:modality=smear")
-    return named or every[0]
-
-
-def kind_of_source(cohort: Cohort, name: str) -> str:
-    """Kind of a modality as the manifest names it, before it was encoded."""
-    return cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]
-
-
-def pixels_of(cohort: Cohort, modality: str) -> ImagePixels:
+def pixels_of(cohort: Cohort, modality: str, purpose: str, usual: str) -> ImagePixels:
     """Return how the images of an encoded modality are put together again, not fitted yet.
+
+    Args:
+        purpose: what is done with the pixels, as "boxes are found in".
+        usual: the encoder to write, for the error.
 
     Raises:
         Unsupported: they were not encoded as patches that fill the image.
@@ -118,8 +98,8 @@ def pixels_of(cohort: Cohort, modality: str) -> ImagePixels:
     encoder = None if own is None else make_encoder(own.encoder, own.kind)
     if not isinstance(encoder, ImagePatches) or encoder.resize != "stretch":
         raise Unsupported(
-            f"boxes are found in the pixels of modality '{modality}', which were not kept as patches that fill the "
-            f'image: write encoder = "{USUAL}"'
+            f"{purpose} the pixels of modality '{modality}', which were not kept as patches that fill the image: write "
+            f'encoder = "{usual}"'
         )
     nothing = np.zeros(0)
     return ImagePixels(encoder.size, encoder.patch, encoder.channels, nothing, nothing)
