@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from chiasm.specs import parts_brought
+
+if TYPE_CHECKING:
+    from chiasm.cohort.cohort import Cohort
 
 TABLE, FILES, CELL, EVENTS = "table", "files", "cell", "events"
 FORMS = (TABLE, FILES, CELL, EVENTS)
@@ -98,6 +101,12 @@ def as_read(name: str) -> str:
 
 
 @lru_cache
+def kind_of_source(cohort: Cohort, modality: str) -> str:
+    """Kind of a modality as the manifest names it, before it was encoded."""
+    own = cohort.encodings.get(modality)
+    return cohort.kinds[modality] if own is None else own.kind
+
+
 def _brought(name: str) -> Kind | None:
     for reader in brought_readers(name):
         form = reader.form if isinstance(reader, SaysForm) else FILES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import as_read
+from chiasm.cohort.kinds import as_read, kind_of_source
 
 TEXT = "text"
 
@@ -38,7 +38,4 @@ def language_of(cohort: Cohort, named: str, option: str, otherwise: str) -> str:
 
 
 def _kinds(cohort: Cohort) -> dict[str, str]:
-    return {
-        name: cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]
-        for name in cohort.modalities
-    }
+    return {name: kind_of_source(cohort, name) for name in cohort.modalities}

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import kind_of_source
 from chiasm.fitting.base import Training
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.one_modality import OneOrAll
@@ -80,8 +81,3 @@ def image_named(cohort: Cohort, named: str, what: str, example: str) -> str:
     if len(every) > 1:
         raise Unsupported(f"the cohort has images in {' and '.join(every)}: name the one in which {what}, as {example}")
     return every[0]
-
-
-def kind_of_source(cohort: Cohort, name: str) -> str:
-    """Kind of a modality as the manifest names it, before it was encoded."""
-    return cohort.encodings[name].kind if name in cohort.encodings else cohort.kinds[name]

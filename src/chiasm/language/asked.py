@@ -17,6 +17,7 @@ import numpy as np
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import kind_of_source
 from chiasm.errors import count
 from chiasm.language.language_model import Words
 from chiasm.language.spliced import slot
@@ -155,10 +156,9 @@ def written(cohort: Cohort, modality: str) -> list[str]:
     """
     if modality not in cohort.modalities:
         return [""] * len(cohort)
-    kind = cohort.encodings[modality].kind if modality in cohort.encodings else cohort.kinds[modality]
     rows, kept = cohort.rows_of(modality), cohort.written(modality)
     if kept is not None:
-        reader = reader_for(kind)
+        reader = reader_for(kind_of_source(cohort, modality))
         texts = [reader.read(own) for own in kept]
     else:
         texts = list(cohort.raw(modality))

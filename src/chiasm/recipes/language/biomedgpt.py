@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chiasm.cohort import Cohort, Unsupported
-from chiasm.cohort.kinds import as_read
+from chiasm.cohort.kinds import as_read, kind_of_source
 from chiasm.fitting.row import Row
 from chiasm.language.curriculum import CONNECTOR, TOWER, Stage
 from chiasm.language.language_model import LanguageModel
@@ -42,8 +42,7 @@ class BioMedGpt(ConnectedRecipe):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also where nothing is a molecule, a protein or DNA."""
         super().supports(cohort)
-        own = cohort.encodings
-        kinds = {as_read(own[name].kind if name in own else cohort.kinds[name]) for name in cohort.modalities}
+        kinds = {as_read(kind_of_source(cohort, name)) for name in cohort.modalities}
         if not self.modality and not kinds & set(SEQUENCES):
             raise Unsupported("reads molecules, proteins or DNA, and the cohort has none: take llava-med")
 

@@ -51,6 +51,7 @@ class Questions:
         answers: of each patient; of a text its first reference alone.
         right: `(B,)` number of the right one.
         held_out: `(B,)` bool.
+        seed: of the fit.
     """
 
     cohort: Cohort
@@ -61,6 +62,7 @@ class Questions:
     answers: list[tuple[str, ...]]
     right: np.ndarray
     held_out: np.ndarray
+    seed: int
 
     @property
     def learned(self) -> np.ndarray:
@@ -252,7 +254,7 @@ class ConnectedRecipe(OneOrAll):
         answers = first_texts(training.outcome) if target.has_texts else asked.options(cohort)
         return Questions(
             cohort, asked, encoders, tokens, presence(tokens, list(asked.slots), len(cohort)), answers,
-            right_answers(target, training.outcome), held_out,
+            right_answers(target, training.outcome), held_out, training.seed,
         )  # fmt: skip
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:

@@ -66,7 +66,7 @@ class MedPalmM(ConnectedRecipe):
         """Train on as many questions as there are, drawn by the mixture; those held out stay as they are."""
         tasks = asked.tasks
         tasks = tasks if len(set(tasks)) <= MOST_TASKS else [""] * len(tasks)
-        seed = seeded(len(tasks), "mixture")
+        seed = seeded(asked.seed, "mixture")
         rows = asked.learned
         chosen = rows[drawn([tasks[row] for row in rows.tolist()], len(rows), seed=seed, temperature=self.temperature)]
         every = np.concatenate([chosen, np.flatnonzero(asked.held_out)])
