@@ -126,11 +126,12 @@ class Connected(nn.Module):
         ids, real = joined(first, mask, rows, said)
         own = [Tokens(each.values[rows], each.mask[rows]) for each in soft]
         read = self.spliced(own, ids, real)
-        logits = self.language(read.embedded, read.mask)  # (S, L, V)
         begins = mask.sum(1)[rows][:, None]
         answer = read.source[:, 1:] >= begins  # (S, L - 1) the word after this place is of the answer
         words = ids.gather(1, read.source.clamp_min(0))[:, 1:][answer]
-        each = torch.log_softmax(logits[:, :-1][answer], -1).gather(1, words[:, None])[:, 0]
+        begun = int(answer.any(0).nonzero()[0, 0])  # before it no place is asked for a word
+        logits = self.language(read.embedded, read.mask, read.embedded.shape[1] - begun)
+        each = torch.log_softmax(logits[:, :-1][answer[:, begun:]], -1).gather(1, words[:, None])[:, 0]
         which = answer.nonzero()[:, 0]
         found = each.new_zeros((len(rows), 2)).index_add(0, which, torch.stack([each, torch.ones_like(each)], 1))
         return found
@@ -149,7 +150,7 @@ class Connected(nn.Module):
             begun = self.spliced(own, ids, torch.ones_like(ids, dtype=torch.bool)).embedded
             said: list[int] = []
             while len(said) < most and begun.shape[1] < self.language.reach:
-                word = self.language(begun, begun.new_ones(begun.shape[:2], dtype=torch.bool))[:, -1].argmax(-1)
+                word = self.language(begun, begun.new_ones(begun.shape[:2], dtype=torch.bool), 1)[:, -1].argmax(-1)
                 if int(word) == self.language.words.end:
                     break
                 said.append(int(word))

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -47,8 +48,12 @@ class LanguageModel(nn.Module):
         """Return the embeddings `(..., W)` of words `(...)`."""
 
     @abstractmethod
-    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Return logits `(B, L, V)` of the word after each place of `(B, L, W)`; void where `mask` is False."""
+    def forward(self, embedded: Tensor, mask: Tensor, last: int = 0) -> Tensor:
+        """Return logits `(B, last, V)` of the word after each of the last places of `(B, L, W)`; void where masked.
+
+        The map to the vocabulary is most of what a batch of prompts holds in memory: only what is asked
+        for is made; with `last` 0 that is all.
+        """
 
     @property
     def size(self) -> float:
@@ -76,10 +81,13 @@ class HubModel(LanguageModel):
     def embed(self, ids: Tensor) -> Tensor:
         return self.network.get_input_embeddings()(ids)  # type: ignore[no-any-return]
 
-    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor, mask: Tensor, last: int = 0) -> Tensor:
         places = (mask.long().cumsum(1) - 1).clamp_min(0)
-        found = self.network(inputs_embeds=embedded, attention_mask=mask.long(), position_ids=places, use_cache=False)
-        return found.logits.float()  # type: ignore[no-any-return]
+        kept = {"logits_to_keep": last} if "logits_to_keep" in signature(self.network.forward).parameters else {}
+        found = self.network(
+            inputs_embeds=embedded, attention_mask=mask.long(), position_ids=places, use_cache=False, **kept
+        )
+        return found.logits[:, -last:].float()  # type: ignore[no-any-return]
 
 
 class HubWords:

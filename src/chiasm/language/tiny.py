@@ -114,8 +114,8 @@ class TinyModel(LanguageModel):
     def embed(self, ids: Tensor) -> Tensor:
         return self.table(ids)  # type: ignore[no-any-return]
 
-    def forward(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Return the logits `(B, L, V)`; raises `ValueError` beyond the reach."""
+    def forward(self, embedded: Tensor, mask: Tensor, last: int = 0) -> Tensor:
+        """Return the logits `(B, last, V)`; raises `ValueError` beyond the reach."""
         length = embedded.shape[1]
         if length > self.reach:
             raise ValueError(f"{length} tokens are more than the {self.reach} that the model can read")
@@ -125,7 +125,7 @@ class TinyModel(LanguageModel):
         seen = seen | torch.eye(length, dtype=torch.bool, device=mask.device)  # what is padded reads itself: finite
         heads = self.layers.layers[0].self_attn.num_heads
         hidden = self.layers(embedded + self.place(places), mask=~seen.repeat_interleave(heads, 0))
-        return self.norm(hidden) @ self.table.weight.T * self.width**0.5  # type: ignore[no-any-return]
+        return self.norm(hidden[:, -last:]) @ self.table.weight.T * self.width**0.5  # type: ignore[no-any-return]
 
 
 @storable("tiny-language")
