@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from chiasm.protocols import Fused
 from chiasm.segmentation.grids import ImageGrids, images_of
-from chiasm.segmentation.unet import GatedUNet
 from chiasm.segmentation.windows import drawn_window, padded, stitched
 from chiasm.targets.label_maps import LabelMaps, of_numbers
 from chiasm.tokens import Tokens
@@ -21,6 +20,14 @@ from chiasm.training import Batch, Computed, Network, Objective
 FLIPS = ("none", "sideways", "all")
 NOT_THERE = -1  # code of a place beyond the image
 SMOOTH = 1.0
+
+
+class MapNetwork(Protocol):
+    """A module that draws: images `(B, C, ...)` a contrast and who has which, to logits `(B, K + 1, ...)`."""
+
+    names: list[str]
+
+    def __call__(self, images: Mapping[str, Tensor], present: Tensor) -> Tensor: ...
 
 
 class Drawing(nn.Module):
@@ -34,7 +41,7 @@ class Drawing(nn.Module):
     """
 
     def __init__(
-        self, network: GatedUNet, grids: Mapping[str, ImageGrids], labels: int, window: tuple[int, ...]
+        self, network: nn.Module, grids: Mapping[str, ImageGrids], labels: int, window: tuple[int, ...]
     ) -> None:
         super().__init__()
         self.network, self.grids, self.labels, self.window = network, dict(grids), labels, window
@@ -78,7 +85,7 @@ class DrawnMaps(Objective):
             images, _ = images_of(batch.tokens, batch.present, drawing.grids, row)
             codes = codes_of(batch.target.event[row])
             cut += [(*self.window(drawing, images, codes), row) for _ in range(self.crops)]
-        names = drawing.network.names
+        names = cast(MapNetwork, drawing.network).names
         stacked: dict[str, Tensor] = {}
         for name in names:
             like = next((images[name] for images, _, _ in cut if name in images), None)

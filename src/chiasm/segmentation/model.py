@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
@@ -15,16 +16,15 @@ from chiasm.encoders import pack
 from chiasm.fitting.neural import build, restore
 from chiasm.segmentation.drawing import Drawing
 from chiasm.segmentation.grids import ImageGrids
-from chiasm.segmentation.unet import GatedUNet
 from chiasm.targets.label_maps import map_of, of_numbers
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
 
 
 class OutlinerDesign(Protocol):
-    """Storable sizes of a network that draws label maps, from which it is built again."""
+    """Storable sizes of a network that draws label maps, a `MapNetwork`, from which it is built again."""
 
-    def network(self, channels: dict[str, int], axes: int, labels: int) -> GatedUNet: ...
+    def network(self, channels: dict[str, int], axes: int, labels: int) -> nn.Module: ...
 
 
 @storable("outliner")

@@ -1,0 +1,144 @@
+"""What recipes that draw label maps share: their images, the windows that are cut, and how a network is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.compute.isolation import seeded
+from chiasm.encoders import pack
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.neural import VALIDATION, build, check_size, parameter_count, state_of
+from chiasm.fitting.of_images import OfImages, images_named
+from chiasm.heads.head import Head
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
+from chiasm.segmentation.drawing import FLIPS, Drawing, DrawnMaps, numbers_of
+from chiasm.segmentation.grids import KINDS, grids_of, images_of
+from chiasm.segmentation.model import Outliner, OutlinerDesign
+from chiasm.targets.label_maps import usual_map
+from chiasm.targets.mask import maps_of
+from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, train
+from chiasm.training.batches import presence, take
+
+
+@dataclass(frozen=True)
+class OfMasks(OfImages):
+    """Base of recipes whose network draws label maps: trained on windows that slide over an image later.
+
+    A fifth of the patients is held out, and stops the training.
+
+    Args:
+        modality: the one contrast to read; empty: every modality of images, of which a patient may lack any.
+        window: longest side of a window in pixels or voxels; one as large as the largest image is not exceeded.
+        crops: windows of each patient in a step.
+        flips: how windows may be turned over in training: none, sideways, or all.
+        modality_dropout: chance that a contrast is taken from a patient in a step, where there are several.
+        epochs, patience, batch, learning_rate, weight_decay: training options.
+    """
+
+    window: int = 64
+    crops: int = 2
+    flips: str = "none"
+    modality_dropout: float = 0.2
+    epochs: int = 60
+    patience: int = 15
+    batch: int = 8
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("flips", self.flips, FLIPS)
+        check_size("window", self.window, 1024)
+        check_size("crops", self.crops, 64)
+        _ = self.training_options  # refuses invalid values
+
+    @property
+    def training_options(self) -> TrainOptions:
+        """Options of the training."""
+        return TrainOptions(
+            self.epochs, self.patience, self.batch, self.learning_rate, self.weight_decay, self.modality_dropout
+        )
+
+    def design(self) -> OutlinerDesign:
+        """Return the stored sizes of the network."""
+        raise NotImplementedError(f"{type(self).__name__} has no design of a network")
+
+    def supports(self, cohort: Cohort) -> None:
+        """Raise `Unsupported` unless the target is label maps, and images are at hand as grids."""
+        if cohort.target is None or not cohort.target.has_masks:
+            raise Unsupported('label maps are drawn for a target of them: write kind = "mask" in [target]')
+        super().supports(cohort)
+        for name in self.modalities(cohort):
+            grids_of(cohort, name)
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the contrasts alone."""
+        return images_named(cohort, self.modality, KINDS, "label maps are drawn")
+
+    def multiplications(self, cohort: Cohort) -> float:
+        """Those of a convolutional network on a batch of windows."""
+        return 1e8 * self.batch
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the network."""
+        cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
+        names = sorted(cohort.modalities)
+        grids = {name: grids_of(cohort, name).fit(cohort.raw(name)) for name in names}
+        tokens = pack(cohort, grids)
+        present, maps, design = presence(tokens, names), maps_of(outcome), self.design()
+        shapes, spacings = [], []
+        for row in range(len(cohort)):
+            images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), grids, 0)
+            shapes.append(tuple(next(iter(images.values())).shape[1:]))
+            drawn = maps.of(row)
+            spacings.append((drawn.spacing, spacing))
+            if shapes[-1] != drawn.shape:
+                raise Unsupported(
+                    f"row {int(cohort.file_rows[row])}: the label map has another shape than the image: name the one "
+                    "that was drawn on it, or resample it to the image"
+                )
+        window = tuple(min(self.window, max(own)) for own in zip(*shapes, strict=True))
+        target = TargetTensors(torch.from_numpy(outcome.value).float(), numbers_of(maps))
+        held_out = holdout(cohort, VALIDATION, seed=training.seed)
+        examples = Examples(tokens, present, target, held_out)
+        channels = {name: own.channels for name, own in grids.items()}
+        network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
+        drawing = Drawing(network, grids, labels, window)
+        phase = Phase(self.training_options, DrawnMaps(self.flips, self.crops))
+        (history,) = train(
+            Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
+            seed=training.seed, checkpoint=training.file(self.id), device=training.device,
+        )  # fmt: skip
+        without = np.concatenate([outcome.value.mean(axis=0), usual_map(maps).numbers()])
+        predictor = Outliner(
+            grids,
+            design,
+            labels,
+            window,
+            state_of(network),
+            without,
+            parameter_count(network),
+            history.best_epoch,
+            spacing_of_maps(spacings),
+        )
+        response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
+        return predictor, response
+
+
+def spacing_of_maps(pairs: Sequence[tuple[tuple[float, ...], tuple[float, ...]]]) -> tuple[float, ...]:
+    """The spacing of label maps where all have one and an image says another; else empty: each image's own.
+
+    Pictures, and arrays for maps, seldom say it: what is drawn is in the unit of what it is held against.
+
+    Args:
+        pairs: of each patient the spacing of the label map and that of the image.
+    """
+    said = {drawn for drawn, _ in pairs}
+    alike = all(np.allclose(drawn, image, rtol=1e-3) for drawn, image in pairs)
+    return () if alike or len(said) > 1 else said.pop()
