@@ -72,6 +72,10 @@ def show_trial(trial: Any, seconds: float) -> None:
     show(where_time_went(work, seconds))
     if trial.verdict is None:
         show("\nNo verdict: it needs a recipe of one modality (single:<modality>) and one that combines several.")
+        there = {row["name"] for row in document["recipes"]}
+        for row in document["recipes"]:
+            if lacking := [f"'{form}'" for form in row.get("forms", ()) if form not in there]:
+                show(f"'{row['name']}' has no say without its one-modality forms: add {', '.join(lacking)}.")
     else:
         show(f"\n{trial.verdict.sentence}")
     for contrast in document.get("contrasts", ()):

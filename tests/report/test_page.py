@@ -202,6 +202,15 @@ def test_without_a_verdict(pages: Callable[[str], Page]) -> None:
     assert len(page.tables["calibration-table"]) == 2
 
 
+def test_without_a_verdict_the_forms_that_lack_are_named(trials: dict[str, Trial]) -> None:
+    trial = trials["singles only"]
+    forms = ["unet:modality=a", "unet:modality=b"]
+    asked = {"name": "unet", "family": "segmentation", "side": "aside", "forms": forms}
+    rows = [*trial.document["recipes"], asked]
+    part = verdict_part(Trial({**trial.document, "recipes": rows}, trial.predictions, trial.outcomes))
+    assert part.word == "no verdict" and all(f"'{form}'" in part.rest for form in forms)
+
+
 def test_intervals_are_called_what_they_are(trials: dict[str, Trial], pages: Callable[[str], Page]) -> None:
     """In the table of the page and in that of the trial; the rule of the repeats stands with the number."""
     for kind in KINDS:

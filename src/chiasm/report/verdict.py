@@ -10,7 +10,7 @@ from chiasm.evaluation.verdict import CANNOT_TELL, DOES_NOT_PAY, PAYS, PREDICTS_
 from chiasm.report.contrasts import Row, contrast_rows, in_fifths, pictures
 from chiasm.report.drawing import Picture
 from chiasm.report.findings import FindingsPart, findings_part
-from chiasm.report.sides import side_sentences, start_sentences
+from chiasm.report.sides import aside_sentences, side_sentences, start_sentences
 
 MEANING = {
     PAYS: (
@@ -33,7 +33,7 @@ UNDECIDED = (
 LEAKING = "The numbers below stand as they were computed, and mean nothing until what was found is mended or explained."
 WITHOUT = (
     "There is no verdict: it compares the best recipe that reads one modality with the best that combines several, and "
-    "this trial holds recipes of one sort only."
+    "this trial holds none of one of the two that has a say."
 )
 FIFTHS = (
     "So few patients share the same modalities that combining is judged among those of similar presence: within fifths "
@@ -67,7 +67,8 @@ def verdict_part(trial: Trial) -> VerdictPart:
     named = [str(row["sentence"]) for row in trial.document.get("contrasts", ())]
     named += start_sentences(trial.document["recipes"])
     if verdict is None:
-        return VerdictPart("none", "no verdict", WITHOUT, "", findings, named)
+        lacking = " ".join(aside_sentences(trial.document["recipes"]))
+        return VerdictPart("none", "no verdict", WITHOUT, lacking, findings, named)
     rows = contrast_rows(trial, verdict)
     wide, narrow = pictures(trial, verdict, rows)
     meaning = MEANING.get(verdict.outcome, LEAKING if verdict.why == "leak" else UNDECIDED)
