@@ -8,7 +8,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Cohort, Outcome, Unsupported, synthetic_cohort
-from chiasm.fitting.block_choice import choose_blocks
+from chiasm.fitting.block_choice import BlockSearch, choose_blocks
 from chiasm.recipes.registry import make_recipe
 from small_recipes import at_night, mixed
 
@@ -115,3 +115,25 @@ def test_links_are_out_of_fold() -> None:
     outcome = Outcome(rng.normal(size=120), None, np.ones(120, bool))
     found = choose_blocks("regression", [values - values.mean(0)], outcome, folds, None)
     assert abs(np.corrcoef(found.links[:, 0], outcome.value)[0, 1]) < 0.25
+
+
+def test_what_held_out_patients_cannot_tell_apart_is_averaged() -> None:
+    """Shares are exp(-nll), one that is beyond a hundredth has none, and the model is that mean of the models."""
+    rng = np.random.default_rng(4)
+    values = [rng.normal(size=(60, 3)) + 0.0 for _ in range(2)]
+    values = [own - own.mean(0) for own in values]
+    outcome = Outcome(values[0][:, 0] + rng.normal(size=60), None, np.ones(60, bool))
+    search = BlockSearch("regression", values, outcome, np.arange(60) % 5, None)
+    alike, apart, far = (0.0, 0.0), (0.5, 0.5), (3.0, 3.0)
+    losses = np.array([search.loss(powers) for powers in (alike, apart, far)])
+    assert losses[2] - losses.min() > 5
+    shares = search.shares()
+    expected = np.exp(-losses[:2]) / np.exp(-losses[:2]).sum()
+    assert [*shares] == [alike, apart] and [*shares.values()] == pytest.approx([*expected], rel=1e-9)
+    blocks, intercept, links = search.averaged()
+    for place in range(2):
+        own = [search.fitted(powers)[0][place] for powers in (alike, apart)]
+        np.testing.assert_allclose(blocks[place], expected[0] * own[0] + expected[1] * own[1], rtol=1e-9)
+    levels = [search.fitted(powers)[1] for powers in (alike, apart)]
+    np.testing.assert_allclose(intercept, expected[0] * levels[0] + expected[1] * levels[1], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(links, sum(w * search.links(p) for w, p in zip(expected, (alike, apart), strict=True)))
