@@ -20,7 +20,7 @@ def completion(text: object, **more: Any) -> bytes:
 
 
 @contextmanager
-def chat_server(answer: Answer, *, says: int | None = None, slowly: float = 0.0) -> Iterator[str]:
+def chat_server(answer: Answer, *, says: int | str | None = None, slowly: float = 0.0) -> Iterator[str]:
     """Serve on a free port of this machine, and yield the address.
 
     Args:

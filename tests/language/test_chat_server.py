@@ -66,9 +66,10 @@ def test_a_server_that_sends_a_byte_at_a_time_is_not_waited_for() -> None:
     assert time.monotonic() - begun < 3
 
 
-def test_a_length_that_is_a_lie_is_an_answer_that_was_broken_off() -> None:
+@pytest.mark.parametrize("says", [5_000, "9" * 5_000])
+def test_a_length_that_is_a_lie_is_an_answer_that_was_broken_off(says: int | str) -> None:
     with (
-        chat_server(lambda asked: (200, completion("A")), says=5_000) as address,
+        chat_server(lambda asked: (200, completion("A")), says=says) as address,
         pytest.raises(NotSaid, match="before the length that it told"),
     ):
         open_chat(address).say(ASKED, Manner())

@@ -101,7 +101,7 @@ class ChatSpeaker:
                 raise TimeoutError
             if answer.status != 200:
                 raise NotSaid("crashed", f"the server answered with status {answer.status}")
-            if promised.isdecimal() and len(found) < min(int(promised), MOST_BYTES):
+            if len(found) < promised_bytes(promised):
                 raise NotSaid("crashed", "the server broke off before the length that it told")
             if len(found) > MOST_BYTES:
                 raise NotSaid("too long", f"the server's answer has over {MOST_BYTES:,} bytes")
@@ -115,6 +115,14 @@ class ChatSpeaker:
         finally:
             clock.cancel()
             line.close()
+
+
+def promised_bytes(header: str) -> int:
+    """How many bytes an answer promises by its header, `MOST_BYTES` at most; 0 where that is no number."""
+    digits = header.strip().lstrip("0")
+    if not (digits.isascii() and digits.isdecimal()):
+        return 0
+    return MOST_BYTES if len(digits) > len(str(MOST_BYTES)) else min(int(digits), MOST_BYTES)
 
 
 def said_in(sent: bytes, manner: Manner) -> Said:
