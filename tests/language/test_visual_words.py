@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from chiasm.language.early_fusion import NOTHING, padded, pairs_in_both_orders
+from chiasm.language.early_fusion import NOTHING, padded, pairs_in_both_orders, splice
 from chiasm.language.visual_words import QuantiserDesign, SharedVocabulary
 
 SHARED = SharedVocabulary(words=13, codes=7, places=4)
@@ -36,6 +38,37 @@ def test_a_pair_stands_there_in_both_orders() -> None:
     rows = pairs_in_both_orders([[5], [6, 7]], images, 1, 2)
     assert rows[0] == [1, 5, 20, 13, 14, 15, 16, 21, 2] and rows[3] == [1, 20, 16, 15, 14, 13, 21, 6, 7, 2]
     assert padded(rows)[0, -1] == NOTHING and padded(rows)[1, -1] == 2
+
+
+class Words(torch.nn.Module):
+    """What splicing asks of a causal model: embeddings that grow, and how much it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(SHARED.words, 4)
+        self.config, self.device = SimpleNamespace(max_position_embeddings=64), "cpu"
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        return self.table
+
+    get_output_embeddings = get_input_embeddings
+
+    def resize_token_embeddings(self, size: int, mean_resizing: bool) -> None:
+        old, self.table = self.table.weight.detach(), torch.nn.Embedding(size, 4)
+        with torch.no_grad():
+            self.table.weight[: len(old)] = old
+
+
+def test_new_rows_are_drawn_by_the_seed_alone() -> None:
+    network = Words()
+    made = []
+    for seed in (0, 0, 1):
+        before = torch.get_rng_state()
+        made.append(splice(deepcopy(network), SHARED, seed=seed).table.weight)
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(1)
+    assert torch.equal(made[0], made[1]) and torch.equal(made[0][:13], made[2][:13])
+    assert not torch.equal(made[0][13:], made[2][13:])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +112,7 @@ def test_codes_are_those_of_the_vqvae_and_its_drawing_is_theirs(digits: Any, qua
 def test_both_directions_are_better_than_what_ignores_the_other(digits: Any, quantiser: Any) -> None:
     """Digits that were not trained on, against the frequency of each word, and of each code at its place."""
     pytest.importorskip("transformers")
-    from chiasm.language.early_fusion import drawn_images, log_likelihood, splice, teach_pairs
+    from chiasm.language.early_fusion import drawn_images, log_likelihood, teach_pairs
     from tiny_speakers import fresh_model, tokenizer_of
 
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -21,10 +21,10 @@ NOTHING = -100
 """What stands behind a sequence that is shorter than the others."""
 
 
-def splice(network: Any, shared: SharedVocabulary) -> Any:
+def splice(network: Any, shared: SharedVocabulary, *, seed: int = 0) -> Any:
     """Give a causal model of transformers ids for the codes of images; the rows of its words stay byte for byte.
 
-    New rows are drawn around the mean of the words' rows, as transformers does.
+    New rows are drawn around the mean of the words' rows, as transformers does, by the seed alone.
 
     Raises:
         ValueError: the model has another number of words, or cannot read an image.
@@ -38,8 +38,8 @@ def splice(network: Any, shared: SharedVocabulary) -> Any:
         raise ValueError(
             f"an image has {shared.places} codes and the model reads {reach_of(network):,}: halve images more often"
         )
-    network.resize_token_embeddings(shared.size, mean_resizing=False)
-    with torch.no_grad():
+    with own_randomness(seed, str(network.device)), torch.no_grad():
+        network.resize_token_embeddings(shared.size, mean_resizing=False)
         places = {
             id(own): own for own in (network.get_input_embeddings().weight, network.get_output_embeddings().weight)
         }
