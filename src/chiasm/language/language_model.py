@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
+
+BROUGHT = "CHIASM_LANGUAGE_MODELS"
+"""Variable of the environment: a folder with the language models of models that were fitted on another machine."""
 
 
 class Words(Protocol):
@@ -114,7 +118,7 @@ class LanguageFile:
     """A language model that stays where it is: a model of ours names its place and its hash, and copies nothing.
 
     Args:
-        path: folder that transformers saved, or a .gguf file.
+        path: folder that transformers saved, or a .gguf file; from the root, so that it holds from everywhere.
         identity: hash of its files.
     """
 
@@ -125,12 +129,19 @@ class LanguageFile:
         """Open it, frozen: a copy of its own, or with `shared` the one that all have who never change it.
 
         Raises:
-            Unsupported: the files are not those of the fit, it is no causal language model, or a package lacks.
-            ValueError: it is not there, or damaged.
+            Unsupported: it is not there, the files are not those of the fit, it is no causal language model, or a
+                package lacks.
+            ValueError: it is damaged.
         """
         from copy import deepcopy
 
-        network, tokenizer, identity, reach = _opened(self.path)
+        place = self.place
+        if not place.exists():
+            raise Unsupported(
+                f"the language model '{place.name}' is not where it was at the fit: bring the same files there, or "
+                f"name the folder that holds it by the variable {BROUGHT}"
+            )
+        network, tokenizer, identity, reach = _opened(str(place))
         if identity != self.identity:
             raise Unsupported(
                 f"the language model '{Path(self.path).name}' is not that of the fit: bring the same "
@@ -138,10 +149,17 @@ class LanguageFile:
             )
         return HubModel(network if shared else deepcopy(network), tokenizer, reach).requires_grad_(False).eval()
 
+    @property
+    def place(self) -> Path:
+        """Where it is: at its path, or, on another machine, under its name in the folder that the environment names."""
+        own, brought = Path(self.path), os.environ.get(BROUGHT)
+        return Path(brought) / own.name if brought and not own.exists() else own
+
 
 def language_file(path: str) -> LanguageFile:
     """Name a language model by its path and the hash of its files; raises as `LanguageFile.open`."""
-    return LanguageFile(path, _opened(path)[2])
+    whole = str(Path(path).expanduser().resolve())
+    return LanguageFile(whole, _opened(whole)[2])
 
 
 @lru_cache(maxsize=2)
