@@ -62,6 +62,32 @@ def test_a_written_answer_has_to_stand_on_the_caption(question: str, answer: str
     assert refused(question, answer, CAPTION) == why
 
 
+DENIED = "No pneumothorax. The left lung shows a nodule without calcification; effusions are not seen."
+WRONG = "the answer says what the caption denies, or denies what it says"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "why"),
+    [
+        ("Is there a pneumothorax?", "No", ""),
+        ("Is there a pneumothorax?", "No, no pneumothorax.", ""),
+        ("Is there a pneumothorax?", "Yes", WRONG),
+        ("Is there a nodule?", "yes.", ""),
+        ("Is there a nodule in the left lung?", "No", WRONG),
+        ("Are there effusions?", "Yes", WRONG),
+        ("Is there an effusion?", "no", ""),
+        ("Is there no nodule?", "no", WRONG),
+        ("Is there a fracture?", "No", "the answer does not stand on the caption"),
+        ("What is in the left lung?", "A nodule without calcification", ""),
+        ("What is in the left lung?", "A nodule with calcification", WRONG),
+        ("What is in the left lung?", "No nodule", WRONG),
+        ("What do the lungs show?", "Yes, effusions", WRONG),
+    ],
+)
+def test_an_answer_does_not_turn_a_caption_around(question: str, answer: str, why: str) -> None:
+    assert refused(question, answer, DENIED) == why
+
+
 def test_what_a_model_writes_is_kept_or_counted() -> None:
     asked: list[str] = []
 

@@ -1,7 +1,8 @@
 """Instructions made of what is known already: of captions and tables by templates, and of captions by a model.
 
 What a model writes is kept only where its answer stands on the caption: most of its longer words, and all its numbers,
-are the caption's. Everything else is left out and counted by its reason.
+are the caption's, and where it denies nothing that the caption says. Everything else is left out and counted by its
+reason.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from chiasm.language.asking.hearing import SMALL, stem, words_of
+from chiasm.language.question_sets.denials import LONG, YES_OR_NO, stances, turned_around
 from chiasm.language.question_sets.styles import Asked
 
 Writer = Callable[[str], str]
@@ -155,9 +157,13 @@ def refused(question: str, answer: str, caption: str) -> str:
     wanted = [stem(word) for word in words_of(answer) if word not in SMALL]
     if not {*FIGURE.findall(answer)} <= {*FIGURE.findall(caption)}:
         return "the answer has a number that the caption has not"
-    long_ = [word for word in wanted if len(word) > 3]
+    long_ = [word for word in wanted if len(word) > LONG]
+    if YES_OR_NO.match(answer):
+        long_ += stances(question)
     if long_ and sum(word in held for word in long_) < GROUNDED * len(long_):
         return "the answer does not stand on the caption"
+    if turned_around(question, answer, caption):
+        return "the answer says what the caption denies, or denies what it says"
     return ""
 
 
