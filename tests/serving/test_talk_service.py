@@ -15,7 +15,7 @@ from chiasm.language.conversation.persona import read_persona
 from chiasm.language.conversation.speech import read_wav, write_wav
 from chiasm.serving.faults import Refused
 from chiasm.serving.talk.routes import FILES, TalkPage
-from chiasm.serving.talk.talks import IDLE_SECONDS, MOST, Talks
+from chiasm.serving.talk.talks import EACH, IDLE_SECONDS, MOST, Talks
 from good_talk import GOOD
 from served_models import asked
 
@@ -117,14 +117,42 @@ def test_with_tokens_the_page_is_open_and_a_conversation_is_its_owners(served_fo
 def test_so_many_are_open_and_one_that_is_idle_ends() -> None:
     now = [0.0]
     talks = Talks(read_persona(EXAMPLE), clock=lambda: now[0])
-    names = [talks.begin("a")[0] for _ in range(MOST)]
+    names = [talks.begin(f"caller {k // EACH}")[0] for k in range(MOST)]
     assert len(set(names)) == MOST
     with pytest.raises(Refused, match="try again later"):
-        talks.begin("a")
+        talks.begin("another")
     now[0] = IDLE_SECONDS - 1
-    talks.say(names[0], "a", "Hello")
+    talks.say(names[0], "caller 0", "Hello")
     now[0] = IDLE_SECONDS + 1
-    talks.begin("a")
+    talks.begin("another")
+    talks.say(names[0], "caller 0", "Hello")
+    with pytest.raises(Refused, match="has ended"):
+        talks.say(names[1], "caller 0", "Hello")
+
+
+def test_one_caller_does_not_take_the_places_of_all() -> None:
+    talks = Talks(read_persona(EXAMPLE))
+    names = [talks.begin("a")[0] for _ in range(EACH)]
     talks.say(names[0], "a", "Hello")
+    names.append(talks.begin("a")[0])  # as after a page was loaded again: one in which nothing was said makes room
     with pytest.raises(Refused, match="has ended"):
         talks.say(names[1], "a", "Hello")
+    for name in names[2:]:
+        talks.say(name, "a", "Hello")
+    with pytest.raises(Refused, match="of yours are open") as raised:
+        talks.begin("a")
+    assert raised.value.status == 429 and talks.begin("b")[0] not in names
+
+
+def test_a_voice_that_fails_takes_nothing_from_a_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(words: str) -> bytes:
+        raise RuntimeError(words)
+
+    talks = Talks(read_persona(EXAMPLE), voice=broken)
+    name, sound = talks.begin("a")
+    assert sound is None
+    turn, sound = talks.say(name, "a", "Do you smoke?")
+    conversation, _ = talks.score(name, "a")
+    assert sound is None and conversation.turns == [turn]
+    told = capsys.readouterr().err
+    assert "RuntimeError" in told and turn.says not in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -15,7 +16,12 @@ from chiasm.language.conversation.talk import Conversation, Speaker, Turn
 from chiasm.serving.faults import refused
 
 MOST = 64
+EACH = 8
+"""Conversations of one caller; there are `MOST` in all."""
 IDLE_SECONDS = 1_800.0
+
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -26,6 +32,11 @@ class Open:
     owner: str
     used: float
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_unused(self) -> bool:
+        """True if nothing was said in it, and nothing is being said."""
+        return not self.conversation.turns and not self.lock.locked()
 
 
 class Talks:
@@ -54,12 +65,16 @@ class Talks:
     def begin(self, owner: str) -> tuple[str, bytes | None]:
         """Open a conversation: its name, and what the patient says first as a recording.
 
+        Of a caller who has as many as one may have, the one in which nothing was said for longest makes room.
+
         Raises:
-            Refused: 503, as many are open as there may be.
+            Refused: 429, the caller has as many as one may have, in all of which something was said; 503, as many are
+                open as there may be.
         """
         with self._guard:
             now = self._clock()
             self._open = {name: own for name, own in self._open.items() if now - own.used < IDLE_SECONDS}
+            self._require_room(owner)
             if len(self._open) >= MOST:
                 raise refused(503, "too-many-talks", f"{MOST} conversations are open: try again later", retry_after=60)
             name = secrets.token_hex(16)
@@ -68,6 +83,8 @@ class Talks:
 
     def say(self, name: str, owner: str, said: str | bytes) -> tuple[Turn, bytes | None]:
         """Say something in a conversation, as words or as a recording: the turn, and the answer as a recording.
+
+        A voice that fails takes nothing from a turn that was made: the answer is written alone.
 
         Raises:
             Refused: 404 without such a conversation of this caller, 409 while a turn of it is made, 422 for what cannot
@@ -95,6 +112,18 @@ class Talks:
             self._open.pop(name, None)
         return own.conversation, score(own.conversation)
 
+    def _require_room(self, owner: str) -> None:
+        own = [name for name, one in self._open.items() if one.owner == owner]
+        if len(own) < EACH:
+            return
+        idle = [name for name in own if self._open[name].is_unused]
+        if not idle:
+            raise refused(
+                429, "own-talks", f"{EACH} conversations of yours are open: end one of them, or try again later",
+                retry_after=60,
+            )  # fmt: skip
+        del self._open[min(idle, key=lambda name: self._open[name].used)]
+
     def _of(self, name: str, owner: str) -> Open:
         with self._guard:
             own = self._open.get(name)
@@ -115,5 +144,9 @@ class Talks:
     def _spoken(self, words: str) -> bytes | None:
         if self.voice is None:
             return None
-        with self._sound:
-            return self.voice(words)
+        try:
+            with self._sound:
+                return self.voice(words)
+        except Exception as error:  # of whatever library speaks; what was said stands and is told
+            LOG.warning("the voice failed (%s): an answer is written alone", type(error).__name__)
+            return None
