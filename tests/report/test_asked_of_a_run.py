@@ -112,6 +112,31 @@ def test_whether_a_modality_helped_is_told_beside_the_others_and_with_what_the_r
     assert answer.topic == "modalities" and "does not say what each brings" in answer.text
 
 
+@pytest.mark.parametrize("asks", ["Did adding genes help?", "Was it worth adding genes?", "Did adding genes pay off?"])
+def test_what_one_modality_adds_is_its_named_contrast_and_not_the_verdict(asks: str) -> None:
+    assert not answer_of_run(made_trial(), asks).answered
+    of_genes = {
+        "recipe": "lego-merge", "against": "lego-merge:modality=clinical", "outcome": "pays",
+        "sentence": "'lego-merge' against 'lego-merge:modality=clinical': pays.",
+    }  # fmt: skip
+    trial = made_trial(contrasts=[*document()["contrasts"], of_genes])
+    answer = answer_of_run(trial, asks)
+    assert answer.text == of_genes["sentence"] and [own.key for own in answer.places] == ["contrasts[1].sentence"]
+    assert not answer_of_run(trial, asks.replace("genes", "clinical")).answered
+
+
+def test_what_both_modalities_give_together_is_the_verdict() -> None:
+    assert answer_of_run(made_trial(), "Did combining genes and clinical pay?").text.startswith(
+        "Combining: cannot tell"
+    )
+
+
+@pytest.mark.parametrize("asks", ["What is the average age?", "What is the mean age?", "What is the range of age?"])
+def test_a_median_is_no_mean(asks: str) -> None:
+    assert not answer_of_run(made_trial(), asks).answered
+    assert answer_of_run(made_trial(), "What is the median age?").answered
+
+
 @pytest.mark.parametrize("said", ["genes without clinical", "genes and clinical", "clinical but lack genes"])
 def test_patients_of_two_modalities_are_told_by_their_combinations(said: str) -> None:
     answer = answer_of_run(made_trial(), f"How many patients have {said}?".replace("but ", ""))

@@ -8,9 +8,25 @@ from chiasm.report.asked.held import Held, said_interval
 
 
 def verdict(held: Held, heard: Heard) -> str | None:
-    """The verdict in its own words."""
+    """The verdict in its own words; where one modality is said to be added, the named contrasts of what that adds.
+
+    The verdict is on combining all, and no answer to what one of several brings.
+    """
+    said = heard.of("MODALITY")
+    if said and {*said} != {*held.document["cohort"]["modalities"]}:
+        return _added(held, {*said})
     said = held.at("verdict", "sentence")
     return None if said is None else f"Combining: {held.at('verdict', 'outcome')}. {said}"
+
+
+def _added(held: Held, said: set[str]) -> str | None:
+    """The named contrasts of a recipe with one that reads all but these modalities; None without any."""
+    found = []
+    for k, row in enumerate(held.document["contrasts"]):
+        more, less = ({*(held.peek("recipes", row[key], "reads") or ())} for key in ("recipe", "against"))
+        if less and less < more and more - less == said:
+            found.append(str(held.at("contrasts", k, "sentence")))
+    return " ".join(found) or None
 
 
 def difference(held: Held, heard: Heard) -> str | None:
