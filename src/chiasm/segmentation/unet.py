@@ -31,8 +31,8 @@ def norm(width: int) -> nn.GroupNorm:
     return nn.GroupNorm(width // 4 if width % 4 == 0 else 1, width)
 
 
-class GatedUNet(nn.Module):
-    """Logits of labels at every pixel of images `(B, C, ...)` of the contrasts present, by a U-Net.
+class GatedTrunk(nn.Module):
+    """Features at every pixel of images `(B, C, ...)` of the contrasts present, by a U-Net without its last map.
 
         x = sum_m g_m stem_m(x_m) / sum_m g_m, g_m = 1 where contrast m is present, else 0
 
@@ -44,12 +44,11 @@ class GatedUNet(nn.Module):
     Args:
         channels: contrast to its number of channels.
         axes: of the images, 2 or 3.
-        labels: K.
-        width: channels at full size.
+        width: D, channels at full size.
         depth: steps down.
     """
 
-    def __init__(self, channels: Mapping[str, int], axes: int, labels: int, width: int, depth: int) -> None:
+    def __init__(self, channels: Mapping[str, int], axes: int, width: int, depth: int) -> None:
         super().__init__()
         self.names = sorted(channels)
         widths = [width * 2**k for k in range(depth + 1)]
@@ -62,10 +61,9 @@ class GatedUNet(nn.Module):
         self.down = nn.ModuleList(Block(axes, a, b, 2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(conv(b, a, 1) for a, b in pairwise(widths))
         self.join = nn.ModuleList(Block(axes, 2 * a, a) for a in widths[:-1])
-        self.last = conv(width, labels + 1, 1)
 
-    def forward(self, images: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Return logits `(B, K + 1, ...)`, the first of no label.
+    def features(self, images: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features at full size `(B, D, ...)`, and those at the lowest step `(B, D 2^depth, ...)`.
 
         Args:
             images: contrast to `(B, C, ...)`; where it is absent whatever stands there is not read.
@@ -82,13 +80,30 @@ class GatedUNet(nn.Module):
             total = own if total is None else total + own
         if total is None:
             raise ValueError("no contrast is present: there is nothing to draw in")
-        x = self.first(total / gates.sum(1).view(-1, *[1] * (total.ndim - 1)))
+        x: Tensor = self.first(total / gates.sum(1).view(-1, *[1] * (total.ndim - 1)))
         kept = []
         for down in self.down:
             kept.append(x)
             x = down(x)
+        lowest = x
         for up, join, beside in reversed(list(zip(self.up, self.join, kept, strict=True))):
             grown = functional.interpolate(up(x), size=beside.shape[2:], mode="nearest")
             x = join(torch.cat([beside, grown], 1))
-        logits: Tensor = self.last(x)
+        return x, lowest
+
+
+class GatedUNet(GatedTrunk):
+    """Logits of labels at every pixel: one map of the features of a `GatedTrunk`.
+
+    Args:
+        labels: K; the others as those of the trunk.
+    """
+
+    def __init__(self, channels: Mapping[str, int], axes: int, labels: int, width: int, depth: int) -> None:
+        super().__init__(channels, axes, width, depth)
+        self.last = convolution(axes)(width, labels + 1, 1)
+
+    def forward(self, images: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Return logits `(B, K + 1, ...)`, the first of no label; the arguments are those of `features`."""
+        logits: Tensor = self.last(self.features(images, present)[0])
         return logits
