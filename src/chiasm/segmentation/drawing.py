@@ -80,22 +80,36 @@ class DrawnMaps(Objective):
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Cut windows out of a batch's images, draw in them, and compare with what was drawn."""
         drawing = cast(Drawing, network.fusion)
-        cut: list[tuple[dict[str, Tensor], Tensor, int]] = []
-        for row in range(len(batch)):
+        turns = self.turns(batch.present)
+        cut: list[tuple[dict[str, Tensor], Tensor]] = []
+        for row in sorted({row for row, _ in turns}):
             images, _ = images_of(batch.tokens, batch.present, drawing.grids, row)
             codes = codes_of(batch.target.event[row])
-            cut += [(*self.window(drawing, images, codes), row) for _ in range(self.crops)]
+            cut += [self.window(drawing, images, codes) for own, _ in turns if own == row]
         names = cast(MapNetwork, drawing.network).names
         stacked: dict[str, Tensor] = {}
         for name in names:
-            like = next((images[name] for images, _, _ in cut if name in images), None)
+            like = next((images[name] for images, _ in cut if name in images), None)
             if like is not None:
-                stacked[name] = torch.stack([images.get(name, torch.zeros_like(like)) for images, _, _ in cut])
-        present = batch.present[torch.tensor([row for _, _, row in cut])]
-        logits = drawing.network(stacked, present)
-        losses = map_losses(logits, torch.stack([codes for _, codes, _ in cut]))
-        nothing = logits.new_zeros(len(batch), drawing.labels)
+                stacked[name] = torch.stack([images.get(name, torch.zeros_like(like)) for images, _ in cut])
+        present = torch.stack([own for _, own in turns])
+        losses = self.drawn_losses(drawing.network, stacked, present, torch.stack([codes for _, codes in cut]))
+        nothing = batch.target.value.new_zeros(len(batch), drawing.labels)
         return Computed(losses, nothing, Fused(nothing))
+
+    def turns(self, present: Tensor) -> list[tuple[int, Tensor]]:
+        """Of each window of a step, in the order of patients, whose it is and which of his contrasts it shows, `(M,)`.
+
+        Args:
+            present: `(B, M)` bool.
+        """
+        return [(row, own) for row, own in enumerate(present) for _ in range(self.crops)]
+
+    def drawn_losses(
+        self, network: nn.Module, images: Mapping[str, Tensor], present: Tensor, codes: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms of the loss of windows by name, of `(B, C, ...)` a contrast, present `(B, M)`, codes `(B, ...)`."""
+        return map_losses(network(images, present), codes)
 
     def window(self, drawing: Drawing, images: Mapping[str, Tensor], codes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Cut a window out of a patient's images and codes, and turn it over."""

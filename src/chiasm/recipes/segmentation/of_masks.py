@@ -69,6 +69,10 @@ class OfMasks(OfImages):
         """Return the stored sizes of the network."""
         raise NotImplementedError(f"{type(self).__name__} has no design of a network")
 
+    def drawn_by(self, training: Training) -> tuple[OutlinerDesign, DrawnMaps]:
+        """Return the stored sizes of the network and what it is trained on; here, without a look at the training."""
+        return self.design(), DrawnMaps(self.flips, self.crops)
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target is label maps, and images are at hand as grids."""
         if cohort.target is None or not cohort.target.has_masks:
@@ -91,7 +95,8 @@ class OfMasks(OfImages):
         names = sorted(cohort.modalities)
         grids = {name: grids_of(cohort, name).fit(cohort.raw(name)) for name in names}
         tokens = pack(cohort, grids)
-        present, maps, design = presence(tokens, names), maps_of(outcome), self.design()
+        present, maps = presence(tokens, names), maps_of(outcome)
+        design, objective = self.drawn_by(training)
         shapes, spacings = [], []
         for row in range(len(cohort)):
             images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), grids, 0)
@@ -110,7 +115,7 @@ class OfMasks(OfImages):
         channels = {name: own.channels for name, own in grids.items()}
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
         drawing = Drawing(network, grids, labels, window)
-        phase = Phase(self.training_options, DrawnMaps(self.flips, self.crops))
+        phase = Phase(self.training_options, objective)
         (history,) = train(
             Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
             seed=training.seed, checkpoint=training.file(self.id), device=training.device,
