@@ -1,0 +1,182 @@
+"""Clicks into an image: what one is, how it is read and refused, and the label map that a model or a region gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.handed import handed
+from chiasm.encoding.preparing import encode_for
+from chiasm.fitting.model import FittedModel
+from chiasm.targets.label_maps import LabelMap, map_of, of_text
+
+SIGNS = {"+": True, "-": False}
+TOLERANCE = 0.1
+"""Difference of intensity that a region reaches over, in the spread of an image from its 1st to its 99th percentile."""
+Pixels = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Click:
+    """A place in an image that belongs to a label, or does not.
+
+    Args:
+        place: in pixels or voxels, (y, x) or (z, y, x); (0, 0) is the middle of the first.
+        inside: True where the label is there; False where it is not.
+        label: its name.
+    """
+
+    place: tuple[float, ...]
+    inside: bool
+    label: str
+
+    @property
+    def pixel(self) -> Pixels:
+        """The pixel or voxel that is hit."""
+        return tuple(math.floor(own + 0.5) for own in self.place)
+
+
+@runtime_checkable
+class Clicked(Protocol):
+    """A predictor of label maps that answers clicks."""
+
+    def outlined(self, cohort: Cohort, clicks: Sequence[Click], before: LabelMap | None) -> LabelMap:
+        """Draw the label map of the one patient of an encoded cohort.
+
+        Args:
+            clicks: that lie in the image, of labels of the model.
+            before: what was drawn before, and may have been corrected by hand; None: nothing. A label without a click
+                stays as it is there.
+        """
+        ...
+
+
+def outlined(
+    model: FittedModel, images: Mapping[str, Path], clicks: Sequence[Click] = (), before: LabelMap | None = None
+) -> LabelMap:
+    """Draw the label map of one patient's image by a fitted model, from clicks where it takes them.
+
+    Args:
+        images: modality to file; of several any may be left out.
+        clicks: empty: what the model draws by itself, as `predict` does.
+        before: what was drawn before; a label without a click stays as it is there.
+
+    Raises:
+        Unsupported: the model takes no clicks, no image can be read, a click lies outside of it, or `before` is of
+            another shape.
+    """
+    labels = model.response.classes
+    if not clicks:
+        if before is not None:
+            return before
+        said = model.predict(dict(images)).iloc[0]
+        if not said["pattern"]:
+            raise Unsupported("no image could be read, so that there is none to draw in: look at the file")
+        return of_text(said["mask"], labels)
+    if not isinstance(model.predictor, Clicked):
+        raise Unsupported(
+            f"the model '{model.recipe.partition(':')[0]}' draws by itself and takes no clicks: leave them out, or fit "
+            "a model that does, as with the recipe sam-med2d"
+        )
+    require_labels(clicks, labels)
+    cohort = encode_for(model, handed(dict(images), model.kinds, {})).cohort
+    if not cohort.present.any():
+        raise Unsupported("no image could be read, so that there is none to draw in: look at the file")
+    return model.predictor.outlined(cohort, clicks, before)
+
+
+def parsed_click(text: str, labels: Sequence[str]) -> Click:
+    """Read a click as it is written on the command line, `y,x,+` or `z,y,x,-,label`.
+
+    Args:
+        labels: of the model; where there is one it need not be named.
+
+    Raises:
+        ValueError: it is written otherwise, or its label is none of these.
+    """
+    parts = [own.strip() for own in text.split(",")]
+    at = next((k for k, own in enumerate(parts) if own in SIGNS), -1)
+    try:
+        place = tuple(float(own) for own in parts[:at])
+    except ValueError:
+        place = ()
+    if at < 0 or len(place) not in (2, 3) or len(parts) > at + 2 or not all(map(math.isfinite, place)):
+        raise ValueError(
+            f"the click '{text}' is none: write y,x,+ in a picture or z,y,x,+ in a volume, - where the label is not"
+        )
+    named = parts[at + 1] if len(parts) > at + 1 else labels[0] if len(labels) == 1 else ""
+    click = Click(place, SIGNS[parts[at]], named)
+    require_labels([click], labels)
+    return click
+
+
+def require_labels(clicks: Sequence[Click], labels: Sequence[str]) -> None:
+    """Raise `Unsupported` unless every click is of one of these labels."""
+    for number, own in enumerate(clicks, 1):
+        if own.label not in labels:
+            said = f"of '{own.label}', which is no label" if own.label else "of no label"
+            raise Unsupported(f"click {number} is {said}: name one of {', '.join(labels)}")
+
+
+def require_places(clicks: Sequence[Click], shape: Sequence[int], before: LabelMap | None = None) -> None:
+    """Raise `Unsupported` unless every click lies in an image of this shape, and the map before has it too."""
+    sides = " x ".join(f"{side:,}" for side in shape)
+    for number, own in enumerate(clicks, 1):
+        if len(own.place) != len(shape):
+            raise Unsupported(f"click {number} has {len(own.place)} coordinates, and the image is {sides}: name each")
+        if not all(0 <= at < side for at, side in zip(own.pixel, shape, strict=True)):
+            raise Unsupported(
+                f"click {number} lies outside of the image, which is {sides}: count its pixels from 0, rows before "
+                "columns"
+            )
+    if before is not None and before.shape != tuple(shape):
+        drawn = " x ".join(f"{side:,}" for side in before.shape)
+        raise Unsupported(f"the label map before is {drawn}, and the image {sides}: draw on in the same image")
+
+
+def grown(
+    image: NDArray[Any],
+    clicks: Sequence[Click],
+    labels: Sequence[str],
+    before: LabelMap | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+    spacing: Sequence[float] | None = None,
+) -> LabelMap:
+    """Draw without a model: each click adds to its label, or takes from it, the region about it of like intensity.
+
+    A region is what hangs together with the clicked pixel, over edges or faces, where no pixel differs from it by more
+    than `tolerance` times the image's spread. Clicks act one after another; a later one may take from an earlier.
+
+    Args:
+        image: `(H, W)` or `(D, H, W)`.
+        before: what was drawn before; its spacing is kept.
+        spacing: of the map, where nothing was drawn before.
+
+    Raises:
+        Unsupported: a click lies outside of the image or names no label, or `before` is of another shape.
+    """
+    from scipy import ndimage
+
+    require_labels(clicks, labels)
+    require_places(clicks, image.shape, before)
+    codes = np.zeros(image.shape, dtype=np.int32) if before is None else before.codes
+    low, high = np.percentile(image, [1, 99]) if clicks else (0.0, 1.0)
+    reach = tolerance * max(float(high - low), np.finfo(np.float64).tiny)
+    for own in clicks:
+        alike = np.abs(image - np.float64(image[own.pixel])) <= reach
+        parts = ndimage.label(alike)[0]
+        region = parts == parts[own.pixel]
+        code = 1 + list(labels).index(own.label)
+        if own.inside:
+            codes[region] = code
+        else:
+            codes[region & (codes == code)] = 0
+    return map_of(codes, spacing if before is None else before.spacing)
