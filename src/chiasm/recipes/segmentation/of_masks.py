@@ -22,7 +22,7 @@ from chiasm.segmentation.grids import KINDS, grids_of, images_of
 from chiasm.segmentation.model import Outliner, OutlinerDesign
 from chiasm.targets.label_maps import usual_map
 from chiasm.targets.mask import maps_of
-from chiasm.training import Examples, Network, Phase, TargetTensors, TrainOptions, train
+from chiasm.training import Examples, Network, Objective, Phase, TargetTensors, TrainOptions, train
 from chiasm.training.batches import presence, take
 
 
@@ -69,9 +69,13 @@ class OfMasks(OfImages):
         """Return the stored sizes of the network."""
         raise NotImplementedError(f"{type(self).__name__} has no design of a network")
 
-    def drawn_by(self, training: Training) -> tuple[OutlinerDesign, DrawnMaps]:
+    def objective(self) -> Objective:
+        """Return what a step of the training minimises; here the losses of a network that draws by itself."""
+        return DrawnMaps(self.flips, self.crops)
+
+    def drawn_by(self, training: Training) -> tuple[OutlinerDesign, Objective]:
         """Return the stored sizes of the network and what it is trained on; here, without a look at the training."""
-        return self.design(), DrawnMaps(self.flips, self.crops)
+        return self.design(), self.objective()
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target is label maps, and images are at hand as grids."""
