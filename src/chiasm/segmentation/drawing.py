@@ -80,6 +80,13 @@ class DrawnMaps(Objective):
     def __call__(self, network: Network, batch: Batch) -> Computed:
         """Cut windows out of a batch's images, draw in them, and compare with what was drawn."""
         drawing = cast(Drawing, network.fusion)
+        images, codes, present = self.cut(drawing, batch)
+        losses = self.drawn_losses(drawing.network, images, present, codes)
+        nothing = batch.target.value.new_zeros(len(batch), drawing.labels)
+        return Computed(losses, nothing, Fused(nothing))
+
+    def cut(self, drawing: Drawing, batch: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Windows of a batch's images, `(B, C, ...)` a contrast, their codes `(B, ...)`, and who has which contrast."""
         turns = self.turns(batch.present)
         cut: list[tuple[dict[str, Tensor], Tensor]] = []
         for row in sorted({row for row, _ in turns}):
@@ -92,10 +99,7 @@ class DrawnMaps(Objective):
             like = next((images[name] for images, _ in cut if name in images), None)
             if like is not None:
                 stacked[name] = torch.stack([images.get(name, torch.zeros_like(like)) for images, _ in cut])
-        present = torch.stack([own for _, own in turns])
-        losses = self.drawn_losses(drawing.network, stacked, present, torch.stack([codes for _, codes in cut]))
-        nothing = batch.target.value.new_zeros(len(batch), drawing.labels)
-        return Computed(losses, nothing, Fused(nothing))
+        return stacked, torch.stack([codes for _, codes in cut]), torch.stack([own for _, own in turns])
 
     def turns(self, present: Tensor) -> list[tuple[int, Tensor]]:
         """Of each window of a step, in the order of patients, whose it is and which of his contrasts it shows, `(M,)`.
