@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
@@ -77,6 +78,9 @@ class OfMasks(OfImages):
         """Return the stored sizes of the network and what it is trained on; here, without a look at the training."""
         return self.design(), self.objective()
 
+    def begun(self, network: nn.Module, training: Training) -> None:
+        """Put weights into a fresh network where its training begins with some: here it begins with none."""
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target is label maps, and images are at hand as grids."""
         if cohort.target is None or not cohort.target.has_masks:
@@ -118,6 +122,7 @@ class OfMasks(OfImages):
         examples = Examples(tokens, present, target, held_out)
         channels = {name: own.channels for name, own in grids.items()}
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
+        self.begun(network, training)
         drawing = Drawing(network, grids, labels, window)
         phase = Phase(self.training_options, objective)
         (history,) = train(
