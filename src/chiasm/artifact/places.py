@@ -163,6 +163,7 @@ PLACES = {
     "similar-groups": "chiasm.fitting.similar_groups",
     "source-score": "chiasm.fitting.source_model",
     "ssma": "chiasm.recipes.fusion.ssma",
+    "ssma-dense": "chiasm.recipes.segmentation.ssma_dense",
     "stacked-fusion": "chiasm.recipes.baselines.stacked",
     "stand-ins": "chiasm.recipes.missing.stand_ins",
     "step": "chiasm.fitting.history",

@@ -14,6 +14,15 @@ ROWS = by_name((
         ),
         tried=("unet",), since="0.2.0",
     ),
+    Row(
+        "ssma-dense", "segmentation.ssma_dense:SsmaDense", "segmentation",
+        "a target of label maps, and images or volumes encoded as grids",
+        Citation(
+            "Self-Supervised Model Adaptation for Multimodal Semantic Segmentation",
+            "IJCV", 2019, "https://arxiv.org/abs/1808.03833",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
