@@ -23,9 +23,10 @@ def segment(model: Any, images: Images, out: str | os.PathLike[str]) -> dict[str
 
     Args:
         model: a model of label maps, or the path of its folder.
-        images: path of the image, where the model reads one modality; of several each by its name, of which any may be
-            left out.
-        out: .nii.gz for an image of NIfTI, which takes over its axes and affine, or .png for a picture.
+        images: path of the image, or the folder of a DICOM series, where the model reads one modality; of several each
+            by its name, of which any may be left out.
+        out: .nii.gz for a volume, whose axes and affine it takes over; for a DICOM series .dcm, a DICOM SEG that
+            stands beside it, or .nii.gz; .png for a picture.
 
     Raises:
         Unsupported: the model draws no label maps, an image is not named or cannot be read, or `out` does not suit it.
@@ -47,7 +48,7 @@ def segment(model: Any, images: Images, out: str | os.PathLike[str]) -> dict[str
     labels = fitted.response.classes
     codes = fitted.target.get("codes") or range(1, len(labels) + 1)
     first = next(paths[name] for name in sorted(paths) if name in str(said["pattern"]).split("+"))
-    write_map(Path(out), of_text(said["mask"], labels), list(codes), first)
+    write_map(Path(out), of_text(said["mask"], labels), list(codes), first, labels)
     return {name: float(said[column]) for name, column in zip(labels, volumes_of(labels), strict=True)}
 
 

@@ -14,7 +14,9 @@ from chiasm.cli.options import Force, Json, require_new, show_written
 def segment(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model of label maps.")],
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="The image, or name=image for each.")],
-    out: Annotated[Path, typer.Option(help="File of the map: .nii.gz for an image of NIfTI, .png for a picture.")],
+    out: Annotated[
+        Path, typer.Option(help="File of the map: .nii.gz of a volume, .dcm of a DICOM series, .png of a picture.")
+    ],
     force: Force = False,
     json: Json = False,
 ) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +14,13 @@ from starlette.testclient import TestClient
 import chiasm
 from hospital_messages import mapping_file, probabilities
 from lighter_trials import only_ridges
+from orthanc_server import needs_orthanc, running_orthanc
 from served_models import asked
 
 httpx = pytest.importorskip("httpx")
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
-ORTHANC, PLUGIN = Path("/usr/sbin/Orthanc"), Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-pytestmark = pytest.mark.skipif(
-    not (ORTHANC.exists() and PLUGIN.exists()), reason="no Orthanc: make services brings it"
-)
+pytestmark = needs_orthanc
 STUDY, SERIES = "1.2.826.0.1.3680043.8.498.1", "1.2.826.0.1.3680043.8.498.2"
 
 
@@ -78,26 +73,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        port = own.getsockname()[1]
-    settings = {
-        "HttpPort": port, "HttpServerEnabled": True, "DicomServerEnabled": False, "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False, "StorageDirectory": str(folder), "IndexDirectory": str(folder),
-        "Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }  # fmt: skip
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([ORTHANC, folder / "orthanc.json"], **quiet) as process:  # type: ignore[call-overload]
-        base, until = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while time.monotonic() < until and process.poll() is None:
-            try:
-                if httpx.get(f"{base}/dicom-web/studies").status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
+    with running_orthanc(folder) as base:
         yield base
-        process.terminate()
 
 
 @pytest.fixture(scope="module")

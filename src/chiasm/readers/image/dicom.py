@@ -51,7 +51,7 @@ class DicomReader:
     def inspect(self, item: Item, limits: Limits = LIMITS) -> tuple[str, ...]:
         """Note burned-in text, private tags, uneven slices, assumed spacing and a CT not in HU; pixels are not read."""
         with guarded(NOUN, FIX):
-            series = _series(item, limits)
+            series = series_of(item, limits)
             headers = list({id(part.header): part.header for part in series.slices}.values())
             notes = (*_privacy(headers), *series.notes, *_units(headers))
         return notes
@@ -64,7 +64,7 @@ class DicomReader:
             Unsupported: pydicom, or a decoder of this compression, is missing.
         """
         with guarded(NOUN, FIX):
-            series = _series(item, limits)
+            series = series_of(item, limits)
             first = series.slices[0].header
             shape = (first.channels, len(series.slices), first.rows, first.columns)
             values, placed = _turned(shape, series)
@@ -82,7 +82,13 @@ class DicomReader:
         return volume
 
 
-def _series(item: Item, limits: Limits) -> Series:
+def series_of(item: Item, limits: Limits) -> Series:
+    """The ordered slices of a file or folder, by their headers; to be called inside `guarded`.
+
+    Raises:
+        ReadError: no image, over a limit, several series, slices that do not stack.
+        Unsupported: a decoder is missing.
+    """
     files = [file for file in files_of(item, limits) if file.name.upper() != INDEX]
     if not files:
         raise ReadError("the folder holds a DICOMDIR alone", "copy the images beside it")

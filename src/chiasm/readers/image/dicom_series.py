@@ -52,6 +52,12 @@ class Series:
     axes: tuple[int, int, int] = (0, 1, 2)
     steps: tuple[int, int, int] = (1, 1, 1)
 
+    @property
+    def spacing_of_slices(self) -> tuple[float, float, float]:
+        """Millimetres from slice to slice, row to row, column to column."""
+        gap, down, across = (self.spacing[self.axes.index(place)] for place in range(3))
+        return gap, down, across
+
 
 def order(headers: Sequence[Header]) -> Series:
     """Order one series along the normal of its slices, which is the cross product of their row and column.
