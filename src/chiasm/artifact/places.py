@@ -125,6 +125,7 @@ PLACES = {
     "model": "chiasm.fitting.model",
     "molfm": "chiasm.recipes.alignment.molfm",
     "more": "chiasm.recipes.adaptation.more",
+    "mulmodseg": "chiasm.recipes.segmentation.mulmodseg",
     "multi-ridge": "chiasm.recipes.baselines.multi_ridge",
     "named-images": "chiasm.language.named_images",
     "nearest-patient": "chiasm.recipes.baselines.nearest_patient",

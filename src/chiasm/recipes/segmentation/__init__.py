@@ -23,6 +23,16 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "mulmodseg", "segmentation.mulmodseg:MulModSeg", "segmentation",
+        "a target of label maps, and images or volumes encoded as grids of the same channels",
+        Citation(
+            "MulModSeg: Enhancing Unpaired Multi-Modal Medical Image Segmentation with Modality-Conditioned Text "
+            "Embedding and Alternating Training",
+            "WACV", 2025, "https://arxiv.org/abs/2411.15576",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
