@@ -104,6 +104,7 @@ PLACES = {
     "hidden-state-kernels": "chiasm.dynamics.states.recordings",
     "hidden-states": "chiasm.dynamics.states.fitted",
     "history-ridge": "chiasm.recipes.dynamics.history_ridge",
+    "i-medsam": "chiasm.recipes.segmentation.i_medsam",
     "image-grids": "chiasm.segmentation.grids",
     "image-pixels": "chiasm.encoders.image.put_together",
     "imgany-retrieval": "chiasm.recipes.alignment.imgany_retrieval",

@@ -33,6 +33,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "i-medsam", "segmentation.i_medsam:IMedSAM", "segmentation",
+        "a target of label maps, and images or volumes encoded as grids",
+        Citation(
+            "I-MedSAM: Implicit Medical Image Segmentation with Segment Anything",
+            "ECCV", 2024, "https://arxiv.org/abs/2311.17081",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
