@@ -47,11 +47,14 @@ class Click:
 class Clicked(Protocol):
     """A predictor of label maps that answers clicks."""
 
-    def outlined(self, cohort: Cohort, clicks: Sequence[Click], before: LabelMap | None) -> LabelMap:
+    def outlined(
+        self, cohort: Cohort, clicks: Sequence[Click], labels: Sequence[str], before: LabelMap | None
+    ) -> LabelMap:
         """Draw the label map of the one patient of an encoded cohort.
 
         Args:
-            clicks: that lie in the image, of labels of the model.
+            clicks: of labels of the model; a place outside of the image is refused.
+            labels: names of the model's labels.
             before: what was drawn before, and may have been corrected by hand; None: nothing. A label without a click
                 stays as it is there.
         """
@@ -89,7 +92,7 @@ def outlined(
     cohort = encode_for(model, handed(dict(images), model.kinds, {})).cohort
     if not cohort.present.any():
         raise Unsupported("no image could be read, so that there is none to draw in: look at the file")
-    return model.predictor.outlined(cohort, clicks, before)
+    return model.predictor.outlined(cohort, clicks, labels, before)
 
 
 def parsed_click(text: str, labels: Sequence[str]) -> Click:
