@@ -351,6 +351,10 @@ OPTIONS = {
         "modality=, window=64, crops=2, flips=none, modality_dropout=0.2, epochs=60, patience=15, batch=8, "
         "learning_rate=0.003, weight_decay=0.01, width=16, depth=3, hidden=64, bands=5, dropout=0.2, "
         "share=0.125, unsure=dropout, narrow=16"
+    "sam-med2d": (
+        "modality=, window=1024, crops=1, flips=none, modality_dropout=0.2, epochs=60, patience=15, batch=8, "
+        "learning_rate=0.001, weight_decay=0.01, weights=, size=0, adapter=True, patch=4, width=64, depth=4, "
+        "clicks=2, objects=4"
     ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "

@@ -42,6 +42,11 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "sam-med2d", "segmentation.sam_med2d:SamMed2d", "segmentation",
+        "a target of label maps, and pictures encoded as grids; transformers",
+        Citation("SAM-Med2D", "arXiv", 2023, "https://arxiv.org/abs/2308.16184"), since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
