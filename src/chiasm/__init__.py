@@ -62,6 +62,7 @@ _PUBLIC = {
     "conversation_score": "chiasm.api.conversing",
     "control": "chiasm.api.controlling",
     "crops": "chiasm.api.cropping",
+    "outline": "chiasm.api.outlining",
     "segment": "chiasm.api.segmenting",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
@@ -217,6 +218,7 @@ if TYPE_CHECKING:
     from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
+    from chiasm.api.outlining import outline
     from chiasm.api.preferring import prefer
     from chiasm.api.prompting import prompted
     from chiasm.api.segmenting import segment

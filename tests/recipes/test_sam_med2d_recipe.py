@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import chiasm
 from chiasm.cohort import Unsupported
@@ -15,6 +16,7 @@ from chiasm.recipes.segmentation.sam_med2d import SamMed2d
 from chiasm.segmentation.clicked import Click, outlined
 from chiasm.segmentation.sam import build_sam, small_config
 from chiasm.targets.label_maps import map_of, of_text
+from command_line import Run
 from mask_cohorts import LABELS, opened
 
 pytest.importorskip("transformers")
@@ -81,3 +83,19 @@ def test_what_it_cannot_read_is_refused(cohort: chiasm.Cohort, shapes: Path) -> 
             SamMed2d(**wrong)
     with pytest.raises(Unsupported, match="holds no network of transformers"):
         SamMed2d(weights=str(shapes)).fit(cohort, seed=0)
+
+
+def test_clicks_are_given_by_the_command_line_and_in_python(
+    model: chiasm.FittedModel, shapes: Path, tmp_path: Path, run: Run
+) -> None:
+    model.save(tmp_path / "model")
+    (name, image), *_ = [(path.stem[5:], path) for path in sorted(shapes.glob("p003_[ot]*.png"))]
+    own = chiasm.outline(tmp_path / "model", {name: image}, ["10,12,+,disc", Click((2.0, 2.0), False, "disc")])
+    given = ("segment", tmp_path / "model", f"{name}={image}", "--click", "10,12,+,disc", "--click", "2,2,-,disc")
+    found = run(*given, "--out", tmp_path / "a.png", "--json")
+    assert found.code == 0, found.err
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), own.codes)
+    found = run(*given, "--click", "99,2,+,disc", "--out", tmp_path / "b.png")
+    assert found.code == 2 and "click 3 lies outside of the image" in found.err
+    assert run(*given, "--click", "9;2", "--out", tmp_path / "b.png").code == 2
+    assert not (tmp_path / "b.png").exists()

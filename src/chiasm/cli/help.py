@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "segment": (
         "chiasm segment model scan.nii.gz --out map.nii.gz",
         "chiasm segment model t1=a.nii.gz t2=b.nii.gz --out map.nii.gz",
+        "chiasm segment model slice.png --click 40,52,+ --click 12,9,- --out map.png",
     ),
     "stress": (
         "chiasm stress cohort.toml --recipes late-fusion,lego-fuse --plot stress.png",
