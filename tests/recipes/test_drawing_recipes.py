@@ -10,10 +10,11 @@ import pytest
 
 import chiasm
 from chiasm.recipes.segmentation.ssma_dense import SsmaDense
+from chiasm.recipes.segmentation.stu_net import StuNetRecipe
 from mask_cohorts import opened
 
 SMALL = "crops=1,flips=all,epochs=1"
-NAMES = [f"ssma-dense:width=4,depth=1,eta=2,{SMALL}"]
+NAMES = [f"ssma-dense:width=4,depth=1,eta=2,{SMALL}", f"stu-net:width=2,{SMALL}"]
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,6 @@ def test_sizes_out_of_range_are_refused() -> None:
     for wrong in ({"width": 0}, {"depth": 9}, {"eta": 0}):
         with pytest.raises(ValueError, match="lies between"):
             SsmaDense(**wrong)
+    for wrong in ({"size": "xl"}, {"width": 500}):
+        with pytest.raises(ValueError, match=r"lies between|known"):
+            StuNetRecipe(**wrong)

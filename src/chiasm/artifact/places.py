@@ -172,6 +172,7 @@ PLACES = {
     "stand-ins": "chiasm.recipes.missing.stand_ins",
     "step": "chiasm.fitting.history",
     "stored-tokens": "chiasm.encoders.stored",
+    "stu-net": "chiasm.recipes.segmentation.stu_net",
     "symile": "chiasm.recipes.alignment.symile",
     "table-encoder": "chiasm.encoders.table.table",
     "template": "chiasm.adapters.language_trunk",

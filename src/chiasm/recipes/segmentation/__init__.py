@@ -47,6 +47,16 @@ ROWS = by_name((
         "a target of label maps, and pictures encoded as grids; transformers",
         Citation("SAM-Med2D", "arXiv", 2023, "https://arxiv.org/abs/2308.16184"), since="0.2.0",
     ),
+    Row(
+        "stu-net", "segmentation.stu_net:StuNetRecipe", "segmentation",
+        "a target of label maps, and images or volumes encoded as grids",
+        Citation(
+            "STU-Net: Scalable and Transferable Medical Image Segmentation Models Empowered by Large-Scale Supervised "
+            "Pre-training",
+            "arXiv", 2023, "https://arxiv.org/abs/2304.06716",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

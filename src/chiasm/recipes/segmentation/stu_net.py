@@ -1,0 +1,68 @@
+"""`stu-net`: label maps drawn by an STU-Net, from nothing or from the weights of another cohort's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from torch import nn
+
+from chiasm.artifact import storable
+from chiasm.fitting.base import Training, choice
+from chiasm.fitting.neural import check_size
+from chiasm.fitting.row import Row
+from chiasm.recipes.segmentation import ROWS
+from chiasm.recipes.segmentation.of_masks import OfMasks
+from chiasm.segmentation.stunet import SIZES, StuNet
+from chiasm.segmentation.transferred import put_into, weights_of
+
+
+@storable("stu-net")
+@dataclass(frozen=True)
+class StuNetDesign:
+    """Sizes of an STU-Net."""
+
+    width: int
+    blocks: int
+
+    def __post_init__(self) -> None:
+        check_size("width", self.width, 128)
+        check_size("blocks", self.blocks, 3)
+
+    def network(self, channels: dict[str, int], axes: int, labels: int) -> StuNet:
+        """Build a fresh network for these contrasts."""
+        return StuNet(channels, axes, labels, self.width, self.blocks)
+
+
+@dataclass(frozen=True)
+class StuNetRecipe(OfMasks):
+    """The label of each pixel by a residual U-Net of six levels, whose weights serve other contrasts and labels.
+
+    Args:
+        size: s, b, l or h, of 14.5, 58, 440 or 1,457 million weights in three dimensions.
+        width: channels at full size; 0: those of the size.
+        weights: folder of a stored model of this recipe, or a safetensors file of its network's state, with which the
+            training begins; contrasts and labels of other names begin anew. Empty: from nothing.
+    """
+
+    size: str = "s"
+    width: int = 0
+    weights: str = ""
+    learning_rate: float = 1e-3
+
+    row: ClassVar[Row] = ROWS["stu-net"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choice("size", self.size, SIZES)
+        _ = self.design()  # refuses invalid values
+
+    def design(self) -> StuNetDesign:
+        """Return the sizes of the network."""
+        width, blocks = SIZES[self.size]
+        return StuNetDesign(self.width or width, blocks)
+
+    def begun(self, network: nn.Module, training: Training) -> None:
+        """Put the weights into the network, but for contrasts and labels that they do not know."""
+        if self.weights:
+            put_into(cast(StuNet, network), weights_of(self.weights), training.target.names)
