@@ -12,6 +12,7 @@ from chiasm.encoders.image.grid import ImageGrid, of_rows
 from chiasm.heads.head import Head
 from chiasm.readers.reading import Image, Volume
 from chiasm.segmentation.drawing import NOT_THERE, DrawnMaps, codes_of, map_losses, numbers_of
+from chiasm.segmentation.parts import DrawnMap
 from chiasm.segmentation.unet import GatedUNet
 from chiasm.segmentation.windows import drawn_window, padded, sliding, stitched
 from chiasm.targets.label_maps import LabelMaps, as_text, map_of
@@ -52,13 +53,14 @@ def test_windows_cover_an_image_and_are_put_together_exactly() -> None:
 
 def test_windows_in_training_lie_in_the_image_and_meet_rare_labels() -> None:
     torch.manual_seed(0)
-    codes = torch.zeros(40, 50, dtype=torch.int64)
+    codes = np.zeros((40, 50), dtype=np.int64)
     codes[3, 45], codes[20:, :20] = 1, 2
+    drawn = DrawnMap(map_of(codes), codes.shape)
     met = np.zeros(2)
     for _ in range(200):
-        part = drawn_window(codes, (8, 60))
+        part = drawn_window(drawn, (8, 60))
         assert part[1] == slice(0, 50) and part[0].stop - part[0].start == 8 and 0 <= part[0].start <= 32
-        met += [bool((codes[drawn_window(codes, (8, 8))] == k).any()) for k in (1, 2)]
+        met += [bool((codes[drawn_window(drawn, (8, 8))] == k).any()) for k in (1, 2)]
     assert (met > 0.2 * 200).all()
     assert padded(torch.ones(1, 3, 4), (5, 4), -1.0).sum() == 12 - 8
 

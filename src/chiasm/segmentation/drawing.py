@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import combinations
 from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.protocols import Fused
-from chiasm.segmentation.grids import ImageGrids, images_of
-from chiasm.segmentation.windows import drawn_window, padded, stitched
+from chiasm.segmentation.grids import Imaged, images_of
+from chiasm.segmentation.parts import DrawnMap, Part, Pixels, regridded
+from chiasm.segmentation.windows import drawn_codes, drawn_window, padded, sliding, stitched
 from chiasm.targets.label_maps import LabelMaps, of_numbers
 from chiasm.tokens import Tokens
 from chiasm.training import Batch, Computed, Network, Objective
 
-FLIPS = ("none", "sideways", "all")
+AXES_OF = {"none": 0, "sideways": 1, "all": 3}
+FLIPS = tuple(AXES_OF)
+"""How windows are turned over: not, along the last axis, along all."""
 NOT_THERE = -1  # code of a place beyond the image
 SMOOTH = 1.0
 
@@ -38,13 +43,20 @@ class Drawing(nn.Module):
         grids: contrast to how its images are read.
         labels: K.
         window: sides of the windows that it reads.
+        mirrors: each window is drawn in also turned over, as `FLIPS` says, and the mean is taken.
     """
 
     def __init__(
-        self, network: nn.Module, grids: Mapping[str, ImageGrids], labels: int, window: tuple[int, ...]
+        self,
+        network: nn.Module,
+        grids: Mapping[str, Imaged],
+        labels: int,
+        window: tuple[int, ...],
+        mirrors: str = "none",
     ) -> None:
         super().__init__()
         self.network, self.grids, self.labels, self.window = network, dict(grids), labels, window
+        self.mirrors = mirrors
 
     def forward(self, tokens: dict[str, Tokens], present: Tensor) -> Fused:
         """Return an embedding `(B, K)` of zeros: what is drawn is asked of `logits`."""
@@ -54,13 +66,36 @@ class Drawing(nn.Module):
         """Logits `(K + 1, ...)` over the whole image of a patient of a batch, by sliding windows, and its spacing."""
         images, spacing = images_of(tokens, present, self.grids, row)
         first = next(iter(images.values()))
+        return stitched(self.of_part(images, present[row]), first.grid, self.window), spacing
 
-        def of_part(part: tuple[slice, ...]) -> Tensor:
+    def codes(
+        self, tokens: Mapping[str, Tokens], present: Tensor, row: int
+    ) -> tuple[NDArray[np.integer], tuple[float, ...]]:
+        """Codes over the whole image of a patient of a batch, on its own grid, and its spacing."""
+        images, spacing = images_of(tokens, present, self.grids, row)
+        first = next(iter(images.values()))
+        found = drawn_codes(self.of_part(images, present[row]), first.grid, self.window)
+        return regridded(found, first.values.shape[1:]), spacing
+
+    def of_part(self, images: Mapping[str, Pixels], present: Tensor) -> Callable[[Part], Tensor]:
+        """What gives the logits `(K + 1, ...)` of a part of the images of a patient, the mean over how it is mirrored.
+
+        Args:
+            present: `(M,)` bool.
+        """
+        axes = AXES_OF[self.mirrors]
+
+        def found(part: Part) -> Tensor:
             here = {name: image[(slice(None), *part)][None] for name, image in images.items()}
-            own: Tensor = self.network(here, present[row : row + 1])
-            return own[0]
+            over = [-1] if axes == 1 else list(range(2, 2 + len(part))) if axes else []
+            ways = [way for many in range(len(over) + 1) for way in combinations(over, many)]
+            total: Tensor | None = None
+            for way in ways:
+                own: Tensor = self.network({name: image.flip(way) for name, image in here.items()}, present[None])
+                total = own.flip(way) if total is None else total + own.flip(way)
+            return cast(Tensor, total)[0] / len(ways)
 
-        return stitched(of_part, first.shape[1:], self.window), spacing
+        return found
 
 
 class DrawnMaps(Objective):
@@ -91,8 +126,8 @@ class DrawnMaps(Objective):
         cut: list[tuple[dict[str, Tensor], Tensor]] = []
         for row in sorted({row for row, _ in turns}):
             images, _ = images_of(batch.tokens, batch.present, drawing.grids, row)
-            codes = codes_of(batch.target.event[row])
-            cut += [self.window(drawing, images, codes) for own, _ in turns if own == row]
+            drawn = drawn_map(batch.target.event[row], images)
+            cut += [self.window(drawing, images, drawn) for own, _ in turns if own == row]
         names = cast(MapNetwork, drawing.network).names
         stacked: dict[str, Tensor] = {}
         for name in names:
@@ -115,23 +150,32 @@ class DrawnMaps(Objective):
         """The terms of the loss of windows by name, of `(B, C, ...)` a contrast, present `(B, M)`, codes `(B, ...)`."""
         return map_losses(network(images, present), codes)
 
-    def window(self, drawing: Drawing, images: Mapping[str, Tensor], codes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Cut a window out of a patient's images and codes, and turn it over."""
-        part = drawn_window(codes, drawing.window)
-        codes = padded(codes[part][None], drawing.window, NOT_THERE)[0]
+    def window(
+        self, drawing: Drawing, images: Mapping[str, Pixels], drawn: DrawnMap
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Cut a window out of a patient's images and label map, and turn it over."""
+        part = drawn_window(drawn, drawing.window)
+        codes = padded(drawn[part][None], drawing.window, NOT_THERE)[0]
         cut = {name: padded(own[(slice(None), *part)], drawing.window, 0.0) for name, own in images.items()}
         axes = {"none": [], "sideways": [-1], "all": list(range(-codes.ndim, 0))}[self.flips]
         over = [axis for axis in axes if float(torch.rand(())) < 0.5]
         return {name: own.flip(over) for name, own in cut.items()}, codes.flip(over)
 
     def validation(self, network: Network, batches: Iterable[Batch]) -> float:
-        """Mean loss of the held-out patients, each over the whole of its images."""
+        """Mean loss of the held-out patients, each over the whole of its images: windows side by side, one at a time.
+
+        Where the last windows of an axis reach over the ones before, what both hold counts twice.
+        """
         drawing, losses = cast(Drawing, network.fusion), list[float]()
         for batch in batches:
             for row in range(len(batch)):
-                logits, _ = drawing.logits(batch.tokens, batch.present, row)
-                codes = codes_of(batch.target.event[row]).to(logits.device)
-                losses.append(float(torch.stack(list(map_losses(logits[None], codes[None]).values())).sum()))
+                images, _ = images_of(batch.tokens, batch.present, drawing.grids, row)
+                drawn, logits = drawn_map(batch.target.event[row], images), drawing.of_part(images, batch.present[row])
+                sums: dict[str, Tensor] = {}
+                for part in sliding(drawn.shape, drawing.window, 0.0):
+                    for name, own in map_sums(logits(part)[None], drawn[part][None]).items():
+                        sums[name] = sums[name] + own.double() if name in sums else own.double()
+                losses.append(float(torch.stack(list(losses_of(sums).values())).sum()))
         return float(np.mean(losses)) if losses else 0.0
 
 
@@ -143,13 +187,35 @@ def map_losses(logits: Tensor, codes: Tensor) -> dict[str, Tensor]:
     The smoothing s lets a label that is nowhere in the batch teach that it is nowhere. Source: nnU-Net (Isensee and
     others, Nature Methods 2021), whose sum of the two this is.
     """
+    return losses_of(map_sums(logits, codes))
+
+
+def map_sums(logits: Tensor, codes: Tensor) -> dict[str, Tensor]:
+    """What the losses are made of: sums `entropy` and `many`, and of each label `both`, `said`, `true`."""
     there = codes != NOT_THERE
-    entropy = functional.cross_entropy(logits, codes, ignore_index=NOT_THERE)
+    entropy = functional.cross_entropy(logits, codes, ignore_index=NOT_THERE, reduction="sum")
     p = logits.softmax(1)[:, 1:] * there[:, None]
     y = functional.one_hot(codes.clamp_min(0), logits.shape[1]).movedim(-1, 1)[:, 1:].to(p) * there[:, None]
-    sums = (0, *range(2, p.ndim))
-    dice = (2 * (p * y).sum(sums) + SMOOTH) / (p.sum(sums) + y.sum(sums) + SMOOTH)
-    return {"entropy": entropy, "dice": 1 - dice.mean()}
+    over = (0, *range(2, p.ndim))
+    return {
+        "entropy": entropy,
+        "many": there.sum(),
+        "both": (p * y).sum(over),
+        "said": p.sum(over),
+        "true": y.sum(over),
+    }
+
+
+def losses_of(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The losses of `map_losses`, of its sums."""
+    dice = (2 * sums["both"] + SMOOTH) / (sums["said"] + sums["true"] + SMOOTH)
+    return {"entropy": sums["entropy"] / sums["many"].clamp_min(1), "dice": 1 - dice.mean()}
+
+
+def drawn_map(numbers: Tensor, images: Mapping[str, Pixels]) -> DrawnMap:
+    """The label map of a patient, of its numbers as `numbers_of` stacks them, on the grid of his images."""
+    first = next(iter(images.values()))
+    return DrawnMap(of_numbers(numbers.double().cpu().numpy()), first.grid, first.device)
 
 
 def codes_of(numbers: Tensor) -> Tensor:

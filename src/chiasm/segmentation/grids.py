@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.catalogue import make_encoder
 from chiasm.encoders.image.grid import WIDTH, ImageGrid, of_rows
-from chiasm.tokens import Tokens
+from chiasm.segmentation.parts import Pixels, grid_for
+from chiasm.tokens import Packed, PackedTokens, Tokens
 
 KINDS = ("image", "volume", "dicom")
-AT_ONCE = 8
+AT_ONCE = 1 << 22  # numbers of an image that are summed up at a time
 
 
 @storable("image-grids")
@@ -28,11 +29,16 @@ class ImageGrids:
     Args:
         channels: of the encoder `grid`.
         mean, spread: (channels,); empty before the fit.
+        spacing: millimetres a pixel along each axis of the grid on which images are read, 0 for an image's own; empty:
+            its own along each.
+        clip: numbers below the first and above the second are taken for these; empty: none are.
     """
 
     channels: int
     mean: np.ndarray
     spread: np.ndarray
+    spacing: tuple[float, ...] = ()
+    clip: tuple[float, ...] = ()
 
     fitted_on_cohort: ClassVar[bool] = True
     slots: ClassVar[int] = 0
@@ -45,37 +51,88 @@ class ImageGrids:
             raise ValueError("an image has a mean and a spread for each channel")
         if not np.isfinite(self.mean).all() or not (np.isfinite(self.spread) & (self.spread > 0)).all():
             raise ValueError("the mean and spread of a channel are finite, and the spread above zero")
+        if self.spacing and (len(self.spacing) not in (2, 3) or not all(0 <= own < np.inf for own in self.spacing)):
+            raise ValueError("the spacing at which images are read is a length along each axis")
+        if self.clip and (len(self.clip) != 2 or not -np.inf < self.clip[0] < self.clip[1] < np.inf):
+            raise ValueError("numbers are cut off below one and above another")
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
-        """Learn mean and spread of the channels from the stored pixels of training patients."""
+        """Learn mean and spread of the channels from the stored pixels of training patients, some at a time."""
         total, square, many = np.zeros(self.channels), np.zeros(self.channels), 0
-        for start in range(0, len(raw), AT_ONCE):
-            values, real = raw.batch(np.arange(start, min(start + AT_ONCE, len(raw))))
-            for rows, mask in zip(values, real, strict=True):
-                own = of_rows(torch.from_numpy(rows[mask]), self.channels)[0].double().flatten(1)
-                total += own.sum(1).numpy()
-                square += own.square().sum(1).numpy()
-                many += own.shape[1]
+        for rows in raw:
+            own = of_rows(np.asarray(rows), self.channels)[0].reshape(self.channels, -1)
+            for start in range(0, own.shape[1], AT_ONCE):
+                part = own[:, start : start + AT_ONCE].astype(np.float64)
+                total += part.sum(1)
+                square += np.square(part).sum(1)
+            many += own.shape[1]
         mean = total / max(many, 1)
         spread = np.sqrt(np.maximum(square / max(many, 1) - mean**2, 0.0))
-        return type(self)(self.channels, mean, np.where(spread > 1e-6, spread, 1.0))
+        return replace(self, mean=mean, spread=np.where(spread > 1e-6, spread, 1.0))
 
     def encode(self, raw: Any) -> Tokens:
         """The stored tokens `(n, T, WIDTH)`."""
         values, real = raw.batch(np.arange(len(raw)))
         return Tokens(torch.from_numpy(values), torch.from_numpy(real))
 
-    def image(self, tokens: Tokens, row: int) -> tuple[Tensor, tuple[float, ...]]:
-        """The scaled pixels `(channels, ...)` of a patient of a batch, and the spacing."""
-        values, spacing = of_rows(tokens.values[row][tokens.mask[row]], self.channels)
-        scale = (self.channels, *[1] * (values.ndim - 1))
-        mean, spread = (torch.from_numpy(own).to(values).view(scale) for own in (self.mean, self.spread))
-        return (values - mean) / spread, spacing
+    def image(self, tokens: Tokens, row: int) -> tuple[Pixels, tuple[float, ...]]:
+        """The scaled pixels of a patient of a batch, and the spacing of his image."""
+        return self.pixels(tokens.values[row][tokens.mask[row]].cpu().numpy(), tokens.values.device)
+
+    def pixels(self, rows: np.ndarray, device: str | torch.device = "cpu") -> tuple[Pixels, tuple[float, ...]]:
+        """The scaled pixels of an image of stored tokens `(T, WIDTH)`, read part by part, and its spacing."""
+        values, spacing = of_rows(rows, self.channels)
+        grid = grid_for(values.shape[1:], spacing, self.spacing)
+        low, high = self.clip or (-np.inf, np.inf)
+        return Pixels(values, self.mean, self.spread, grid, low, high, device), spacing
+
+
+class Imaged(Protocol):
+    """What reads a patient's image of a batch."""
+
+    def image(self, tokens: Tokens, row: int) -> tuple[Pixels, tuple[float, ...]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class OnShelf:
+    """Images that stay where they are stored: a token of a patient says which is his, and no more.
+
+    Args:
+        grid: how they are scaled.
+        raw: their stored tokens.
+        place: `(B,)` of each patient the place of his image there; -1 without.
+    """
+
+    grid: ImageGrids
+    raw: Any
+    place: np.ndarray
+
+    @property
+    def tokens(self) -> PackedTokens:
+        """One token `(1,)` of each patient who has an image: his number."""
+        rows = np.flatnonzero(self.place >= 0)
+        return PackedTokens.scatter([np.full((1, 1), row, np.float32) for row in rows], rows, len(self.place), 1)
+
+    def image(self, tokens: Tokens, row: int) -> tuple[Pixels, tuple[float, ...]]:
+        """The scaled pixels of a patient of a batch, and the spacing of his image."""
+        place = int(self.place[int(tokens.values[row, 0, 0])])
+        return self.grid.pixels(np.asarray(self.raw[place]), tokens.values.device)
+
+
+def on_shelves(cohort: Cohort, grids: Mapping[str, ImageGrids]) -> tuple[dict[str, OnShelf], dict[str, Packed]]:
+    """The images of a cohort where they are stored, by modality, and tokens that say whose is which."""
+    shelves = {}
+    for name, grid in grids.items():
+        place, known = np.full(len(cohort), -1), name in cohort.modalities
+        rows = cohort.rows_of(name) if known else np.zeros(0, np.int64)
+        place[rows] = np.arange(len(rows))
+        shelves[name] = OnShelf(grid, cohort.raw(name) if len(rows) else [], place)
+    return shelves, {name: own.tokens for name, own in shelves.items()}
 
 
 def images_of(
-    tokens: Mapping[str, Tokens], present: Tensor, grids: Mapping[str, ImageGrids], row: int
-) -> tuple[dict[str, Tensor], tuple[float, ...]]:
+    tokens: Mapping[str, Tokens], present: Tensor, grids: Mapping[str, Imaged], row: int
+) -> tuple[dict[str, Pixels], tuple[float, ...]]:
     """The images of the modalities that a patient of a batch has, by name, and their spacing.
 
     Args:
@@ -89,7 +146,7 @@ def images_of(
     }
     if not found:
         raise Unsupported("a label map is drawn in an image, and a patient has none of the model's")
-    if len({image.shape[1:] for image, _ in found.values()}) > 1:
+    if len({image.values.shape[1:] for image, _ in found.values()}) > 1:
         raise Unsupported(
             f"the images of a patient in {' and '.join(found)} differ in shape: register and resample them to one grid"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -12,10 +13,9 @@ from torch import nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import threads_for
-from chiasm.encoders import pack
 from chiasm.fitting.neural import build, restore
-from chiasm.segmentation.drawing import Drawing
-from chiasm.segmentation.grids import ImageGrids
+from chiasm.segmentation.drawing import FLIPS, Drawing
+from chiasm.segmentation.grids import Imaged, ImageGrids, on_shelves
 from chiasm.targets.label_maps import map_of, of_numbers
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
@@ -41,6 +41,7 @@ class Outliner:
         without: `(K + M,)` link of a patient without an image: what training images have on average.
         epochs: after so many it was kept.
         spacing: millimetres along each axis of what is drawn, as training maps have it; empty: those of each image.
+        mirrors: how windows are turned over too, and the mean of their logits taken: none, sideways, or all.
     """
 
     grids: dict[str, ImageGrids]
@@ -52,29 +53,36 @@ class Outliner:
     trained_parameters: int
     epochs: int = 0
     spacing: tuple[float, ...] = ()
+    mirrors: str = "none"
 
     def __post_init__(self) -> None:
         if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):
             raise ValueError("a network of label maps reads windows of two or three sides, of one contrast or more")
+        if self.mirrors not in FLIPS:
+            raise ValueError("windows are mirrored in no axis, sideways, or in all")
         if self.spacing and (len(self.spacing) != len(self.window) or not all(0 < s < np.inf for s in self.spacing)):
             raise ValueError("the spacing of what is drawn is a length above zero along each axis")
         behind = self.without[self.labels :] if self.without.ndim == 1 else np.zeros(0)
         if not behind.size or not np.isfinite(self.without).all() or len(of_numbers(behind).shape) != len(self.window):
             raise ValueError("what is said without an image is the volume of each label, and a map behind them")
 
-    def drawing(self) -> Drawing:
-        """Rebuild the trained network."""
+    def drawing(self, read: Mapping[str, Imaged] | None = None) -> Drawing:
+        """Rebuild the trained network.
+
+        Args:
+            read: contrast to what reads its images, scaled as `grids` says; None: `grids`.
+        """
         design = cast(OutlinerDesign, self.design)
         channels = {name: own.channels for name, own in self.grids.items()}
         network = build(lambda: design.network(channels, len(self.window), self.labels), 0)
         restore(network, self.state)
-        return Drawing(network, self.grids, self.labels, self.window)
+        return Drawing(network, read or self.grids, self.labels, self.window, self.mirrors)
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the volume of each label and the map behind them, `(B, K + M)`, NaN where one is shorter."""
         names = sorted(self.grids)
-        tokens = pack(cohort, {name: self.grids[name] for name in names})
-        present, drawing = presence(tokens, names), self.drawing()
+        shelves, tokens = on_shelves(cohort, {name: self.grids[name] for name in names})
+        present, drawing = presence(tokens, names), self.drawing(shelves)
         rows: list[np.ndarray] = []
         work = 54.0 * self.trained_parameters * float(np.prod(self.window))
         with in_evaluation(drawing), torch.inference_mode(), threads_for(work):
@@ -83,8 +91,8 @@ class Outliner:
                     rows.append(self.without)
                     continue
                 here = torch.from_numpy(present[[row]])
-                logits, spacing = drawing.logits(take(tokens, np.array([row])), here, 0)
-                own = map_of(logits.argmax(0).cpu().numpy(), self.spacing or spacing)
+                codes, spacing = drawing.codes(take(tokens, np.array([row])), here, 0)
+                own = map_of(codes, self.spacing or spacing)
                 rows.append(np.concatenate([own.volumes(self.labels), own.numbers()]))
         out = np.full((len(cohort), max([self.without.size, *map(len, rows)])), np.nan)
         for row, own_row in enumerate(rows):

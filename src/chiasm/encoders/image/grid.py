@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from chiasm.tokens import Tokens
 
 WIDTH = 256
 MOST_AXES = 3
+Rows = TypeVar("Rows", torch.Tensor, NDArray[np.float32])
 
 
 @storable("encoder-grid")
@@ -90,8 +91,8 @@ def as_rows(values: NDArray[np.float32], spacing: Sequence[float] | None) -> NDA
     return rows
 
 
-def of_rows(rows: torch.Tensor, channels: int) -> tuple[torch.Tensor, tuple[float, ...]]:
-    """The values `(channels, H, W)` or `(channels, D, H, W)` of tokens `(T, WIDTH)`, and the spacing.
+def of_rows(rows: Rows, channels: int) -> tuple[Rows, tuple[float, ...]]:
+    """A view of the values `(channels, H, W)` or `(channels, D, H, W)` of tokens `(T, WIDTH)`, and the spacing.
 
     Raises:
         ValueError: they are no tokens of a grid, or of other channels.

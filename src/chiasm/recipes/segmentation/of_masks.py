@@ -11,7 +11,6 @@ from torch import nn
 
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
-from chiasm.encoders import pack
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.neural import VALIDATION, build, check_size, parameter_count, state_of
 from chiasm.fitting.of_images import OfImages, images_named
@@ -19,7 +18,7 @@ from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.segmentation.drawing import FLIPS, Drawing, DrawnMaps, numbers_of
-from chiasm.segmentation.grids import KINDS, grids_of, images_of
+from chiasm.segmentation.grids import KINDS, grids_of, images_of, on_shelves
 from chiasm.segmentation.model import Outliner, OutlinerDesign
 from chiasm.targets.label_maps import usual_map
 from chiasm.targets.mask import maps_of
@@ -102,16 +101,17 @@ class OfMasks(OfImages):
         cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
         names = sorted(cohort.modalities)
         grids = {name: grids_of(cohort, name).fit(cohort.raw(name)) for name in names}
-        tokens = pack(cohort, grids)
+        shelves, tokens = on_shelves(cohort, grids)
         present, maps = presence(tokens, names), maps_of(outcome)
         design, objective = self.drawn_by(training)
         shapes, spacings = [], []
         for row in range(len(cohort)):
-            images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), grids, 0)
-            shapes.append(tuple(next(iter(images.values())).shape[1:]))
+            images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), shelves, 0)
+            first = next(iter(images.values()))
+            shapes.append(first.grid)
             drawn = maps.of(row)
             spacings.append((drawn.spacing, spacing))
-            if shapes[-1] != drawn.shape:
+            if first.values.shape[1:] != drawn.shape:
                 raise Unsupported(
                     f"row {int(cohort.file_rows[row])}: the label map has another shape than the image: name the one "
                     "that was drawn on it, or resample it to the image"
@@ -123,7 +123,7 @@ class OfMasks(OfImages):
         channels = {name: own.channels for name, own in grids.items()}
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
         self.begun(network, training)
-        drawing = Drawing(network, grids, labels, window)
+        drawing = Drawing(network, shelves, labels, window)
         phase = Phase(self.training_options, objective)
         (history,) = train(
             Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
