@@ -13,6 +13,7 @@ from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.metrics.scores import METRICS
 from chiasm.recipes.adaptation.adapted import AdaptedRecipe
 from chiasm.recipes.registry import RECIPES
+from chiasm.recipes.segmentation.of_masks import OfMasks
 from chiasm.recipes.tunings.tuned import TunedRecipe
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,7 @@ METHODS = "".join(
 # Options that many recipes have stand once, before them.
 SHARED = {
     TrainedRecipe: "## The neural recipes", AdaptedRecipe: "## Adapting an encoder", TunedRecipe: "## Merged tunings",
+    OfMasks: "## Label maps in images",
 }  # fmt: skip
 
 

@@ -63,6 +63,7 @@ _PUBLIC = {
     "control": "chiasm.api.controlling",
     "crops": "chiasm.api.cropping",
     "outline": "chiasm.api.outlining",
+    "plan": "chiasm.api.planning",
     "segment": "chiasm.api.segmenting",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
@@ -219,6 +220,7 @@ if TYPE_CHECKING:
     from chiasm.api.cropping import crops
     from chiasm.api.labelling import label_records
     from chiasm.api.outlining import outline
+    from chiasm.api.planning import plan
     from chiasm.api.preferring import prefer
     from chiasm.api.prompting import prompted
     from chiasm.api.segmenting import segment

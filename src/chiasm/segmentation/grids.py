@@ -18,6 +18,8 @@ from chiasm.segmentation.parts import Pixels, grid_for
 from chiasm.tokens import Packed, PackedTokens, Tokens
 
 KINDS = ("image", "volume", "dicom")
+CUT = (0.5, 99.5)
+"""Percentiles of numbers inside labels to which numbers are cut, where these scale the image; nnU-Net's."""
 AT_ONCE = 1 << 22  # numbers of an image that are summed up at a time
 
 
@@ -69,6 +71,15 @@ class ImageGrids:
         mean = total / max(many, 1)
         spread = np.sqrt(np.maximum(square / max(many, 1) - mean**2, 0.0))
         return replace(self, mean=mean, spread=np.where(spread > 1e-6, spread, 1.0))
+
+    def fit_inside(self, inside: np.ndarray) -> Self:
+        """Learn mean, spread and where numbers are cut off from those `(channels, n)` inside labels of training."""
+        low, high = (float(own) for own in np.percentile(inside, CUT))
+        if not low < high:
+            return self
+        cut = np.clip(inside, low, high)
+        spread = cut.std(1)
+        return replace(self, mean=cut.mean(1), spread=np.where(spread > 1e-6, spread, 1.0), clip=(low, high))
 
     def encode(self, raw: Any) -> Tokens:
         """The stored tokens `(n, T, WIDTH)`."""

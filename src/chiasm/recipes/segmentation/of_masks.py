@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from chiasm.fitting.of_images import OfImages, images_named
 from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
-from chiasm.segmentation.drawing import FLIPS, Drawing, DrawnMaps, numbers_of
+from chiasm.segmentation.drawing import AXES_OF, FLIPS, Drawing, DrawnMaps, numbers_of
 from chiasm.segmentation.grids import KINDS, grids_of, images_of, on_shelves
 from chiasm.segmentation.model import Outliner, OutlinerDesign
+from chiasm.segmentation.plan import Plan, grid_as_planned
 from chiasm.targets.label_maps import usual_map
 from chiasm.targets.mask import maps_of
 from chiasm.training import Examples, Network, Objective, Phase, TargetTensors, TrainOptions, train
@@ -37,6 +39,8 @@ class OfMasks(OfImages):
         window: longest side of a window in pixels or voxels; one as large as the largest image is not exceeded.
         crops: windows of each patient in a step.
         flips: how windows may be turned over in training: none, sideways, or all.
+        mirrors: each window is drawn in also turned over, in prediction, and the mean is taken; no more than `flips`.
+        plan: file of a plan (`chiasm plan`), whose window, batch, crops, spacing and scale of numbers are used instead.
         modality_dropout: chance that a contrast is taken from a patient in a step, where there are several.
         epochs, patience, batch, learning_rate, weight_decay: training options.
     """
@@ -44,6 +48,8 @@ class OfMasks(OfImages):
     window: int = 64
     crops: int = 2
     flips: str = "none"
+    mirrors: str = "none"
+    plan: str = ""
     modality_dropout: float = 0.2
     epochs: int = 60
     patience: int = 15
@@ -54,6 +60,11 @@ class OfMasks(OfImages):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("flips", self.flips, FLIPS)
+        choice("mirrors", self.mirrors, FLIPS)
+        if AXES_OF[self.mirrors] > AXES_OF[self.flips]:
+            raise ValueError(
+                f"mirrors={self.mirrors} asks of images turned over, and flips={self.flips} trains on fewer: set it too"
+            )
         check_size("window", self.window, 1024)
         check_size("crops", self.crops, 64)
         _ = self.training_options  # refuses invalid values
@@ -99,11 +110,12 @@ class OfMasks(OfImages):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network."""
         cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
-        names = sorted(cohort.modalities)
-        grids = {name: grids_of(cohort, name).fit(cohort.raw(name)) for name in names}
+        names, plan = sorted(cohort.modalities), Plan.read(Path(self.plan)) if self.plan else None
+        grids = {name: grid_as_planned(cohort, name, outcome, plan) for name in names}
         shelves, tokens = on_shelves(cohort, grids)
         present, maps = presence(tokens, names), maps_of(outcome)
-        design, objective = self.drawn_by(training)
+        planned = self if plan is None else replace(self, batch=plan.batch, crops=plan.crops)
+        design, objective = planned.drawn_by(training)
         shapes, spacings = [], []
         for row in range(len(cohort)):
             images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), shelves, 0)
@@ -116,7 +128,10 @@ class OfMasks(OfImages):
                     f"row {int(cohort.file_rows[row])}: the label map has another shape than the image: name the one "
                     "that was drawn on it, or resample it to the image"
                 )
-        window = tuple(min(self.window, max(own)) for own in zip(*shapes, strict=True))
+        sides = (self.window,) * len(shapes[0]) if plan is None else plan.window
+        if len(sides) != len(shapes[0]):
+            raise Unsupported(f"the plan is of images of {len(sides)} axes, and these have {len(shapes[0])}: plan anew")
+        window = tuple(min(wide, max(own)) for wide, own in zip(sides, zip(*shapes, strict=True), strict=True))
         target = TargetTensors(torch.from_numpy(outcome.value).float(), numbers_of(maps))
         held_out = holdout(cohort, VALIDATION, seed=training.seed)
         examples = Examples(tokens, present, target, held_out)
@@ -124,7 +139,7 @@ class OfMasks(OfImages):
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
         self.begun(network, training)
         drawing = Drawing(network, shelves, labels, window)
-        phase = Phase(self.training_options, objective)
+        phase = Phase(planned.training_options, objective)
         (history,) = train(
             Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
             seed=training.seed, checkpoint=training.file(self.id), device=training.device,
@@ -140,6 +155,7 @@ class OfMasks(OfImages):
             parameter_count(network),
             history.best_epoch,
             spacing_of_maps(spacings),
+            self.mirrors,
         )
         response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
         return predictor, response
