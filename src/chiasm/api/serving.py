@@ -44,7 +44,7 @@ def serving_app(models: Iterable[Path | str], **options: Any) -> Any:
 
     extensions = _with_hospital(options.pop("extensions", ()), options.pop("hospital", None))
     extensions = _with_talk(extensions, options.pop("talk", None))
-    return application(service_of(models, **options), extensions)
+    return application(service_of(models, **options), _with_outline(extensions))
 
 
 def serve(
@@ -90,7 +90,7 @@ def serve(
     from chiasm.serving.server import Listening, run
 
     listening = Listening(address, certificate, key, behind_proxy, watch_seconds)
-    run(application(service, joined), service, listening)
+    run(application(service, _with_outline(joined)), service, listening)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,13 @@ def _with_talk(extensions: Sequence[Any], talk: Talk | None) -> Sequence[Any]:
     listener = None if talk.hears is None else whisper_listener(talk.hears)
     voice = None if talk.voice is None else piper_voice(talk.voice)
     return [*extensions, TalkPage(Talks(persona, listener, voice, talk.speaker))]
+
+
+def _with_outline(extensions: Sequence[Any]) -> Sequence[Any]:
+    """Add the page on which label maps are drawn, which any model that draws them has."""
+    from chiasm.serving.outline.routes import OutlinePage
+
+    return [*extensions, OutlinePage()]
 
 
 def _with_hospital(extensions: Sequence[Any], hospital: Path | str | None) -> Sequence[Any]:

@@ -93,6 +93,9 @@ def each_ready(
 
 def answers_of(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
     """Answer each patient, or say why not, in their order."""
+    if loaded.draws:
+        what = "this model draws label maps, and says no numbers: open /outline in a browser, or POST to /outline/open"
+        return [(Fault("", "draws-label-maps", what),) for _ in patients]
 
     def predicted(cohort: Cohort, own: Sequence[Patient]) -> list[dict[str, Any]]:
         return _told(loaded, loaded.model.predict_ready(cohort), own)

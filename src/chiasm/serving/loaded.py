@@ -63,6 +63,11 @@ class Loaded:
         """True where each patient of a request has options of his own, among which the model chooses."""
         return kind_of(self.model.response.kind).has_options
 
+    @property
+    def draws(self) -> bool:
+        """True where it draws label maps, which `/outline` shows, and answers no request for numbers."""
+        return kind_of(self.model.response.kind).has_masks
+
     @cached_property
     def schema(self) -> bytes:
         """The JSON Schema of a request, as it is sent."""
@@ -100,9 +105,8 @@ def open_model(
             f"'{path.name}' says texts of its training patients word for word, which are not served over HTTP: "
             "answer by `chiasm predict` where the texts may be read"
         )
-    if kind_of(model.response.kind).is_drawn:
-        drawn = "boxes" if kind_of(model.response.kind).has_boxes else "label maps"
-        raise Unsupported(f"'{path.name}' draws {drawn}, which are not served over HTTP: answer by `chiasm predict`")
+    if kind_of(model.response.kind).has_boxes:
+        raise Unsupported(f"'{path.name}' draws boxes, which are not served over HTTP: answer by `chiasm predict`")
     thresholds = calibrate(model) if calibrate else None
     loaded = Loaded(
         name, version or digest[:12], digest, model, reads_of(model), policy, limits, thresholds, notes, stamp

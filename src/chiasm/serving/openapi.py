@@ -52,6 +52,7 @@ WORDS = {
     403: "a role that the token has not, or another origin",
     404: "no such model, version or address",
     408: "the body came too slowly",
+    409: "the model draws in this image, or a turn is made, just now",
     413: "the body is too large",
     415: "another type of body",
     421: "a name that the service does not go by",

@@ -152,6 +152,7 @@ def facts_of(service: Service) -> dict[str, Any]:
             "patterns": list(own.model.patterns),
             "calibrated": own.thresholds is not None,
             "keeps_similar": own.model.similar is not None,
+            "draws": own.draws,
         }
         for own in service.shelf
     ]

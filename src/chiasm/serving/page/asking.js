@@ -23,13 +23,14 @@ class Trouble extends Error {
   }
 }
 
-async function ask(address, options = {}, stop = new AbortController()) {
+async function ask(address, options = {}, stop = new AbortController(), bytes = false) {
   const clock = setTimeout(() => stop.abort(), SECONDS * 1000);
   const headers = { ...(options.headers ?? {}), ...(known.token ? { Authorization: `Bearer ${known.token}` } : {}) };
   let found;
   let text;
   try {
     found = await fetch(address, { ...options, headers, signal: stop.signal, cache: "no-store", credentials: "omit", redirect: "error" });
+    if (bytes && found.ok) return await found.arrayBuffer();
     text = await found.text();
   } catch (error) {
     const late = error.name === "AbortError";

@@ -21,6 +21,10 @@ async function begin() {
   at("access").hidden = true;
   const own = models.models.find((one) => one.name === models.default.name && one.version === models.default.version);
   at("model").textContent = `Model ${own.name}, version ${own.version}: ${own.recipe}, ${own.target.kind ?? ""}.`;
+  if (own.draws) {
+    at("model").append(" ", made("a", { href: "outline" }, "It draws label maps: open the page to draw in an image."));
+    return;
+  }
   const same = again && JSON.stringify(schema) === JSON.stringify(known.schema);
   [known.schema, known.model] = [schema, own];
   if (same) {

@@ -1,0 +1,123 @@
+"""Work in an open image: one change at a time, and one thread in which models draw, apart from that of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm.serving.faults import Refused, refused
+from chiasm.serving.outline.asked import Clicked
+from chiasm.serving.outline.drawing import drawn
+from chiasm.serving.outline.outlines import Outline
+from chiasm.serving.outline.pictures import place_of, seen
+from chiasm.serving.outline.regions import clicked
+from chiasm.serving.outline.sessions import DRAWING, IDLE, Open
+from chiasm.serving.service import Service
+from chiasm.targets.label_maps import LabelMap
+
+MOST_WAITING = 8
+
+
+class Workshop:
+    """What is done in open images.
+
+    Args:
+        service: whose models draw, whose scratch folder is used, and that is told of failures.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._thread = ThreadPoolExecutor(1, "outline")
+        self._waiting = 0
+
+    def mask(self, own: Open, plane: str, number: int) -> LabelMap:
+        """The mask of a slice as it is seen."""
+        with own.lock:
+            return own.outline.slice(plane, number)
+
+    def clicks_in(self, own: Open, plane: str, number: int) -> list[dict[str, Any]]:
+        """The clicks that lie in a slice."""
+        return [
+            {"row": one.row, "column": one.column, "inside": one.inside, "label": one.label}
+            for one in own.outline.clicks
+            if (one.plane, one.slice) == (plane, number)
+        ]
+
+    def draw(self, own: Open, plane: str, number: int, codes: NDArray[np.int32]) -> None:
+        """Draw a slice anew.
+
+        Raises:
+            Refused: 409, the model draws in the image.
+        """
+        self._change(own, lambda outline: outline.draw(plane, number, codes))
+
+    def click(self, own: Open, asked: Clicked) -> None:
+        """Draw the region about a click, or take it away.
+
+        Raises:
+            Refused: 404 without such a slice, 409 while the model draws, 422 for a click outside of the image.
+        """
+        picture = own.pictures[own.first]
+        _ = place_of(picture.shape, asked.plane, asked.slice, asked.row, asked.column)
+        values = picture.values(asked.plane, asked.slice)
+        reach = asked.reach if asked.reach is not None else (picture.window[1] - picture.window[0]) / 10
+
+        def does(outline: Outline) -> None:
+            before = seen(outline.codes, asked.plane, asked.slice)
+            found = clicked(before, values, asked.row, asked.column, reach, asked.label, asked.inside)
+            outline.draw(asked.plane, asked.slice, found, (*outline.clicks, replace(asked, reach=reach)))
+
+        self._change(own, does)
+
+    def undo(self, own: Open) -> None:
+        """Take the last change back, where there is one."""
+        self._change(own, lambda outline: outline.undo())
+
+    def redo(self, own: Open) -> None:
+        """Do again what was taken back last, where there is something."""
+        self._change(own, lambda outline: outline.redo())
+
+    def let_draw(self, own: Open) -> None:
+        """Let the model draw, once those before it are done; `own.state` says when.
+
+        Raises:
+            Refused: 409, it draws already; 503, many wait.
+        """
+        with own.lock:
+            _require_idle(own)
+            if self._waiting >= MOST_WAITING:
+                raise refused(503, "busy", f"{MOST_WAITING} images wait for a model to draw: try later", retry_after=10)
+            self._waiting += 1
+            own.state, own.fault = DRAWING, None
+        self._thread.submit(self._draws, own)
+
+    def _draws(self, own: Open) -> None:
+        fault = None
+        try:
+            found = drawn(own, self._service.scratch)
+            with own.lock:
+                own.outline.replace(found)
+        except Refused as error:
+            fault = error
+        except Exception as error:  # its words may quote the image: they are neither told nor logged
+            self._service.failed(error)
+            fault = refused(500, "failed", "the model could not draw: the log of the service says where")
+        finally:
+            with own.lock:
+                self._waiting -= 1
+                own.state, own.fault = IDLE, fault
+
+    def _change(self, own: Open, does: Callable[[Outline], Any]) -> None:
+        with own.lock:
+            _require_idle(own)
+            does(own.outline)
+
+
+def _require_idle(own: Open) -> None:
+    if own.state == DRAWING:
+        raise refused(409, "drawing", "the model is drawing in this image: wait for it")

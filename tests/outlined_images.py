@@ -1,0 +1,82 @@
+"""Models that draw label maps for the tests of the page, and images opened at a service."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from starlette.testclient import TestClient
+
+import chiasm
+from mask_cohorts import opened
+
+AFFINE = np.array([[-0.9, 0, 0, 30], [0, -1.2, 0, 4], [0, 0, 2.5, -7], [0, 0, 0, 1]])
+SHAPE = (11, 9, 5)
+"""Of the made volumes as their files have them: right to left, back to front, foot to head."""
+
+
+def model_of_pictures(folder: Path) -> Path:
+    """A model of two contrasts of pictures, which lie in `shapes` beside it."""
+    cohort = opened(folder / "shapes", 10)
+    chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1", seed=0).save(folder / "outliner")
+    return folder / "outliner"
+
+
+def model_of_volumes(folder: Path) -> Path:
+    """A model of one volume, which lie beside it as `p0.nii.gz` and so on."""
+    import nibabel
+
+    rng, rows = np.random.default_rng(3), []
+    for k in range(10):
+        codes = np.zeros(SHAPE, dtype=np.uint8)
+        codes[3:8, 2 : 4 + k % 4, 1:4] = 1
+        image = nibabel.Nifti1Image((codes * 50 + rng.normal(0, 5, SHAPE)).astype(np.float32), AFFINE)
+        nibabel.save(image, folder / f"p{k}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(codes, AFFINE), folder / f"map{k}.nii.gz")
+        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
+    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
+    (folder / "cohort.toml").write_text(
+        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
+        'labels = ["organ"]\n[modalities.scan]\nkind = "volume"\npath = "{id}.nii.gz"\nencoder = "grid"\n'
+    )
+    cohort = chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
+    chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1,window=8", seed=0).save(folder / "scans")
+    return folder / "scans"
+
+
+def sent(images: dict[str, list[Path]], **more: Any) -> dict[str, Any]:
+    """What a request to open images is made of."""
+    document = {"images": {name: {"upload": f"part-{name}"} for name in images}, **more}
+    files: list[tuple[str, Any]] = [("request", (None, json.dumps(document), "application/json"))]
+    files += [(f"part-{name}", (path.name, path.read_bytes())) for name, own in images.items() for path in own]
+    return {"files": files}
+
+
+def open_images(client: TestClient, images: dict[str, list[Path]], **more: Any) -> dict[str, Any]:
+    """Open images; what the page is told of them."""
+    found = client.post("/outline/open", **sent(images, **more))
+    assert found.status_code == 200, found.text
+    told: dict[str, Any] = found.json()
+    return told
+
+
+def until_drawn(client: TestClient, name: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Wait until a model has drawn."""
+    end = time.monotonic() + 60
+    while (found := client.get(f"/outline/{name}", headers=headers).json())["state"] == "drawing":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return dict(found)
+
+
+def codes_of(mask: dict[str, Any]) -> np.ndarray:
+    """The codes of a slice's mask as it is sent."""
+    flat, place = np.zeros(int(np.prod(mask["shape"])), dtype=int), 0
+    for gap, length, label in np.reshape(mask["runs"], (-1, 3)):
+        flat[place + gap : place + gap + length] = label
+        place += gap + length
+    return flat.reshape(mask["shape"])
