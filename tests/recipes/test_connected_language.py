@@ -95,16 +95,38 @@ def test_the_order_of_options_decides_nothing(brief: FittedModel) -> None:
         np.testing.assert_allclose(forth, back[::-1], atol=1e-6)
 
 
-def test_a_prompt_beyond_the_reach_is_counted_and_refused_not_cut(brief: FittedModel) -> None:
-    asked = shapes_cohort(6, seed=1)
-    rows = asked.source_rows["question"]
-    long = pd.Series(["which shape is it? " * 80] * 2 + ["which shape is it?"] * 4, index=asked.ids)
-    frames = {"image": dict(zip(asked.ids.tolist(), asked.raw("image"), strict=False)), "question": long}
-    table = pd.DataFrame({"a": "ring", "b": "cross"}, index=asked.ids)
-    cohort = chiasm.cohort_from_frames(table, frames, chiasm.Choice(options=("a", "b")), kinds={"question": "text"})
-    assert len(rows) == 6
-    with pytest.raises(chiasm.Unsupported, match=r"the prompts of 2 patients have up to .* can read"):
-        brief.predict(cohort)
+def asked_at_length(questions: list[str]) -> chiasm.Cohort:
+    """Pictures with these questions, between two answers."""
+    shown = shapes_cohort(len(questions), seed=1)
+    frames = {
+        "image": dict(zip(shown.ids.tolist(), shown.raw("image"), strict=True)),
+        "question": pd.Series(questions, index=shown.ids),
+    }
+    table = pd.DataFrame({"a": "ring", "b": "cross"}, index=shown.ids)
+    return chiasm.cohort_from_frames(table, frames, chiasm.Choice(options=("a", "b")), kinds={"question": "text"})
+
+
+def test_a_prompt_beyond_the_reach_is_cut_for_its_patient_alone_and_said(brief: FittedModel) -> None:
+    plain, long = "which shape is it?", "which shape is it? " * 80
+    with pytest.warns(chiasm.FindingWarning, match=r"the texts of 2 patients \(rows 2, 3\) are longer") as said:
+        found = brief.predict(asked_at_length([long, long + "no", plain, plain]))
+    assert len(said) == 1 and "shape" not in str(said[0].message)
+    pd.testing.assert_frame_equal(found.iloc[2:], brief.predict(asked_at_length([plain] * 4)).iloc[2:])
+    predictor = brief.predictor
+    assert isinstance(predictor, ConnectedPredictor)
+    words, room = predictor.network().fusion.language.words, 40  # type: ignore[union-attr]
+    cut = predictor.asked.cut(long, (), words, room)
+    whole = predictor.asked.prompt(long, (), words)
+    assert len(cut) == room + 1 and cut[:30] == whole[:30] and cut[-2:] == whole[-2:]  # one slot more than the words
+
+
+def test_answers_beyond_the_reach_are_counted_and_refused(brief: FittedModel) -> None:
+    cohort = asked_at_length(["which shape is it?"] * 2)
+    assert cohort.options is not None
+    texts = np.empty(2, dtype=object)
+    texts[:] = [("ring", "cross " * 400), ("ring", "cross")]
+    with pytest.raises(chiasm.Unsupported, match=r"the prompts of 1 patient have up to .* can read"):
+        brief.predict(replace(cohort, options=replace(cohort.options, texts=texts)))
 
 
 def test_what_it_cannot_answer_or_read_is_refused_before_anything_is_trained() -> None:

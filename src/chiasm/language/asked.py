@@ -11,7 +11,7 @@ writes by itself. Options are not listed in the prompt and are scored one by one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -107,6 +107,46 @@ class Asked:
         given = self.options(cohort) if answers is None else answers
         return packed_prompts(self.prompts(cohort, words), given, words, reach, soft)
 
+    def packed_within(
+        self, cohort: Cohort, words: Words, reach: int, soft: int, answers: Sequence[Sequence[str]] | None, said: int
+    ) -> tuple[dict[str, PackedTokens], list[int]]:
+        """Return prompts and answers, and the rows of patients whose texts were cut so that the model can read them.
+
+        Of who has too many words each text is cut from its end, all to one length, the longest that there is room for.
+
+        Args:
+            said: the most tokens that are written behind a prompt.
+
+        Raises:
+            Unsupported: what is too long is no text of a patient: answers, or the words around the texts.
+        """
+        given = self.options(cohort) if answers is None else answers
+        prompts, cut = list[list[int]](), list[int]()
+        for row, (question, context) in enumerate(zip(*self.texts(cohort), strict=True)):
+            prompt = self.prompt(question, context, words)
+            room = reach - soft - max((len(words.ids(" " + text)) + 1 for text in given[row]), default=1)
+            if number_of_words(prompt) > room:
+                shorter = self.cut(question, context, words, room - said)
+                if number_of_words(shorter) <= room:
+                    prompt = shorter
+                    cut.append(row)
+            prompts.append(prompt)
+        return packed_prompts(prompts, given, words, reach, soft), cut
+
+    def cut(self, question: str, context: Sequence[str], words: Words, room: int) -> list[int]:
+        """Return the prompt of one question with its texts cut to the most tokens each for which it has room."""
+        low, high = 1, max(room, 1)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = number_of_words(replace(self, most=middle).prompt(question, context, words)) <= room
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return replace(self, most=low).prompt(question, context, words)
+
+
+def number_of_words(prompt: Sequence[int]) -> int:
+    """Number of a prompt's tokens that are words."""
+    return sum(word >= 0 for word in prompt)
+
 
 def asked_in_words(question: str) -> str:
     """Return the end of a prompt, behind which the answer stands."""
@@ -123,7 +163,7 @@ def packed_prompts(
     """
     said = [[[*words.ids(" " + text), words.end] for text in own] for own in answers]
     longest = [
-        sum(word >= 0 for word in prompt) + soft + max((len(own) for own in several), default=1)
+        number_of_words(prompt) + soft + max((len(own) for own in several), default=1)
         for prompt, several in zip(prompts, said, strict=True)
     ]
     beyond = int((np.array(longest, dtype=int) > reach).sum())

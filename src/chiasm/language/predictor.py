@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from weakref import ref
@@ -13,6 +14,7 @@ from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.compute.memo import of_the_last
 from chiasm.encoders import pack
+from chiasm.errors import FindingWarning, count, first_rows
 from chiasm.fitting.chosen import options_to_choose_among
 from chiasm.fitting.neural import build, restore
 from chiasm.heads.head import Head
@@ -56,8 +58,10 @@ class ConnectedPredictor:
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the logits of the answers `(B, K)`, in the cohort's sorted row order; -inf where a patient has fewer.
 
+        Texts that are longer than the language model can read are cut, which is a `FindingWarning` with their rows.
+
         Raises:
-            Unsupported: a prompt is longer than the language model can read, or a choice has no options.
+            Unsupported: answers are longer than the language model can read, or a choice has no options.
         """
         if self.longest:
             return np.zeros((len(cohort), 0))
@@ -101,8 +105,15 @@ class ConnectedPredictor:
         answers = [("",)] * len(cohort) if self.longest else None
         tokens: dict[str, Packed] = dict(pack(cohort, self.encoders))
         present = presence(tokens, sorted(self.shapes), len(cohort))
-        tokens |= self.asked.packed(cohort, language.words, language.reach, soft, answers)
-        return tokens, present
+        words, cut = self.asked.packed_within(cohort, language.words, language.reach, soft, answers, self.longest)
+        if cut:
+            rows = np.sort(cohort.file_rows[np.array(cut)]).tolist()
+            warnings.warn(
+                f"the texts of {count(len(cut), 'patient')} ({first_rows(rows)}) are longer than the language model "
+                "can read, and their ends are cut",
+                FindingWarning, stacklevel=2,
+            )  # fmt: skip
+        return {**tokens, **words}, present
 
 
 _READING: list[tuple[ref[ConnectedPredictor], Network]] = []
