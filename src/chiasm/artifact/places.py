@@ -43,6 +43,7 @@ PLACES = {
     "concatenated": "chiasm.recipes.balance.concatenated",
     "connected-design": "chiasm.language.connected",
     "connected-language-model": "chiasm.language.predictor",
+    "connected-or-prior": "chiasm.language.unread",
     "constant-dose": "chiasm.dynamics.twins.controllers",
     "contextual-fusion": "chiasm.recipes.fusion.contextual_fusion",
     "control-goal": "chiasm.dynamics.twins.goals",

@@ -9,10 +9,15 @@ import numpy as np
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.kinds import TABLE
+from chiasm.fitting.base import Training
 from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
 from chiasm.language.curriculum import ADAPTER, CONNECTOR, LANGUAGE, Stage
 from chiasm.language.facts import Facts, facts_of
 from chiasm.language.language_model import LanguageModel
+from chiasm.language.predictor import ConnectedPredictor
+from chiasm.language.unread import or_prior
+from chiasm.protocols import Predictor
 from chiasm.recipes.language import ROWS
 from chiasm.recipes.language.connected import ConnectedRecipe, Questions
 
@@ -22,6 +27,7 @@ class RetinaVlm(ConnectedRecipe):
     """A specialist's curriculum: questions made of the cohort's tables, then the cohort's own.
 
     Tables teach and are never read: a patient is asked for what stands in them, and only the other modalities answer.
+    So of who has tables alone the prior of the training set is said, and his pattern names none.
 
     Args:
         connector: "linear", as in the paper.
@@ -34,6 +40,7 @@ class RetinaVlm(ConnectedRecipe):
     columns: int = 16
 
     row: ClassVar[Row] = ROWS["retina-vlm"]
+    has_prior: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,10 +60,17 @@ class RetinaVlm(ConnectedRecipe):
         own = () if self.modality else cohort.modalities
         return tuple(name for name in own if cohort.kinds[name] == TABLE and name not in cohort.encodings)
 
-    def slots(self, cohort: Cohort) -> tuple[str, ...]:
-        """Return the modalities that are read as soft tokens: all that are neither text nor tables."""
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the modalities that are read: all that are no tables, as soft tokens or words."""
         tables = self.tables(cohort)
-        return tuple(name for name in super().slots(cohort) if name not in tables)
+        return tuple(name for name in super().modalities(cohort) if name not in tables)
+
+    def completed(
+        self, whole: Training, training: Training, predictor: Predictor, response: Response
+    ) -> tuple[Predictor, Response]:
+        """Extend the model to patients in whom it reads nothing, by the prior."""
+        assert isinstance(predictor, ConnectedPredictor)
+        return or_prior(whole, predictor, response, self.modalities(whole.cohort)), response
 
     def stages(self, asked: Questions, language: LanguageModel, soft: int) -> list[Stage]:
         """Teach what stands in tables, then the question."""
