@@ -139,3 +139,16 @@ def test_a_prepared_cohort_was_checked_already() -> None:
     prepared = api.prepare(chiasm.synthetic_cohort("complementary", 40, target="regression"))
     with pytest.raises(ValueError, match="leave `checked` out"):
         chiasm.evaluate(prepared, ["late-fusion"], checked=[])
+
+
+@pytest.mark.parametrize("recipe", ["llava-med", "medmax", "fine-gray", "nearest-patient"])
+def test_a_target_that_a_recipe_cannot_learn_is_refused_before_anything_is_encoded(
+    recipe: str, once: CohortFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encoded(*_: object, **__: object) -> Any:
+        raise AssertionError("something was checked or encoded")
+
+    monkeypatch.setattr("chiasm.api.encoding.prepare_cohort", encoded)
+    for asked in (lambda: chiasm.fit(once.manifest, recipe), lambda: chiasm.evaluate(once.manifest, [RECIPE, recipe])):
+        with pytest.raises(chiasm.Unsupported, match=f"recipe '{recipe}': .*take a target of"):
+            asked()

@@ -97,11 +97,13 @@ def prepare(
 
     Raises:
         CohortError: `check_cohort` finds errors, an accepted finding was not made, or no source can be read.
-        Unsupported: an encoder or a package is missing.
+        Unsupported: an encoder or a package is missing, or a recipe cannot learn the cohort's target.
     """
+    opened, recipes = as_cohort(cohort), list(recipes)
+    registry.require_target(recipes, opened.target)
     with followed("sources", progress) as told:
         return prepare_cohort(
-            as_cohort(cohort),
+            opened,
             model=model,
             checked=checked,
             inputs=registry.read_inputs(recipes),

@@ -130,6 +130,10 @@ class BaseRecipe(ABC):
                 changed.append(f"{field.name}={value}")
         return self.id + (":" + ",".join(changed) if changed else "")
 
+    def supports_target(self, target: Target | None) -> None:
+        """Raise `Unsupported` if no cohort with such a target can be fitted; asked before anything is encoded."""
+        require_target(target)
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` if the target, a modality or an encoder is missing."""
         require(cohort, self.least_modalities)
@@ -235,18 +239,25 @@ def require(cohort: Cohort, modalities: int) -> None:
     Raises:
         Unsupported: one of these is missing; the message says which and what to do.
     """
-    if cohort.target is None:
-        raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
-    if cohort.target.kind not in HEADS:
-        raise Unsupported(
-            f"targets of kind '{cohort.target.kind}' cannot be evaluated yet: choose one column as the target"
-        )
+    require_target(cohort.target)
     if len(cohort.modalities) < modalities:
         raise Unsupported(
             f"needs {modalities} modalities, and the cohort has {len(cohort.modalities)}: add a [modalities.<name>]"
         )
     for name in cohort.modalities:
         encoder_of(cohort, name)
+
+
+def require_target(target: Target | None) -> None:
+    """Check that there is a target, of a kind that can be learned.
+
+    Raises:
+        Unsupported: there is none, or it is of no such kind.
+    """
+    if target is None:
+        raise Unsupported("the cohort has no target: name one in [target], or give target=... to cohort_from_frames")
+    if target.kind not in HEADS:
+        raise Unsupported(f"targets of kind '{target.kind}' cannot be evaluated yet: choose one column as the target")
 
 
 def require_trees(cohort: Cohort) -> None:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact.register import unknown_kinds
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Target, Unsupported
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
@@ -112,6 +112,23 @@ def with_space(recipe: Any, space: Mapping[str, Any], **how: Any) -> Tuned:
 def named(recipe: Any) -> Any:
     """Build a recipe from its name with options; return a recipe object unchanged."""
     return make_recipe(recipe) if isinstance(recipe, str) else recipe
+
+
+def require_target(recipes: Iterable[Any], target: Target | None) -> None:
+    """Refuse, before anything is encoded, recipes that can learn no such target, whatever the modalities.
+
+    A recipe of another package is not asked unless it has a `supports_target`.
+
+    Raises:
+        Unsupported: a recipe cannot.
+    """
+    for recipe in map(named, recipes):
+        asked = getattr(recipe, "supports_target", None)
+        try:
+            if asked is not None:
+                asked(target)
+        except Unsupported as error:
+            raise Unsupported(f"recipe '{recipe.name}': {error}") from error
 
 
 def read_inputs(recipes: Iterable[Any]) -> bool:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Target, Unsupported
 from chiasm.encoders.table.scaling import Projection
 from chiasm.fitting.base import Training
 from chiasm.fitting.cross_fitted import CrossFitted, CrossFittedRecipe
@@ -44,7 +44,12 @@ class FineGrayRecipe(OneOrAll, CrossFittedRecipe):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` for other targets than competing risks, and if a modality or an encoder is missing."""
         super().supports(cohort)
-        if cohort.target is None or not cohort.target.has_causes:
+        self.supports_target(cohort.target)
+
+    def supports_target(self, target: Target | None) -> None:
+        """Raise `Unsupported` for other targets than competing risks."""
+        super().supports_target(target)
+        if target is None or not target.has_causes:
             raise Unsupported(
                 "a subdistribution is of one of several causes: take a target of competing risks, or early-fusion"
             )

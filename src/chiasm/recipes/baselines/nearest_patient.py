@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort import Cohort, Target, Unsupported
 from chiasm.encoders import features_of
 from chiasm.encoders.table.scaling import Projected, Projection
 from chiasm.errors import count
@@ -174,7 +174,12 @@ class NearestPatient(OneOrAll):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` for other targets than texts, and if a modality or an encoder is missing."""
         super().supports(cohort)
-        if cohort.target is None or not cohort.target.has_texts:
+        self.supports_target(cohort.target)
+
+    def supports_target(self, target: Target | None) -> None:
+        """Raise `Unsupported` for other targets than texts."""
+        super().supports_target(target)
+        if target is None or not target.has_texts:
             raise Unsupported(
                 "the nearest patient lends a text: take a target of texts, or kron-rls for a number or class"
             )

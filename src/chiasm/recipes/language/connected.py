@@ -200,10 +200,15 @@ class ConnectedRecipe(OneOrAll):
         if unknown and not self.modality:
             raise Unsupported(f"the cohort has no modality '{sorted(unknown)[0]}', which `connected` names")
         super().supports(cohort)
-        target = cohort.target
+        self.supports_target(cohort.target)
+        assert cohort.target is not None  # as was required
+        self.asked(cohort, cohort.target)
+
+    def supports_target(self, target: Target | None) -> None:
+        """Raise `Unsupported` unless the target is a choice, a class or a text."""
+        super().supports_target(target)
         if target is None or not (target.has_options or target.has_texts or target.has_classes):
             raise Unsupported("answers in words: take a target of kind choice, classification or text")
-        self.asked(cohort, target)
 
     def slots(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modalities that are read as soft tokens: all that are no text, and texts that are connected."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.cohort import Cohort, Target, Unsupported, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.encoders import pack
 from chiasm.encoders.image.put_together import ImagePixels, pixels_of
@@ -157,8 +157,7 @@ class MedMax(OfImages):
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target has classes, and pixels of one modality of images are at hand."""
         super().supports(cohort)
-        if cohort.target is None or not cohort.target.has_classes:
-            raise Unsupported("says the name of a class: take a target of kind classification")
+        self.supports_target(cohort.target)
         (name,) = self.modalities(cohort)
         pixels = pixels_of(cohort, name, READ, USUAL)
         if pixels.size % 2**self.halvings:
@@ -169,6 +168,12 @@ class MedMax(OfImages):
         for package, extra in (("monai", "imaging"), ("transformers", "hub")):
             if find_spec(package) is None:
                 raise missing(package, extra, "images as words")
+
+    def supports_target(self, target: Target | None) -> None:
+        """Raise `Unsupported` unless the target has classes."""
+        super().supports_target(target)
+        if target is None or not target.has_classes:
+            raise Unsupported("says the name of a class: take a target of kind classification")
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the modality of the images alone."""
