@@ -1,0 +1,165 @@
+"""Columns to normal scores and back: numbers by quantiles, words by cuts of an ordered latent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+
+from chiasm.artifact import storable
+
+Array = NDArray[np.float64]
+KNOTS = 101
+FEW = 10  # number of distinct values up to which a column of numbers has levels, not quantiles
+HIDDEN = 5  # the outermost knots are means of so many patients, so that no extreme of one patient is kept
+MOST_DECIMALS = 6
+
+
+@storable("column-margins")
+@dataclass(frozen=True)
+class Margins:
+    """The distribution of each of F columns, apart from the others.
+
+    A number x has the normal score `ndtri(F(x))`, F interpolated from 101 quantiles, the middle of the ranks where
+    values are tied. A column of levels has cuts `c_k = ndtri(P(level <= k))`, and the score of a level is the mean of a
+    standard normal between its cuts. The outermost quantiles are means of the five lowest and of the five highest.
+
+    Args:
+        columns: names, in order.
+        levels: column to its levels in order, as text, for words and for numbers of at most ten values.
+        numeric: columns of levels that are numbers.
+        cuts: column of levels to `(K + 1,)` cumulative shares, from 0 to 1.
+        knots: `(101, P)` quantiles of the P columns without levels, in order; NaN where nobody has a value.
+        decimals: `(P,)` int, the decimals that their values are written with; 7 means that they are not rounded.
+    """
+
+    columns: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
+    numeric: tuple[str, ...]
+    cuts: dict[str, np.ndarray]
+    knots: np.ndarray
+    decimals: np.ndarray
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return f"{KNOTS} quantiles or the shares of the levels of {len(self.columns):,} columns"
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, orders: dict[str, list[str]] | None = None) -> Self:
+        """Fit to `(n, F)` columns; `orders` gives the levels of columns of words in an order other than sorted."""
+        levels, numeric, cuts, knots, decimals = {}, [], {}, [], []
+        for name, column in frame.items():
+            some = column.dropna()
+            if column.dtype == object:
+                own = [str(level) for level in (orders or {}).get(str(name), sorted(map(str, some.unique())))]
+            elif some.nunique() <= FEW:
+                own = [repr(float(level)) for level in sorted(some.unique())]
+                numeric.append(str(name))
+            else:
+                values = np.sort(some.to_numpy(np.float64))
+                knots.append(_quantiles(values))
+                decimals.append(_decimals(values))
+                continue
+            levels[str(name)] = tuple(own)
+            texts = some.map(lambda level: repr(float(level))) if column.dtype != object else some.astype(str)
+            sizes = texts.value_counts().reindex(own).fillna(0).to_numpy(np.float64)
+            cuts[str(name)] = np.concatenate([[0.0], np.cumsum(sizes) / max(1.0, sizes.sum())])
+        table = np.stack(knots, axis=1) if knots else np.zeros((KNOTS, 0))
+        return cls(tuple(map(str, frame.columns)), levels, tuple(numeric), cuts, table, np.array(decimals, np.int64))
+
+    def scores(self, frame: pd.DataFrame) -> Array:
+        """Normal scores `(n, F)` of columns of the fit, NaN where a value is missing, or a level was never seen."""
+        out = np.full((len(frame), len(self.columns)), np.nan)
+        position = -1
+        for number, name in enumerate(self.columns):
+            if name in self.levels:
+                out[:, number] = self._level_scores(name)[self._codes(name, frame[name])]
+                continue
+            position += 1
+            values = frame[name].to_numpy(np.float64)
+            some = ~np.isnan(values)
+            out[some, number] = ndtri(_ranks(values[some], self.knots[:, position]))
+        return out
+
+    def values(self, scores: Array) -> pd.DataFrame:
+        """Values `(n, F)` of normal scores, the inverse of `scores`; NaN where a score is."""
+        found, position = {}, -1
+        ranks = ndtr(scores)
+        grid = np.linspace(0, 1, KNOTS)
+        for number, name in enumerate(self.columns):
+            own = ranks[:, number]
+            if name in self.levels:
+                labels = self.levels[name]
+                place = np.searchsorted(self.cuts[name][1:-1], own, side="right")
+                numbers = [float(level) for level in labels] if name in self.numeric else list(labels)
+                words = np.array([*numbers, np.nan], dtype=float if name in self.numeric else object)
+                found[name] = words[np.where(np.isnan(own) | (len(labels) == 0), len(labels), place)]
+                continue
+            position += 1
+            values = np.interp(own, grid, self.knots[:, position])
+            digits = int(self.decimals[position])
+            found[name] = np.round(values, digits) if digits <= MOST_DECIMALS else values
+        return pd.DataFrame(found, columns=list(self.columns))
+
+    @property
+    def variances(self) -> Array:
+        """`(F,)` variance of the scores: 1 for a number without ties, less the fewer levels a column has."""
+        out = np.ones(len(self.columns))
+        for number, name in enumerate(self.columns):
+            if name in self.levels:
+                out[number] = float((np.diff(self.cuts[name]) * self._level_scores(name)[:-1] ** 2).sum())
+        return out
+
+    def _codes(self, name: str, column: pd.Series) -> NDArray[np.int_]:
+        """Place of each cell among the levels; the last one is for a missing cell."""
+        known = {level: place for place, level in enumerate(self.levels[name])}
+        as_text = (lambda own: repr(float(own))) if name in self.numeric else str
+        missing = column.isna().to_numpy()
+        cells = column.to_numpy()
+        return np.array(
+            [
+                len(known) if lacks else known.get(as_text(own), len(known))
+                for own, lacks in zip(cells, missing, strict=True)
+            ],
+            dtype=int,
+        )
+
+    def _level_scores(self, name: str) -> Array:
+        """`(K + 1,)` mean of a standard normal within the cuts of each level; the last, for a missing cell, NaN."""
+        edges = ndtri(self.cuts[name])
+        heights = np.exp(-np.square(edges) / 2) / np.sqrt(2 * np.pi)
+        shares = np.diff(self.cuts[name])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(
+                shares > 0, -np.diff(heights) / shares, ndtri(np.clip(self.cuts[name][1:], 1e-6, 1 - 1e-6))
+            )
+        return np.append(means, np.nan)
+
+
+def _quantiles(ordered: Array) -> Array:
+    """101 quantiles of sorted values, the outermost of which no single patient tells."""
+    found = np.asarray(np.quantile(ordered, np.linspace(0, 1, KNOTS)))
+    lowest, highest = ordered[:HIDDEN].mean(), ordered[-HIDDEN:].mean()
+    return np.clip(found, lowest, highest)
+
+
+def _decimals(values: Array) -> int:
+    """Fewest decimals that write all values, up to six; one more where none do."""
+    for digits in range(MOST_DECIMALS + 1):
+        if np.allclose(values, np.round(values, digits), rtol=0, atol=1e-9 * max(1.0, float(np.abs(values).max()))):
+            return digits
+    return MOST_DECIMALS + 1
+
+
+def _ranks(values: Array, knots: Array) -> Array:
+    """Rank of values between 0 and 1, both excluded, by quantiles; the middle of the ranks of tied quantiles."""
+    grid, edge = np.linspace(0, 1, KNOTS), 0.5 / KNOTS
+    low, high = np.searchsorted(knots, values, "left"), np.searchsorted(knots, values, "right")
+    tied = (grid[np.minimum(low, KNOTS - 1)] + grid[np.maximum(high - 1, 0)]) / 2
+    strict = np.concatenate([[True], np.diff(knots) > 0])
+    between = np.interp(values, knots[strict], grid[strict])
+    return np.clip(np.where(high > low, tied, between), edge, 1 - edge)

@@ -1,0 +1,122 @@
+"""Patients side by side: the outcome's columns and those of each modality, as a generator reads and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from chiasm.cohort import Cohort, Outcome, Target, Unsupported
+from chiasm.cohort.cells import tidy
+from chiasm.cohort.kinds import TABLE, has_form
+from chiasm.targets.outcome import causes_of
+
+OUTCOME = "[target]"
+"""Block of the outcome; no modality can be called so."""
+LEAST_PATIENTS = 50
+NAMES_SOMEONE = ("identifier", "text", "date")
+"""Kinds of column that say who somebody is, and that nothing could be drawn from."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n patients without identifiers.
+
+    Args:
+        blocks: name of a modality, or `OUTCOME`, to its `(n, F)` columns: float64, or words with NaN where missing.
+        present: name to `(n,)` bool, who has it; a row of a block that is absent is all missing.
+        declared: name of a modality to its columns that are words although they look like numbers.
+    """
+
+    blocks: dict[str, pd.DataFrame]
+    present: dict[str, NDArray[np.bool_]]
+    declared: dict[str, tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.present.values())))
+
+    def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> Rows:
+        """Select patients, by integers or a mask."""
+        blocks = {
+            name: own.iloc[rows if rows.dtype != bool else np.flatnonzero(rows)] for name, own in self.blocks.items()
+        }
+        blocks = {name: own.reset_index(drop=True) for name, own in blocks.items()}
+        return Rows(blocks, {name: own[rows] for name, own in self.present.items()}, self.declared)
+
+    def only(self, names: Sequence[str]) -> Rows:
+        """The same patients with some blocks alone."""
+        kept = [name for name in self.blocks if name in names]
+        declared = {name: own for name, own in self.declared.items() if name in kept}
+        return Rows({name: self.blocks[name] for name in kept}, {name: self.present[name] for name in kept}, declared)
+
+
+def rows_of(cohort: Cohort, *, outcome: bool = True) -> Rows:
+    """Read the tables and omics blocks of a cohort, and its outcome if asked.
+
+    Raises:
+        Unsupported: a modality is files, or the outcome is none of classes, labels, numbers and times; a column of a
+            table names patients, or holds text or dates.
+    """
+    other = [name for name in cohort.modalities if not has_form(cohort.kinds[name], TABLE)]
+    if other:
+        what = f"modality '{other[0]}' is of kind '{cohort.kinds[other[0]]}'"
+        raise Unsupported(f"{what}, and only tables and omics blocks are generated: leave it out of the manifest")
+    blocks, present, declared = {}, {}, {}
+    if outcome and cohort.target is not None and cohort.outcome is not None:
+        blocks[OUTCOME] = outcome_columns(cohort.target, cohort.outcome)
+        present[OUTCOME] = np.ones(len(cohort), dtype=bool)
+    for m, name in enumerate(cohort.modalities):
+        naming = [column for column, kind in cohort.column_kinds(name).items() if kind in NAMES_SOMEONE]
+        if naming:
+            what = f"column '{naming[0]}' of modality '{name}' holds identifiers, text or dates"
+            raise Unsupported(f"{what}, which are not generated: leave it out by `columns`")
+        own = cohort.raw(name)
+        whole = own.reset_index(drop=True).set_axis(cohort.rows_of(name), axis=0).reindex(np.arange(len(cohort)))
+        blocks[name] = tidy(whole, [c for c in whole.columns if whole[c].dtype == object] if len(whole.columns) else [])
+        present[name] = cohort.present[:, m].copy()
+        declared[name] = cohort.declared_words(name)
+    return Rows(blocks, present, declared)
+
+
+def outcome_columns(target: Target, outcome: Outcome) -> pd.DataFrame:
+    """Write an outcome as the columns that its target names, missing where it is not known.
+
+    Raises:
+        Unsupported: it is options, channels, text, boxes or label maps.
+    """
+    if target.has_options or target.has_channels or target.has_texts or target.is_drawn:
+        raise Unsupported(
+            f"an outcome of kind '{target.kind}' is not generated: classes, labels, numbers and times are; "
+            "take [target] out to generate the modalities alone"
+        )
+    value, known = outcome.value, outcome.known
+    if target.has_labels:
+        return pd.DataFrame(value, columns=list(target.columns))
+    if target.has_classes:
+        words = np.array([*target.names, None], dtype=object)
+        codes = np.where(known, np.nan_to_num(value), len(target.names)).astype(int)
+        return pd.DataFrame({target.columns[0]: pd.Series(words[codes], dtype=object).where(known, np.nan)})
+    numbers = np.where(known, value, np.nan)
+    if not target.has_times:
+        return pd.DataFrame({target.columns[0]: numbers})
+    if target.has_causes:
+        words = np.array([getattr(target, "censored", "") or "0", *target.names], dtype=object)
+        cause = pd.Series(words[causes_of(outcome)], dtype=object).where(known, np.nan)
+        return pd.DataFrame({target.columns[0]: numbers, target.columns[1]: cause})
+    event = np.zeros(len(value)) if outcome.event is None else outcome.event.astype(float)
+    event = 1 - event if getattr(target, "censored", "") else event
+    return pd.DataFrame({target.columns[0]: numbers, target.columns[1]: np.where(known, event, np.nan)})
+
+
+def target_keys(target: Target) -> dict[str, object]:
+    """Keys of `[target]` in a manifest that name the columns of `outcome_columns`, without what is empty."""
+    kept = {key: getattr(target, key, None) for key in type(target).keys}
+    if target.has_causes:
+        kept |= {"main": target.names[0], "censored": kept.get("censored") or "0"}
+    return {
+        "kind": target.kind,
+        **{key: list(own) if isinstance(own, tuple) else own for key, own in kept.items() if own},
+    }
