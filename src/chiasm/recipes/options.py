@@ -340,6 +340,28 @@ OPTIONS = {
         "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
         "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3"
     ),
+    "ssma-dense": (
+        "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3, eta=8"
+    ),
+    "mulmodseg": (
+        "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.0, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, words=hashed, width=16, depth=3"
+    ),
+    "i-medsam": (
+        "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3, hidden=64, bands=5,"
+        " dropout=0.2, share=0.125, unsure=dropout, narrow=16"
+    ),
+    "sam-med2d": (
+        "modality=, window=1024, crops=1, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, weights=, size=0, adapter=True, "
+        "patch=4, width=64, depth=4, clicks=2, objects=4"
+    ),
+    "stu-net": (
+        "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
+        "patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, size=s, width=0, weights="
+    ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "
