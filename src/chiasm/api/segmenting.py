@@ -37,7 +37,7 @@ def segment(
     codes = fitted.target.get("codes") or range(1, len(labels) + 1)
     if clicks:
         own = outline(fitted, paths, clicks)
-        write_map(Path(out), own, list(codes), paths[min(paths)])
+        write_map(Path(out), own, list(codes), paths[min(paths)], labels)
         return {name: float(volume) for name, volume in zip(labels, own.volumes(len(labels)), strict=True)}
     said = fitted.predict(paths).iloc[0]
     if not said["pattern"]:

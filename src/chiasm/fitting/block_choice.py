@@ -226,12 +226,11 @@ class BlockSearch:
 
     def averaged(self) -> tuple[list[Array], Array, Array]:
         """Fit each combination that has a share on all rows; return coefficients, intercept and out-of-fold links."""
-        blocks, intercept, links = list[Array](), np.zeros(()), np.zeros(())
-        for powers, share in self.shares().items():
-            parts, level = self.fitted(powers)
-            blocks = [before + share * own for before, own in zip(blocks or [0.0] * len(parts), parts, strict=True)]
-            intercept, links = intercept + share * level, links + share * self.links(powers)
-        return blocks, intercept, links
+        shares = self.shares()
+        fits = [(share, *self.fitted(powers)) for powers, share in shares.items()]
+        blocks = [np.asarray(sum(share * own[b] for share, own, _ in fits)) for b in range(len(fits[0][1]))]
+        intercept = np.asarray(sum(share * level for share, _, level in fits))
+        return blocks, intercept, np.asarray(sum(share * self.links(powers) for powers, share in shares.items()))
 
     def fitted(self, powers: Powers) -> tuple[list[Array], Array]:
         """Fit on all rows; return the coefficients of each block and the intercept, of the kind's K outputs."""
