@@ -192,6 +192,7 @@ PLACES = {
     "uni-perceiver": "chiasm.recipes.fusion.uni_perceiver",
     "unimodal": "chiasm.fitting.unimodal",
     "unipt": "chiasm.recipes.adaptation.unipt",
+    "unit": "chiasm.recipes.segmentation.unit",
     "urfound": "chiasm.recipes.fusion.urfound",
     "vector-picture": "chiasm.encoders.table.picture",
     "verbalizer": "chiasm.adapters.verbalizer",

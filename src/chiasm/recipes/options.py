@@ -362,6 +362,11 @@ OPTIONS = {
         "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
         "patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, size=s, width=0, weights="
     ),
+    "unit": (
+        "modality=, window=64, crops=2, flips=none, modality_dropout=0.2, epochs=60, patience=15, batch=8, "
+        "learning_rate=0.003, weight_decay=0.01, tree=, hierarchy=True, width=16, depth=3, latent_width=32, "
+        "heads=4"
+    ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "

@@ -57,6 +57,16 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "unit", "segmentation.unit:UniT", "segmentation",
+        "a target of label maps, and images or volumes encoded as grids",
+        Citation(
+            "CancerUniT: Towards a Single Unified Model for Effective Detection, Segmentation, and Diagnosis of Eight "
+            "Major Cancers Using a Large Collection of CT Scans",
+            "ICCV", 2023, "https://arxiv.org/abs/2301.12291",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
