@@ -22,9 +22,6 @@ CONFIG = small_config(SIZE, 8, 32, 2)
 def network(labels: int = 2, *, begun: bool = True, channels: dict[str, int] | None = None) -> PromptedSam:
     torch.manual_seed(0)
     sam = build_sam(CONFIG)
-    with torch.no_grad():  # fresh weights are so small that hardly anything of what is asked is heard
-        for parameter in sam.parameters():
-            parameter.mul_(8 if parameter.ndim > 1 else 1)
     blocks = {str(k): own for k, own in enumerate(sam.vision_encoder.layers)}
     parts = ChannelSpatial(channels=32).parts(blocks).values()
     return PromptedSam(channels or {"a": 3}, labels, sam, list(parts), begun).eval()

@@ -108,13 +108,13 @@ class PromptedSam(nn.Module):
     def masks(
         self, embedded: Tensor, owner: Tensor, label: Tensor, prompts: Prompts, shape: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """Logits `(N, H, W)` of N masks, and how well SAM thinks that each fits, `(N,)`.
+        """Logits `(N, ...)` of N masks, and how well SAM thinks that each fits, `(N,)`.
 
         Args:
             embedded: `(B, C, h, w)`, of `embedded`.
             owner, label: `(N,)`, the image and the label of each mask.
             prompts: of each mask, in pixels of the image.
-            shape: H, W.
+            shape: of the image, H, W or D, H, W.
         """
         logits: Tensor | None = None
         prompts, owner, label = prompts.to(embedded.device), owner.to(embedded.device), label.to(embedded.device)
@@ -125,15 +125,28 @@ class PromptedSam(nn.Module):
             rows = ((tokens == many) & (had == given)).nonzero()[:, 0]
             real = order_of(kinds[rows])[:, :many]
             places = prompts.places[rows].gather(1, real[..., None].expand(-1, -1, prompts.places.shape[2]))
-            sparse = self.sparse(places, kinds[rows].gather(1, real), label[rows], shape)
             before = prompts.before[rows] if given and prompts.before is not None else None
-            own, own_fits = self.decoded(embedded[owner[rows]], sparse, self.dense(before, len(rows)))
-            own = self.restored(own, shape)
+            asked = places, kinds[rows].gather(1, real), label[rows], before, shape
+            own, own_fits = self.asked(embedded[owner[rows]], *asked)
             logits = own.new_zeros(len(owner), *shape) if logits is None else logits
             logits, fits = logits.index_copy(0, rows, own), fits.index_copy(0, rows, own_fits)
         if logits is None:
             raise ValueError("no mask is asked for")
         return logits, fits
+
+    def asked(
+        self,
+        embedded: Tensor,
+        places: Tensor,
+        kinds: Tensor,
+        label: Tensor,
+        before: Tensor | None,
+        shape: Sequence[int],
+    ) -> tuple[Tensor, Tensor]:
+        """Logits `(N, H, W)` of N masks of embeddings `(N, C, h, w)` and equally many tokens each, and their fits."""
+        sparse = self.sparse(places, kinds, label, shape)
+        low, fits = self.decoded(embedded, sparse, self.dense(before, len(embedded)))
+        return self.restored(low, shape), fits
 
     def sparse(self, places: Tensor, kinds: Tensor, label: Tensor, shape: Sequence[int]) -> Tensor:
         """Tokens `(N, 1, P, C)` of prompts `(N, P)`, as SAM's own, and the word of each one's label added."""

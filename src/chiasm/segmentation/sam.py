@@ -64,11 +64,17 @@ def local_config(folder: Path, size: int = 0) -> Config:
 def build_sam(config: Config) -> Any:
     """Build a fresh SAM of these sizes, a `SamModel`, whose code of places is not trained.
 
+    It begins as Meta's, with torch's own first weights; those of transformers are so small that a SAM which trains from
+    nothing hears nothing of what it is asked for hundreds of steps.
+
     Raises:
         Unsupported: transformers is not installed.
     """
     configs, models = _classes()
     own = models(configs(**{name: dict(config[name]) for name in PARTS}))
+    for module in own.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+            module.reset_parameters()
     code = own.shared_image_embedding.positional_embedding
     code.requires_grad_(False)
     with torch.no_grad():  # of a deviation of one, as Meta's; transformers' grows with the width

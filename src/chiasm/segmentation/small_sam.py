@@ -69,7 +69,7 @@ def train_small_sam(
         network.words.requires_grad_(False)
         trained = [own for own in network.parameters() if own.requires_grad]
         optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=1e-2)
-        falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+        falling = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
         owner = torch.arange(batch).repeat_interleave(OBJECTS)
         present = torch.ones(batch, 1, dtype=torch.bool)
         for step in range(steps):

@@ -67,6 +67,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "3dsam", "segmentation.inflated_sam:InflatedSamRecipe", "segmentation",
+        "a target of label maps, and volumes encoded as grids; transformers",
+        Citation(
+            "3DSAM-adapter: Holistic Adaptation of SAM from 2D to 3D for Promptable Tumor Segmentation",
+            "Medical Image Analysis", 2024, "https://arxiv.org/abs/2306.13465",
+        ),
+        since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""

@@ -65,9 +65,14 @@ class OfPrompts(OfMasks):
         return small_config(self.size or 64, self.patch, self.width, self.depth)
 
     @property
+    def neighbours(self) -> int:
+        """Slices of a volume that attend to each other; 0: the network reads pictures."""
+        return 0
+
+    @property
     def stored(self) -> SamDesign:
         """Return the sizes of the network as they are stored."""
-        return SamDesign(json.dumps(self.config, sort_keys=True), self.adapter, bool(self.weights))
+        return SamDesign(json.dumps(self.config, sort_keys=True), self.adapter, bool(self.weights), self.neighbours)
 
     def design(self) -> OutlinerDesign:
         """Return what builds the network as its training begins."""
