@@ -186,6 +186,28 @@ def test_all_of_it_works_by_keyboard(browser: Any, volumes: str, models: tuple[P
     assert file.name == "mask.nii.gz" and np.argwhere(stored).tolist() == [[4, 3, 3]] and page.wrong == []
 
 
+def test_a_mask_of_a_file_is_gone_on_with_and_a_large_image_is_scrolled(
+    browser: Any, volumes: str, models: tuple[Path, Path]
+) -> None:
+    page = opened(browser, volumes, models[1].parent / "p3.nii.gz")
+    page.set_input_files("#given", str(models[1].parent / "map3.nii.gz"))
+    until(page, "known.undo === 1 && !known.busy")
+    assert codes(page).sum() == 5 * 5
+    page.check("#through")
+    choose(page, "tool", "outside")
+    page.fill("#reach", "100")
+    page.focus("#stage")
+    for key in ("+", "+", "+", "+", *["ArrowDown"] * 3):
+        page.keyboard.press(key)
+    assert page.evaluate("view.zoom") == 3 and page.evaluate("at('frame').scrollTop") > 0
+    for key in (*["ArrowUp"] * 4, "Enter"):
+        page.keyboard.press(key)
+    until(page, "known.undo === 2 && ready()")
+    assert page.inner_text("#many-0") != "0.203 ml" and page.wrong == [] and faults_of(page) == []
+    page.set_input_files("#given", str(models[1].parent / "p3.nii.gz"))
+    until(page, "document.getElementById('trouble').textContent.includes('no label map')")
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_nothing_is_wrong_with_it_at_any_width(
@@ -216,6 +238,14 @@ def test_what_is_no_image_is_said_and_the_page_goes_on(browser: Any, pictures: s
     page.click("#open")
     page.wait_for_selector("#work:not([hidden])")
     assert page.is_hidden("#trouble")
+
+
+def test_the_first_page_leads_here(browser: Any, pictures: str) -> None:
+    page = browser.new_page()
+    page.goto(pictures)
+    page.click("text=It draws label maps")
+    page.wait_for_selector("#opening:not([hidden])")
+    assert page.url == f"{pictures}/outline"
 
 
 def test_a_closed_image_is_said_and_can_be_opened_again(browser: Any, pictures: str, square: Path) -> None:

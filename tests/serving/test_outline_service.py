@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import zipfile
@@ -119,6 +120,47 @@ def test_a_click_takes_what_is_as_bright_and_gives_it_back(client: Client, tmp_p
         client.post(f"{at}/undo")
     mask = client.get(f"{at}/mask/slices/0").json()
     assert len(mask["clicks"]) == 1 and len(mask["runs"]) == 24
+
+
+def test_a_click_goes_on_through_the_slices(client: Client, tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    volume = np.zeros(SHAPE, dtype=np.int16)
+    volume[2:6, 3:7, 1:4] = 100
+    volume[8:10, 3:7, 1:4] = 100  # another one, as bright
+    nibabel.save(nibabel.Nifti1Image(volume, AFFINE), tmp_path / "a.nii.gz")
+    told = open_images(client, {"scan": [tmp_path / "a.nii.gz"]}, model="scans")
+    at = f"/outline/{told['id']}"
+    click = {"plane": "slices", "slice": 2, "row": 4, "column": 3, "inside": True, "label": "organ", "reach": 20}
+    assert client.post(f"{at}/click", json=click).json()["many"] == [16]
+    assert client.post(f"{at}/click", json={**click, "through": True}).json()["many"] == [48]
+    aside = {**click, "plane": "side", "slice": 3, "row": 3, "inside": False, "through": True}
+    assert client.post(f"{at}/click", json=aside).json()["many"] == [0]
+    assert client.post(f"{at}/undo").json()["many"] == [48]
+
+
+def test_a_mask_that_there_is_already_is_gone_on_with(client: Client, volumes: Path, tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    told = open_images(client, {"scan": [volumes.parent / "p2.nii.gz"]}, model="scans")
+    at, stored = f"/outline/{told['id']}/mask", nibabel.load(volumes.parent / "map2.nii.gz")
+    good = {"request": (None, "{}", "application/json"), "a": ("m.nii.gz", _bytes(stored))}
+    assert client.post(at, files=good).json()["many"] == [int(np.asarray(stored.dataobj).sum())]
+    moved, codes = AFFINE.copy(), np.asarray(stored.dataobj)
+    moved[0, 3] += 2
+    for values, affine, words in (
+        (codes[1:], AFFINE, "the mask is 5 x 9 x 10 and the image 5 x 9 x 11"),
+        (codes, moved, "does not lie where the image does"),
+        (2 * codes, AFFINE, "a code that the model does not know"),
+        (codes + 0.5, AFFINE, "no label map"),
+    ):
+        content = _bytes(nibabel.Nifti1Image(values.astype(np.float32), affine))
+        files = {"request": (None, "{}", "application/json"), "a": ("m.nii.gz", content)}
+        found = client.post(at, files=files)
+        assert found.status_code == 422 and words in found.json()["error"]["message"], found.text
+    assert "one file" in client.post(at, json={}).json()["error"]["message"]
+
+
+def _bytes(image: Any) -> bytes:
+    return gzip.compress(image.to_bytes())
 
 
 def test_what_is_wrong_is_said_in_one_sentence(client: Client, volumes: Path, disc: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from served_process import service
 
-OPERATIONS = 15
+OPERATIONS = 31
 
 
 @pytest.mark.nightly

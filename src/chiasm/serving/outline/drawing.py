@@ -59,13 +59,11 @@ def saved(own: Open, form: str, scratch: Path) -> bytes:
     """
     if form not in forms_of(own):
         raise refused(422, "no-form", f"the map of this image is saved as {' or '.join(forms_of(own))}")
-    labels = own.loaded.model.response.classes
-    codes = own.loaded.model.target.get("codes") or range(1, len(labels) + 1)
     whole = map_on_image(own.outline, own)
     with on_disk({own.first: own.files[own.first]}, scratch) as sources, TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / f"mask.{form}"
         try:
-            write_map(path, whole, list(codes), sources[own.first])
+            write_map(path, whole, codes_of(own.loaded), sources[own.first])
         except Unsupported as error:
             raise refused(422, "not-saved", str(error)) from None
         return path.read_bytes()
@@ -76,6 +74,11 @@ def map_on_image(outline: Outline, own: Open) -> LabelMap:
     picture = own.pictures[own.first]
     flat = outline.codes[0] if picture.flat else outline.codes
     return map_of(flat, picture.spacing[-flat.ndim :])
+
+
+def codes_of(loaded: Loaded) -> list[int]:
+    """The number of each label in a file."""
+    return [int(code) for code in loaded.model.target.get("codes") or range(1, 1 + len(labels_of(loaded)))]
 
 
 def labels_of(loaded: Loaded) -> list[str]:

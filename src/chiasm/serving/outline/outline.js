@@ -86,12 +86,14 @@ async function opened(facts) {
   }));
   at("contrast").replaceChildren(...Object.keys(facts.images).map((name) => made("option", { value: name }, name)));
   at("contrasting").hidden = Object.keys(facts.images).length < 2;
-  at("planing").hidden = facts.flat || facts.shape[0] < 2;
+  at("planing").hidden = at("throughs").hidden = facts.flat || facts.shape[0] < 2;
+  [at("through").checked, at("zoom").value] = [false, 1];
   at("plane").value = "slices";
   at("form").replaceChildren(...facts.forms.map((form) => made("option", { value: form }, NAMES[form] ?? form)));
   at("opening").hidden = true;
   at("work").hidden = false;
   looked();
+  zoomed();
   chooseLabel(1);
   choose(tool.name);
   told(facts);
@@ -190,6 +192,25 @@ async function save() {
   }
 }
 
+async function goOnWith(file) {
+  await tool.last;
+  trouble("");
+  busy(true, "Reading the mask ...");
+  const form = new FormData();
+  form.append("request", new Blob(["{}"], { type: "application/json" }));
+  form.append("mask", file, file.name);
+  try {
+    told(await ask(`outline/${view.id}/mask`, { method: "POST", body: form }));
+    await showMask();
+  } catch (error) {
+    if (error.status === 404) closed();
+    trouble(error.message);
+  } finally {
+    at("given").value = "";
+    busy(false, "");
+  }
+}
+
 function closed() {
   Object.assign(view, { id: "", facts: null, slice: null, codes: null, clicks: [] });
   view.kept.clear();
@@ -219,6 +240,8 @@ for (const [name, does] of [["draw", letDraw], ["save", save], ["close", close_]
   at(name).addEventListener("click", does);
 }
 for (const name of ["level", "width", "cover"]) at(name).addEventListener("input", windowed);
+at("zoom").addEventListener("input", zoomed);
+at("given").addEventListener("change", () => { if (at("given").files.length) goOnWith(at("given").files[0]); });
 for (const name of ["size", "reach"]) at(name).addEventListener("input", () => choose(tool.name));
 for (const own of document.querySelectorAll('input[name="tool"]')) own.addEventListener("change", () => choose(own.value));
 at("slice").addEventListener("input", () => turnTo(Number(at("slice").value)));

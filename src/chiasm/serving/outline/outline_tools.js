@@ -39,7 +39,7 @@ function click(place) {
   const inside = tool.name === "inside";
   const { plane, number } = view;
   const label = view.facts.labels[tool.label - 1];
-  const sent = { plane, slice: number, ...place, inside, label, reach: reach() };
+  const sent = { plane, slice: number, ...place, inside, label, reach: reach(), through: at("through").checked };
   return asked(`outline/${view.id}/click`, asJson("POST", sent));
 }
 
@@ -168,6 +168,25 @@ function tell(one) {
   at("where").textContent = inside ? said(one) : many > 1 ? `slice ${view.number + 1} of ${many}` : "";
 }
 
+// Bring the cross into the part of a larger image that is seen.
+function reveal(one) {
+  const { rows, columns } = sizes();
+  const [frame, box] = [at("frame"), at("stage").getBoundingClientRect()];
+  const [x, y] = [(box.width * one.column) / columns, (box.height * one.row) / rows];
+  const edge = 40;
+  frame.scrollLeft = Math.min(Math.max(frame.scrollLeft, x + edge - frame.clientWidth), Math.max(x - edge, 0));
+  frame.scrollTop = Math.min(Math.max(frame.scrollTop, y + edge - frame.clientHeight), Math.max(y - edge, 0));
+}
+
+function zoomed() {
+  view.zoom = Number(at("zoom").value);
+  at("zoom-said").textContent = `${view.zoom} x`;
+  if (!view.codes) return;
+  placed();
+  paintMarks();
+  if (view.cross) reveal(view.cross);
+}
+
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const TURNS = { PageUp: () => view.number + 1, PageDown: () => view.number - 1, Home: () => 0, End: () => sizes().many - 1 };
 const TOOLS = { i: "inside", o: "outside", b: "brush", e: "eraser" };
@@ -182,12 +201,16 @@ function keyed(event) {
     view.cross = { row: Math.min(Math.max(from.row + down, 0), rows - 1), column: Math.min(Math.max(from.column + right, 0), columns - 1) };
     view.near = null;
     paintMarks();
+    reveal(view.cross);
     tell(view.cross);
   } else if (key in TURNS) turnTo(TURNS[key]());
   else if (key === "Enter" || key === " ") use(view.cross ?? (view.cross = { row: rows >> 1, column: columns >> 1 }));
   else if (key.toLowerCase() in TOOLS) choose(TOOLS[key.toLowerCase()]);
   else if (/^[1-9]$/.test(key)) chooseLabel(Number(key));
-  else if (key === "[" || key === "]") resize(key === "[" ? -1 : 1);
+  else if (key === "+" || key === "-") {
+    at("zoom").value = Number(at("zoom").value) + (key === "+" ? 0.5 : -0.5);
+    zoomed();
+  } else if (key === "[" || key === "]") resize(key === "[" ? -1 : 1);
   else return;
   event.preventDefault();
 }

@@ -5,7 +5,7 @@
 const KEPT = 48;
 const COLOURS = [[255, 176, 0], [86, 180, 233], [0, 190, 140], [240, 110, 170], [240, 228, 66], [120, 130, 255], [255, 105, 60], [190, 190, 190]];
 const view = {
-  id: "", facts: null, plane: "slices", number: 0, modality: "", window: [0, 1], cover: 0.45, turn: 0,
+  id: "", facts: null, plane: "slices", number: 0, modality: "", window: [0, 1], cover: 0.45, zoom: 1, turn: 0,
   slice: null, codes: null, clicks: [], cross: null, near: null, turning: false, kept: new Map(), shades: new Uint8ClampedArray(65536),
 };
 
@@ -58,10 +58,7 @@ async function show(number = view.number) {
   if (turn !== view.turn) return;
   view.turning = false;
   [view.slice, view.codes, view.clicks] = [slice, unpacked(mask), mask.clicks];
-  const stage = at("stage");
-  const ratio = (own.columns * own.broad) / (own.rows * own.tall);
-  stage.style.aspectRatio = String(ratio);
-  stage.style.width = `min(100%, ${(75 * ratio).toFixed(2)}vh)`;
+  placed();
   for (const name of ["image", "map"]) {
     if (at(name).width !== own.columns) at(name).width = own.columns;
     if (at(name).height !== own.rows) at(name).height = own.rows;
@@ -71,6 +68,15 @@ async function show(number = view.number) {
   for (const next of [view.number + 1, view.number - 1]) {
     if (turn === view.turn && next >= 0 && next < own.many) pixels(view.plane, next).catch(() => {});
   }
+}
+
+// The stage has the sides of the slice in the patient, as large as is asked for.
+function placed() {
+  const own = sizes();
+  const ratio = (own.columns * own.broad) / (own.rows * own.tall);
+  const { style } = at("stage");
+  style.aspectRatio = String(ratio);
+  style.width = `calc(${view.zoom} * min(100%, ${(75 * ratio).toFixed(2)}vh))`;
 }
 
 async function showMask() {

@@ -16,6 +16,8 @@ from chiasm.serving.faults import refused
 from chiasm.serving.openapi import RESPONSES
 from chiasm.serving.outline.asked import Clicked, opened_of, read_click
 from chiasm.serving.outline.drawing import MEDIA, forms_of, labels_of, saved
+from chiasm.serving.outline.given_masks import given_mask
+from chiasm.serving.outline.kept import kept_of
 from chiasm.serving.outline.outlines import as_runs, of_runs
 from chiasm.serving.outline.sessions import Open, Sessions
 from chiasm.serving.outline.working import Workshop
@@ -30,6 +32,8 @@ FILES = {
     **{f"/{name}": (name, "text/javascript; charset=utf-8") for name in SCRIPTS},
 }
 """Addresses of the page, which hold nothing of a patient and are told without a token."""
+AT_ONCE = 2
+"""Images that are read, and maps that are written, side by side: each takes several times its size meanwhile."""
 TAG = {"name": "outline", "description": "Draw and correct label maps in an image that is open."}
 SLICE = "/outline/{name}/image/{plane}/{number}"
 MASK = "/outline/{name}/mask/{plane}/{number}"
@@ -60,7 +64,7 @@ def page_routes() -> APIRouter:
 def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
     """Routes to open an image, look at it, draw in it, and save what was drawn."""
     router = APIRouter(tags=["outline"])
-    workshop = Workshop(service)
+    workshop, heavy = Workshop(service), asyncio.Semaphore(AT_ONCE)
 
     def of(request: Request, name: str, what: str = "") -> Open:
         asked = require(request, "predict", what)
@@ -91,7 +95,8 @@ def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
         try:
             document = await document_of(sent.document)
             owner = asked.caller.name if asked.caller is not None else ""
-            own = await asyncio.to_thread(opened_of, document, sent.files, service, owner)
+            async with heavy:
+                own = await asyncio.to_thread(opened_of, document, sent.files, service, owner)
         finally:
             await sent.close()
         asked.model, asked.version, asked.digest = own.loaded.name, own.loaded.version, own.loaded.digest
@@ -126,6 +131,18 @@ def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
         await asyncio.to_thread(workshop.draw, own, plane, place, codes)
         return JSONResponse(drawn_so_far(own))
 
+    @router.post("/outline/{name}/mask", responses=RESPONSES, summary="Go on with a mask that there is already")
+    async def post_mask(request: Request, name: str) -> Response:
+        own, sent = of(request, name, "outline-mask"), await parts_of(request, service.limits)
+        try:
+            async with heavy:
+                (kept, *_) = [*kept_of(sent.files, service.limits.upload_bytes).values(), ()]
+                whole = await asyncio.to_thread(given_mask, own, kept, service.scratch)
+                await asyncio.to_thread(workshop.take, own, whole)
+        finally:
+            await sent.close()
+        return JSONResponse(drawn_so_far(own))
+
     @router.post("/outline/{name}/click", responses=RESPONSES, summary="Click in a slice")
     async def click(request: Request, name: str) -> Response:
         own = of(request, name)
@@ -156,7 +173,8 @@ def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
     )
     async def save(request: Request, name: str, form: str) -> Response:
         own = of(request, name, "outline-save")
-        content = await asyncio.to_thread(saved, own, form, service.scratch)
+        async with heavy:
+            content = await asyncio.to_thread(saved, own, form, service.scratch)
         return Response(content, media_type=MEDIA[form])
 
     @router.delete("/outline/{name}", responses=RESPONSES, summary="Close an image and forget it")

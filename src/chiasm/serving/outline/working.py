@@ -14,11 +14,11 @@ from chiasm.serving.faults import Refused, refused
 from chiasm.serving.outline.asked import Clicked
 from chiasm.serving.outline.drawing import drawn
 from chiasm.serving.outline.outlines import Outline
-from chiasm.serving.outline.pictures import place_of, seen
-from chiasm.serving.outline.regions import clicked
+from chiasm.serving.outline.pictures import PLANES, place_of, seen
+from chiasm.serving.outline.regions import clicked, regions_of
 from chiasm.serving.outline.sessions import DRAWING, IDLE, Open
 from chiasm.serving.service import Service
-from chiasm.targets.label_maps import LabelMap
+from chiasm.targets.label_maps import LabelMap, map_of
 
 MOST_WAITING = 8
 
@@ -64,15 +64,34 @@ class Workshop:
         """
         picture = own.pictures[own.first]
         _ = place_of(picture.shape, asked.plane, asked.slice, asked.row, asked.column)
-        values = picture.values(asked.plane, asked.slice)
+        many = picture.shape[PLANES.index(asked.plane)]
         reach = asked.reach if asked.reach is not None else (picture.window[1] - picture.window[0]) / 10
 
         def does(outline: Outline) -> None:
-            before = seen(outline.codes, asked.plane, asked.slice)
-            found = clicked(before, values, asked.row, asked.column, reach, asked.label, asked.inside)
-            outline.draw(asked.plane, asked.slice, found, (*outline.clicks, replace(asked, reach=reach)))
+            clicks = (*outline.clicks, replace(asked, reach=reach))
+            regions = regions_of(
+                lambda at: picture.values(asked.plane, at), many, asked.slice, asked.row, asked.column, reach
+            )
+            if not asked.through:
+                _, region = next(regions)
+                before = seen(outline.codes, asked.plane, asked.slice)
+                outline.draw(asked.plane, asked.slice, clicked(before, region, asked.label, asked.inside), clicks)
+                return
+            whole = outline.codes.copy()
+            for at, region in regions:
+                place = seen(whole, asked.plane, at)
+                place[:] = clicked(place, region, asked.label, asked.inside)
+            outline.replace(map_of(whole), clicks)
 
         self._change(own, does)
+
+    def take(self, own: Open, whole: LabelMap) -> None:
+        """Take a whole map over.
+
+        Raises:
+            Refused: 409, the model draws in the image.
+        """
+        self._change(own, lambda outline: outline.replace(whole))
 
     def undo(self, own: Open) -> None:
         """Take the last change back, where there is one."""
