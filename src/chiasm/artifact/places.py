@@ -97,6 +97,7 @@ PLACES = {
     "extended": "chiasm.models.extending",
     "factor-gaussian": "chiasm.generation.gaussian",
     "federation-plan": "chiasm.recipes.hospitals.federation",
+    "filled-in": "chiasm.recipes.missing.filled",
     "forest": "chiasm.linear.forest",
     "gaussian-copula": "chiasm.generation.copula",
     "gaussian-map": "chiasm.linear.gaussian_kernel",

@@ -163,9 +163,9 @@ def with_lacking(
 
 
 def who_has(rows: Rows, names: tuple[str, ...]) -> pd.DataFrame:
-    """`(n, len(names))` columns of 0 and 1: who has each of these blocks; NaN for a block that is not asked of."""
+    """`(n, len(names))` columns of 0 and 1: who has each of these blocks; nobody has one that is not there."""
     return pd.DataFrame(
-        {name: rows.present[name].astype(float) if name in rows.present else np.nan for name in names},
+        {name: rows.present[name].astype(float) if name in rows.present else 0.0 for name in names},
         index=range(len(rows)),
     )
 

@@ -53,32 +53,46 @@ class Rows:
         return Rows({name: self.blocks[name] for name in kept}, {name: self.present[name] for name in kept}, declared)
 
 
-def rows_of(cohort: Cohort, *, outcome: bool = True) -> Rows:
-    """Read the tables and omics blocks of a cohort, and its outcome if asked.
+def drawable(cohort: Cohort) -> tuple[str, ...]:
+    """Modalities that are tables or omics blocks, sorted."""
+    return tuple(name for name in cohort.modalities if has_form(cohort.kinds[name], TABLE))
+
+
+def inputs_of(cohort: Cohort, names: Sequence[str]) -> Rows:
+    """Read some tables and omics blocks of a cohort, without columns that name patients, or hold text or dates."""
+    blocks, present, declared = {}, {}, {}
+    for name in (own for own in names if own in cohort.modalities):
+        kinds = cohort.column_kinds(name)
+        raw = cohort.raw(name)
+        own = raw[[column for column in raw.columns if kinds.get(column) not in NAMES_SOMEONE]]
+        own = own.set_axis(cohort.rows_of(name), axis=0).reindex(np.arange(len(cohort)))
+        blocks[name] = tidy(own, [str(c) for c, dtype in own.dtypes.items() if dtype.kind == "O"])
+        present[name] = cohort.present[:, cohort.modalities.index(name)].copy()
+        declared[name] = tuple(c for c in cohort.declared_words(name) if c in blocks[name].columns)
+    return Rows(blocks, present, declared)
+
+
+def rows_of(cohort: Cohort) -> Rows:
+    """Read the tables and omics blocks of a cohort, and its outcome where it has one.
 
     Raises:
         Unsupported: a modality is files, or the outcome is none of classes, labels, numbers and times; a column of a
             table names patients, or holds text or dates.
     """
-    other = [name for name in cohort.modalities if not has_form(cohort.kinds[name], TABLE)]
+    other = [name for name in cohort.modalities if name not in drawable(cohort)]
     if other:
         what = f"modality '{other[0]}' is of kind '{cohort.kinds[other[0]]}'"
         raise Unsupported(f"{what}, and only tables and omics blocks are generated: leave it out of the manifest")
-    blocks, present, declared = {}, {}, {}
-    if outcome and cohort.target is not None and cohort.outcome is not None:
-        blocks[OUTCOME] = outcome_columns(cohort.target, cohort.outcome)
-        present[OUTCOME] = np.ones(len(cohort), dtype=bool)
-    for m, name in enumerate(cohort.modalities):
+    for name in cohort.modalities:
         naming = [column for column, kind in cohort.column_kinds(name).items() if kind in NAMES_SOMEONE]
         if naming:
             what = f"column '{naming[0]}' of modality '{name}' holds identifiers, text or dates"
             raise Unsupported(f"{what}, which are not generated: leave it out by `columns`")
-        own = cohort.raw(name)
-        whole = own.reset_index(drop=True).set_axis(cohort.rows_of(name), axis=0).reindex(np.arange(len(cohort)))
-        blocks[name] = tidy(whole, [c for c in whole.columns if whole[c].dtype == object] if len(whole.columns) else [])
-        present[name] = cohort.present[:, m].copy()
-        declared[name] = cohort.declared_words(name)
-    return Rows(blocks, present, declared)
+    inputs = inputs_of(cohort, cohort.modalities)
+    if cohort.target is None or cohort.outcome is None:
+        return inputs
+    outcome = {OUTCOME: outcome_columns(cohort.target, cohort.outcome)}
+    return Rows(outcome | inputs.blocks, {OUTCOME: np.ones(len(cohort), bool), **inputs.present}, inputs.declared)
 
 
 def outcome_columns(target: Target, outcome: Outcome) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Recipes in which something stands for an absent modality: prompts, placeholders, or what the others say of it."""
+"""Recipes in which something stands for an absent modality: prompts, placeholders, values."""
 
 from chiasm.citation import Citation
 from chiasm.fitting.row import Row, by_name
@@ -29,6 +29,15 @@ ROWS = by_name((
         Citation(
             "GTP-4o: Modality-prompted Heterogeneous Graph Learning for Omni-modal Biomedical Representation",
             "ECCV", 2024, "https://arxiv.org/abs/2407.05540",
+        ),
+        since="0.2.0",
+    ),
+    Row(
+        "filled", "missing.filled:Filled", "missing",
+        "two tables or omics blocks, of which some patients lack one",
+        Citation(
+            "Missing Value Imputation for Mixed Data via Gaussian Copula",
+            "KDD", 2020, "https://arxiv.org/abs/1910.12845",
         ),
         since="0.2.0",
     ),
