@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_patients import N, patients
 
 from chiasm.cohort import Unsupported
 from chiasm.cohort.frames import cohort_from_frames
@@ -14,29 +15,6 @@ from chiasm.generation.margins import Margins
 from chiasm.generation.rows import OUTCOME, Rows, outcome_columns, rows_of, target_keys
 from chiasm.targets import KINDS, Survival
 from chiasm.testing.cohorts import synthetic_parts
-
-N = 600
-
-
-def patients(seed: int = 0, n: int = N) -> Rows:
-    """A number, a word and a survival upon one latent; a block of 300 columns upon it too, which some lack."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=n)
-    age = np.round(60 + 10 * (0.8 * x + 0.6 * rng.normal(size=n)), 1)
-    stage = np.array(["I", "II", "III"])[np.digitize(0.7 * x + 0.71 * rng.normal(size=n), [-0.5, 0.8])]
-    table = pd.DataFrame(
-        {"age": age, "stage": pd.Series(stage, dtype=object), "marker": (rng.normal(size=n) > 1.0) * 1.0}
-    )
-    table.loc[rng.uniform(size=n) < 0.15, "marker"] = np.nan
-    wide = pd.DataFrame(x[:, None] * 0.5 + rng.normal(size=(n, 300)), columns=[f"g{k}" for k in range(300)])
-    has = rng.uniform(size=n) < 0.7
-    wide[~has] = np.nan
-    time = 20 * np.exp(-0.6 * x) * rng.exponential(size=n) + 0.01
-    outcome = pd.DataFrame({"months": time, "died": (rng.uniform(size=n) < 0.6) * 1.0})
-    everyone = np.ones(n, dtype=bool)
-    return Rows(
-        {OUTCOME: outcome, "clinical": table, "rna": wide}, {OUTCOME: everyone, "clinical": everyone, "rna": has}, {}
-    )
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +89,17 @@ def test_what_is_given_stays_and_the_rest_follows_it(real: Rows) -> None:
     assert made.corr(some.blocks["clinical"]["age"][lacking]) > 0.7
     alone = fitted.expected(some.take(np.flatnonzero(lacking)[:1])).blocks["rna"]
     np.testing.assert_allclose(alone.to_numpy()[0], expected.blocks["rna"][lacking].to_numpy()[0], atol=1e-9)
+
+
+def test_more_columns_than_patients_stand_on_factors() -> None:
+    few = patients(1, 60, width=300)
+    fitted = GaussianCopula().fit(few)
+    assert set(fitted.gaussian.loadings) == {"rna"} and fitted.gaussian.loadings["rna"].shape[1] < 12
+    made = fitted.sample(200, 0).blocks["rna"]
+    own = [
+        block.iloc[:, :40].mean(axis=1).corr(block.iloc[:, 40:80].mean(axis=1)) for block in (few.blocks["rna"], made)
+    ]
+    assert own[1] > 0.6 * own[0] > 0.4
 
 
 def test_no_extreme_of_one_patient_is_kept() -> None:

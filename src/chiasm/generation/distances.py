@@ -1,0 +1,79 @@
+"""How far patients are from each other over columns of every kind; each block weighs the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
+from scipy.special import ndtr  # type: ignore[import-untyped]
+
+from chiasm.generation.margins import Margins
+from chiasm.generation.rows import Rows
+
+Array = NDArray[np.float64]
+MOST_COLUMNS = 400
+"""Columns of a block that are compared, evenly spaced, where it has more."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space in which Manhattan distance is Gower's: the difference of ranks of a number, 1 for another word.
+
+    A value that one of two lacks is a difference of between 1/2 and 1. Fitted to training patients.
+    """
+
+    margins: dict[str, Margins]
+
+    @classmethod
+    def fit(cls, rows: Rows) -> Self:
+        """Rank the values of patients, at most 400 columns of each block."""
+        made = {}
+        for name, frame in rows.blocks.items():
+            step = max(1, -(-frame.shape[1] // MOST_COLUMNS))
+            made[name] = Margins.fit(frame.iloc[:, ::step])
+        return cls(made)
+
+    def features(self, rows: Rows, without: tuple[str, str] | None = None) -> Array:
+        """Coordinates `(n, W)` of patients; `without` leaves out one column of a block."""
+        parts = [np.zeros((len(rows), 0))]
+        for name, own in self.margins.items():
+            kept = [column for column in own.columns if (name, column) != without]
+            frame, found = rows.blocks[name], []
+            numbers = [column for column in own.columns if column not in own.levels]
+            scores = dict(zip(own.columns, own.scores(frame[list(own.columns)]).T, strict=True)) if numbers else {}
+            for column in kept:
+                missing = frame[column].isna().to_numpy()
+                found.append(missing / 2)
+                if column in numbers:
+                    found.append(np.where(missing, 0.5, ndtr(np.nan_to_num(scores[column]))))
+                    continue
+                cells = frame[column].map(lambda own: repr(float(own))) if column in own.numeric else frame[column]
+                found += [(cells == level).to_numpy() / 2 for level in own.levels[column]]
+            if found:
+                parts.append(np.stack(found, axis=1) / (len(kept) * len(self.margins)))
+        return np.concatenate(parts, axis=1)
+
+
+def nearest(features: Array, among: Array) -> tuple[Array, NDArray[np.int_]]:
+    """Distance `(n,)` to the nearest of others, and its place among them."""
+    between = cdist(features, among, "cityblock")
+    place = between.argmin(axis=1)
+    return between[np.arange(len(features)), place], place
+
+
+def same_rows(rows: Rows, among: Rows) -> NDArray[np.bool_]:
+    """`(n,)` True for patients who equal one of others in every cell."""
+    return np.isin(_hashes(rows), _hashes(among))
+
+
+def _hashes(rows: Rows) -> NDArray[np.uint64]:
+    whole = pd.concat([rows.blocks[name].add_prefix(f"{name}\0") for name in sorted(rows.blocks)], axis=1)
+    words = whole.select_dtypes(include="object").columns
+    whole[words] = whole[words].where(whole[words].notna(), "").astype(str)
+    numbers = whole.columns.difference(words)
+    whole[numbers] = whole[numbers].astype(np.float32).fillna(-np.inf) + np.float32(0)
+    return np.asarray(pd.util.hash_pandas_object(whole[sorted(whole.columns)], index=False).to_numpy())

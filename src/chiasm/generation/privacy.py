@@ -1,0 +1,234 @@
+"""What a synthetic cohort gives away of the patients that its generator was fitted to, beside patients it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr  # type: ignore[import-untyped]
+from scipy.stats import rankdata  # type: ignore[import-untyped]
+
+from chiasm.errors import count
+from chiasm.generation.distances import Space, nearest, same_rows
+from chiasm.generation.rows import Rows
+
+Array = NDArray[np.float64]
+Z = 1.959964
+FEW = 5
+"""A combination of categories that fewer training patients have names who they are."""
+MOST_ATTRIBUTES = 12
+MOST_COMBINED = 5
+LIMITS = {"copies": 0.01, "nearest": 0.3, "membership": 0.6, "attribute": 0.05, "rare": 0.1}
+"""Above which a set is refused, where the interval lies above what the same measure is without a leak."""
+UNLIMITED = "density"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of what is given away.
+
+    Args:
+        id, what: its name, and what it measures in a phrase.
+        value, low, high: with its 95 % interval.
+        harmless: what it is where nothing is given away.
+        limit: above which the set is refused if the interval lies above `harmless`; None: it is reported alone.
+    """
+
+    id: str
+    what: str
+    value: float
+    low: float
+    high: float
+    harmless: float
+    limit: float | None
+
+    @property
+    def refused(self) -> bool:
+        """True if the set gives away too much by this measure."""
+        return self.limit is not None and self.value > self.limit and self.low > self.harmless
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """A privacy report.
+
+    Args:
+        measures: see each.
+        counts: patients of the training set, held out, and drawn; copies, and rows of rare combinations.
+    """
+
+    measures: tuple[Measure, ...]
+    counts: dict[str, int]
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why the set is not to be given away, a sentence for each measure above its limit; empty: it may be."""
+        return tuple(
+            f"{own.what} is {own.value:.3f} ({own.low:.3f} to {own.high:.3f}), above the limit of {own.limit:g}"
+            for own in self.measures
+            if own.refused
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON holds it: no value of a patient."""
+        return {
+            "counts": self.counts,
+            "measures": [{**asdict(own), "refused": own.refused} for own in self.measures],
+            "refused": list(self.refused),
+        }
+
+
+def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Array] | None = None) -> Privacy:
+    """Compare a synthetic set with the patients that its generator was fitted to, and with patients held out from it.
+
+    Every measure is a difference between the two, who come from one cohort: whatever is as near to patients held out
+    as to those of the training set tells what patients are like, and of none of them that he was there.
+
+    Args:
+        train, held, made: training patients, patients held out, and synthetic ones, of the same blocks.
+        density: log density of patients under the generator, which is not given away itself; None: it has none.
+    """
+    space = Space.fit(train)
+    inside, outside, drawn = (space.features(own) for own in (train, held, made))
+    copied, by_chance = same_rows(made, train), same_rows(held, train)
+    rare_made, rare_held = _in_rare(made, train), _in_rare(held, train)
+    measures = [
+        Measure("copies", "the share of synthetic rows that copy a training patient, beyond that of patients held out",
+                *_difference(copied, by_chance), 0.0, LIMITS["copies"]),
+        Measure("nearest", "the share of synthetic rows nearer to a training patient than to one held out, beyond chance",
+                *_nearer(drawn, inside, outside), 0.0, LIMITS["nearest"]),
+        Measure("membership", "the AUROC of who was in the training set, by the distance to the nearest synthetic row",
+                *auroc(-nearest(inside, drawn)[0], -nearest(outside, drawn)[0]), 0.5, LIMITS["membership"]),
+        Measure("attribute", "what the nearest synthetic row says better of a column of a training patient than of "
+                "one held out", *_attributes(space, train, held, made), 0.0, LIMITS["attribute"]),
+        Measure("rare", f"the share of synthetic rows whose categories fewer than {FEW} training patients have, beyond "
+                "that of patients held out", *_difference(rare_made, rare_held), 0.0, LIMITS["rare"]),
+    ]  # fmt: skip
+    if density is not None:
+        found = auroc(density(train), density(held))
+        what = "the AUROC of who was in the training set, by the density of the generator, which is not given away"
+        measures.append(Measure(UNLIMITED, what, *found, 0.5, None))
+    counts = {
+        "training": len(train), "held_out": len(held), "synthetic": len(made), "copies": int(copied.sum()),
+        "rare_combinations": int(rare_made.sum()),
+    }  # fmt: skip
+    return Privacy(tuple(measures), counts)
+
+
+def auroc(inside: Array, outside: Array) -> tuple[float, float, float]:
+    """The AUROC of scores of members against those of others, with DeLong's interval."""
+    n, m = len(inside), len(outside)
+    joint = rankdata(np.concatenate([inside, outside]))
+    of_members = (joint[:n] - rankdata(inside)) / m
+    of_others = 1 - (joint[n:] - rankdata(outside)) / n
+    value = float(of_members.mean())
+    error = float(np.sqrt(of_members.var(ddof=1) / n + of_others.var(ddof=1) / m))
+    return value, max(0.0, value - Z * error), min(1.0, value + Z * error)
+
+
+def _nearer(drawn: Array, inside: Array, outside: Array) -> tuple[float, float, float]:
+    """How much more often than by chance the nearest real patient is of the training set: 0 by chance, 1 always.
+
+    The interval is over who of the real patients is held out: with c_j rows nearest to patient j, of n patients inside
+    and m outside, the variance of their share is `n m / ((n + m) (n + m - 1)) sum_j (c_j - mean)^2 / rows^2`.
+    """
+    real = np.concatenate([inside, outside])
+    n, m = len(inside), len(outside)
+    found = np.bincount(nearest(drawn, real)[1], minlength=len(real)).astype(np.float64)
+    chance = n / (n + m)
+    share = found[:n].sum() / len(drawn)
+    scatter = float(((found - found.mean()) ** 2).sum())
+    error = np.sqrt(n * m / ((n + m) * (n + m - 1)) * scatter) / len(drawn) / (1 - chance)
+    value = float((share - chance) / (1 - chance))
+    return value, float(value - Z * error), float(min(1.0, value + Z * error))
+
+
+def _difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float, float]:
+    """Difference of two means with its interval; of shares by one patient more on either side (Agresti and Caffo)."""
+    value = float(one.mean() - other.mean())
+    if one.dtype == bool:
+        shares = [(own.sum() + 1) / (len(own) + 2) for own in (one, other)]
+        error = float(np.sqrt(sum(p * (1 - p) / (len(own) + 2) for p, own in zip(shares, (one, other), strict=True))))
+        centre = float(shares[0] - shares[1])
+    else:
+        error = float(np.sqrt(one.var(ddof=1) / len(one) + other.var(ddof=1) / len(other)))
+        centre = value
+    return value, centre - Z * error, centre + Z * error
+
+
+def _attributes(space: Space, train: Rows, held: Rows, made: Rows) -> tuple[float, float, float]:
+    """How much more right the nearest synthetic row is on a column that the attacker lacks, given the rest."""
+    narrow = [
+        (name, c) for name, own in space.margins.items() for c in own.columns if len(own.columns) <= MOST_ATTRIBUTES
+    ]
+    if not narrow or sum(len(own.columns) for own in space.margins.values()) < 2:
+        return 0.0, 0.0, 0.0
+    step = max(1, -(-len(narrow) // MOST_ATTRIBUTES))
+    right: list[list[Array]] = [[], []]
+    for attribute in narrow[::step]:
+        drawn = space.features(made, attribute)
+        for place, rows in enumerate((train, held)):
+            found = nearest(space.features(rows, attribute), drawn)[1]
+            right[place].append(_right(space, attribute, rows, made, found))
+    inside, outside = (np.nanmean(np.stack(own), axis=0) for own in right)
+    return _difference(inside[~np.isnan(inside)], outside[~np.isnan(outside)])
+
+
+def _right(space: Space, attribute: tuple[str, str], rows: Rows, made: Rows, found: NDArray[np.int_]) -> Array:
+    """1 where a word is right, 1 less the difference of ranks of a number; NaN where the patient has no value."""
+    name, column = attribute
+    own, told = rows.blocks[name][column], made.blocks[name][column].iloc[found].reset_index(drop=True)
+    if column in space.margins[name].levels:
+        right = (own.astype(object) == told.astype(object)).to_numpy(np.float64)
+    else:
+        place = space.margins[name].columns.index(column)
+        ranks = [
+            ndtr(space.margins[name].scores(frame.blocks[name][list(space.margins[name].columns)])[:, place])
+            for frame in (rows, made)
+        ]
+        right = 1 - np.abs(ranks[0] - ranks[1][found])
+        right = np.where(told.isna().to_numpy(), 0.0, right)
+    return np.where(own.isna().to_numpy(), np.nan, right)
+
+
+def _in_rare(rows: Rows, train: Rows) -> NDArray[np.bool_]:
+    """`(n,)` True for whose categories some training patients have together, and fewer than five."""
+    columns = combined(train)
+    if not columns:
+        return np.zeros(len(rows), dtype=bool)
+    known = _tuples(train, columns)
+    kinds, sizes = np.unique(known, return_counts=True)
+    return np.isin(_tuples(rows, columns), kinds[sizes < FEW])
+
+
+def combined(train: Rows) -> list[tuple[str, str]]:
+    """The columns whose values together may name somebody: of at most ten levels, five of them, with most levels."""
+    own = {
+        (name, str(column)): frame[column].nunique()
+        for name, frame in train.blocks.items()
+        if frame.shape[1] <= MOST_ATTRIBUTES * 4
+        for column in frame.columns
+        if frame[column].dtype == object or frame[column].nunique() <= 10
+    }
+    return sorted(own, key=lambda place: (-own[place], place))[:MOST_COMBINED]
+
+
+def _tuples(rows: Rows, columns: Sequence[tuple[str, str]]) -> NDArray[np.str_]:
+    parts = [rows.blocks[name][column].map(str) for name, column in columns]
+    return np.array(["\0".join(cells) for cells in zip(*parts, strict=True)], dtype=str)
+
+
+def told(privacy: Privacy) -> tuple[str, ...]:
+    """Say the report in sentences."""
+    own = privacy.counts
+    said = [
+        f"{count(own['synthetic'], 'synthetic patient')}, drawn from a generator that was fitted to "
+        f"{count(own['training'], 'patient')}; {own['held_out']:,} were held out to compare with.",
+    ]
+    said += [f"Refused: {sentence}." for sentence in privacy.refused]
+    if not privacy.refused:
+        said.append("No measure of what is given away is above its limit; that proves no safety against other attacks.")
+    return tuple(said)
