@@ -55,10 +55,17 @@ def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
     assert set(said["pattern"]) == {"one", "two", "one+two"}
     model.save(tmp_path / "model")
     pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
+    matched = chiasm.fit(cohort, "unit:queries=4,width=4,depth=1,latent_width=8,heads=2,crops=1,epochs=1", seed=0)
+    said = matched.predict(cohort)
+    matched.save(tmp_path / "matched")
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "matched").predict(cohort), said)
+    with pytest.raises(Unsupported, match="more than the labels"):
+        UniT(queries=2).supports(cohort)
     with pytest.raises(Unsupported, match="did you mean 'square'"):
         UniT(tree="sqare<disc").supports(cohort)
-    for wrong in ({"width": 0}, {"depth": 9}, {"heads": 3}, {"latent_width": 0}):
-        with pytest.raises(ValueError, match=r"lies between|no multiple|latent"):
+    both = {"queries": 4, "tree": "a<b"}
+    for wrong in ({"width": 0}, {"depth": 9}, {"heads": 3}, {"latent_width": 0}, {"queries": -1}, both):
+        with pytest.raises(ValueError, match=r"lies between|no multiple|latent|leave out tree"):
             UniT(**wrong)
     with pytest.raises(ValueError, match="fewer labels"):
         QueriedDesign(4, 1, 8, 2, (-1,)).network({"a": 1}, 2, 2)

@@ -46,6 +46,10 @@ class LabelQueries(nn.Module):
 
     def forward(self, features: Tensor, lowest: Tensor) -> Tensor:
         """Return logits `(B, Q, ...)` of features `(B, W, ...)` at full size and those at the lowest step."""
+        return self.drawn(self.states(lowest), features)
+
+    def states(self, lowest: Tensor) -> Tensor:
+        """What the queries have read of features `(B, P, ...)` at the lowest step, `(B, Q, D)`."""
         where = fourier(places(lowest.shape[2:]).to(lowest), BANDS).expand(len(lowest), -1, -1)
         tokens = self.enter(torch.cat([lowest.flatten(2).transpose(1, 2), where], 2))  # (B, S, D)
         every = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
@@ -62,7 +66,11 @@ class LabelQueries(nn.Module):
             read = self.read.across(begun, tokens, every)
             for place, node in enumerate(here):
                 states[node] = read[:, place]
-        asked = self.asked(torch.stack(states, 1))  # (B, Q, D)
+        return torch.stack(states, 1)
+
+    def drawn(self, states: Tensor, features: Tensor) -> Tensor:
+        """Logits `(B, Q, ...)` of what queries `(B, Q, D)` have read at features `(B, W, ...)` at full size."""
+        asked = self.asked(states)
         pixels = self.pixels(features).flatten(2)
         return torch.bmm(asked, pixels).view(*asked.shape[:2], *features.shape[2:]) / asked.shape[2] ** 0.5
 

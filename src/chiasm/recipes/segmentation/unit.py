@@ -15,6 +15,7 @@ from chiasm.recipes.segmentation import ROWS
 from chiasm.recipes.segmentation.of_masks import OfMasks
 from chiasm.segmentation.drawing import DrawnMaps
 from chiasm.segmentation.label_tree import Parents, check_tree, read_tree
+from chiasm.segmentation.matched import Matched, MatchedMaps
 from chiasm.segmentation.model import OutlinerDesign
 from chiasm.segmentation.queried import Queried
 
@@ -26,6 +27,7 @@ class QueriedDesign:
 
     Args:
         parents: of each label the node that holds it, -1 where none does; behind the labels nodes that are none.
+        queries: that are matched with what an image shows; 0: one a label.
     """
 
     width: int
@@ -34,6 +36,7 @@ class QueriedDesign:
     heads: int
     parents: tuple[int, ...]
     hierarchy: bool = True
+    queries: int = 0
 
     def __post_init__(self) -> None:
         check_size("width", self.width, 256)
@@ -41,8 +44,10 @@ class QueriedDesign:
         check_size("depth", self.depth, 6)
         check_heads(self.latent_width, self.heads)
         check_tree(self.parents)
+        if not 0 <= self.queries <= 1024:
+            raise ValueError("queries lies between 0 and 1024")
 
-    def network(self, channels: dict[str, int], axes: int, labels: int) -> Queried:
+    def network(self, channels: dict[str, int], axes: int, labels: int) -> Queried | Matched:
         """Build a fresh network for these contrasts.
 
         Raises:
@@ -50,6 +55,11 @@ class QueriedDesign:
         """
         if len(self.parents) < labels:
             raise ValueError("the tree is of fewer labels than the network draws")
+        if self.queries:
+            return Matched(
+                channels, axes, labels, self.queries, width=self.width, depth=self.depth, latent=self.latent_width,
+                heads=self.heads,
+            )  # fmt: skip
         return Queried(
             channels, axes, labels, self.parents, width=self.width, depth=self.depth, latent=self.latent_width,
             heads=self.heads, hierarchy=self.hierarchy,
@@ -67,10 +77,12 @@ class UniT(OfMasks):
         width: channels at full size; each step down has twice as many.
         depth: steps down.
         latent_width, heads: of the queries.
+        queries: so many that have no label of their own, and are matched with what an image shows; 0: one a label.
     """
 
     tree: str = ""
     hierarchy: bool = True
+    queries: int = 0
     width: int = 16
     depth: int = 3
     latent_width: int = 32
@@ -80,11 +92,15 @@ class UniT(OfMasks):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.queries and self.tree:
+            raise ValueError("a tree is of queries that have a label each: leave out tree, or queries")
         _ = self.sized((-1,))  # refuses invalid values
 
     def sized(self, parents: Parents) -> QueriedDesign:
         """The sizes of the network for a tree."""
-        return QueriedDesign(self.width, self.depth, self.latent_width, self.heads, parents, self.hierarchy)
+        return QueriedDesign(
+            self.width, self.depth, self.latent_width, self.heads, parents, self.hierarchy, self.queries
+        )
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also where the tree is not one of the target's labels."""
@@ -94,7 +110,10 @@ class UniT(OfMasks):
             read_tree(self.tree, cohort.target.names)
         except ValueError as error:
             raise Unsupported(str(error)) from None
+        if 0 < self.queries <= len(cohort.target.names):
+            raise Unsupported("queries that are matched are more than the labels, as what has none is matched too")
 
     def drawn_by(self, training: Training) -> tuple[OutlinerDesign, DrawnMaps]:
         """Return the sizes of the network with the tree of the target's labels."""
-        return self.sized(read_tree(self.tree, training.target.names)), DrawnMaps(self.flips, self.crops)
+        objective = MatchedMaps if self.queries else DrawnMaps
+        return self.sized(read_tree(self.tree, training.target.names)), objective(self.flips, self.crops)
