@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ import pytest
 import chiasm
 from chiasm.recipes.segmentation.i_medsam import IMedSAM
 from mask_cohorts import opened
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
@@ -28,3 +31,14 @@ def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"lies between|is unsure|is not known"):
             IMedSAM(**wrong)
     assert IMedSAM(dropout=0.0, unsure="entropy").design().share == 0.125
+
+
+@pytest.mark.nightly
+def test_ellipses_learned_at_64_are_drawn_at_256_better_than_their_stretched_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    one = runpy.run_path(str(BENCHMARKS / "outlines_heads.py"))["one"]
+    found = one("grid-0", tmp_path, tmp_path / "work")["arms"]
+    assert found["field"]["asked"] > found["field"]["map"] + 0.004
+    assert found["field"]["asked"] > found["unet"]["map"] + 0.004

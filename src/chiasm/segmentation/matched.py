@@ -16,6 +16,8 @@ from chiasm.segmentation.unet import GatedTrunk
 
 NOTHING = 0.1
 """Weight of queries that are to draw nothing, in the cross-entropy of what they say."""
+WHERE = 2.5
+"""Weight of where a query draws beside what it says it draws, Mask2Former's (arXiv 2112.01527)."""
 LEAST = 1e-6
 
 
@@ -29,7 +31,7 @@ def matching(costs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def matching_costs(classes: Tensor, masks: Tensor, codes: Tensor, truths: Tensor) -> Tensor:
-    """What it costs `(Q, K)` to match each query with each thing: `-p_q(code_k) + cross-entropy + 1 - dice`.
+    """What it costs `(Q, K)` to match each query with each thing: `-p_q(code_k) + w (cross-entropy + 1 - dice)`.
 
     Args:
         classes: `(Q, C)` logits of what a query draws.
@@ -41,7 +43,7 @@ def matching_costs(classes: Tensor, masks: Tensor, codes: Tensor, truths: Tensor
     inside = functional.softplus(-masks) @ truths.T + functional.softplus(masks) @ (1 - truths).T
     p = masks.sigmoid()
     dice = (2 * p @ truths.T + SMOOTH) / (p.sum(1)[:, None] + truths.sum(1) + SMOOTH)
-    return -said + inside / max(masks.shape[1], 1) + 1 - dice
+    return -said + WHERE * (inside / max(masks.shape[1], 1) + 1 - dice)
 
 
 class Matched(nn.Module):
@@ -103,7 +105,7 @@ class MatchedMaps(DrawnMaps):
     def drawn_losses(
         self, network: nn.Module, images: Mapping[str, Tensor], present: Tensor, codes: Tensor
     ) -> dict[str, Tensor]:
-        """Means over windows: of what queries say, and cross-entropy and one less dice of those that are matched."""
+        """Means over windows: of what queries say, and w times cross-entropy and one less dice of those matched."""
         assert isinstance(network, Matched)  # as built
         classes, masks = network.said(images, present)
         weight = classes.new_ones(classes.shape[2])
@@ -123,4 +125,5 @@ class MatchedMaps(DrawnMaps):
             p = own_masks.sigmoid()
             overlap = 2 * (p * own_truths).sum(1) + SMOOTH
             dice.append(1 - (overlap / (p.sum(1) + own_truths.sum(1) + SMOOTH)).mean())
-        return {name: torch.stack(own).mean() for name, own in (("said", named), ("inside", inside), ("dice", dice))}
+        said, within, apart = (torch.stack(own).mean() for own in (named, inside, dice))
+        return {"said": said, "inside": WHERE * within, "dice": WHERE * apart}
