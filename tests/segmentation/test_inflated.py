@@ -7,8 +7,8 @@ import torch
 
 from chiasm.segmentation.clicked import Click
 from chiasm.segmentation.inflated import InflatedSam, attended
-from chiasm.segmentation.prompted_training import corrected
-from chiasm.segmentation.prompts import Prompts, asked_by
+from chiasm.segmentation.prompted_training import OF_SAM, corrected
+from chiasm.segmentation.prompts import Prompts, asked_by, drawn_prompts
 from chiasm.segmentation.sam import small_config
 from chiasm.segmentation.sam_design import SamDesign
 
@@ -98,7 +98,8 @@ def test_a_step_leaves_the_frozen_encoder_and_moves_every_other_part() -> None:
     for _ in range(3):
         losses = corrected(
             own, {"a": torch.randn(1, 1, DEEP, *SHAPE)}, torch.ones(1, 1, dtype=torch.bool),
-            torch.zeros(2, dtype=torch.int64), torch.arange(2), truth, None, 1,
+            torch.zeros(2, dtype=torch.int64), torch.arange(2), truth, None, drawn_prompts, 1,
+            OF_SAM,
         )  # fmt: skip
         optimiser.zero_grad()
         sum(losses.values()).backward()

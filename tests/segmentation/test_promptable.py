@@ -10,8 +10,8 @@ import torch
 from chiasm.adapters.channel_spatial import ChannelSpatial
 from chiasm.cohort import Unsupported
 from chiasm.segmentation.promptable import PromptedSam
-from chiasm.segmentation.prompted_training import corrected, mask_losses
-from chiasm.segmentation.prompts import ABSENT, FIRST, INSIDE, LAST, NOTHING, OUTSIDE, Prompts
+from chiasm.segmentation.prompted_training import OF_SAM, corrected, mask_losses
+from chiasm.segmentation.prompts import ABSENT, FIRST, INSIDE, LAST, NOTHING, OUTSIDE, Prompts, drawn_prompts
 from chiasm.segmentation.sam import build_sam, load_weights, local_config, small_config
 
 pytest.importorskip("transformers")
@@ -119,7 +119,7 @@ def test_a_step_moves_what_is_tuned_and_nothing_of_the_frozen_encoder() -> None:
     optimiser = torch.optim.AdamW([value for value in own.parameters() if value.requires_grad], 1e-2)
     for _ in range(2):
         images, present = {"a": torch.randn(2, 3, SIZE, SIZE)}, torch.ones(2, 1, dtype=torch.bool)
-        losses = corrected(own, images, present, owner, label, truth, None, 1)
+        losses = corrected(own, images, present, owner, label, truth, None, drawn_prompts, 1, OF_SAM)
         optimiser.zero_grad()
         sum(losses.values()).backward()
         optimiser.step()
@@ -131,12 +131,12 @@ def test_a_step_moves_what_is_tuned_and_nothing_of_the_frozen_encoder() -> None:
 def test_losses_are_by_hand() -> None:
     logits = torch.tensor([[[0.0, 0.0]]])
     truth, there = torch.tensor([[[True, False]]]), torch.ones(1, 1, 2, dtype=torch.bool)
-    found = mask_losses(logits, torch.tensor([0.5]), truth, there)
+    found = mask_losses(logits, torch.tensor([0.5]), truth, there, OF_SAM)
     ln2 = 0.6931472
     assert float(found["focal"]) == pytest.approx((0.25 * 0.25 * ln2 + 0.75 * 0.25 * ln2) / 2)
     assert float(found["dice"]) == pytest.approx(1 - (2 * 0.5 + 1) / (1 + 1 + 1))
     assert float(found["fit"]) == pytest.approx(0.25)  # nothing is drawn where the logit is 0, so that the IoU is 0
-    beyond = mask_losses(torch.tensor([[[0.0, 9.0]]]), torch.zeros(1), truth, torch.tensor([[[True, False]]]))
+    beyond = mask_losses(torch.tensor([[[0.0, 9.0]]]), torch.zeros(1), truth, torch.tensor([[[True, False]]]), OF_SAM)
     assert float(beyond["focal"]) == pytest.approx(0.25 * 0.25 * ln2)
 
 

@@ -77,10 +77,19 @@ def drawn_prompts(truth: Tensor) -> Prompts:
 
     A mask of nothing is asked by the whole image.
     """
+    return of_ways(truth, torch.randint(3, (len(truth),)))
+
+
+def pointed_prompts(truth: Tensor) -> Prompts:
+    """First prompts that tell masks apart without a label: its own box or a click inside, alike."""
+    return of_ways(truth, torch.randint(1, 3, (len(truth),)))
+
+
+def of_ways(truth: Tensor, ways: Tensor) -> Prompts:
+    """First prompts of masks `(N, ...)` bool by the way of each: 0 the whole image, 1 its own box, 2 a click inside."""
     many, shape = len(truth), tuple(truth.shape[1:])
     start = whole(shape, many)
     places, kinds = start.places, start.kinds
-    ways = torch.randint(3, (many,))
     for row in range(many):
         if not int(ways[row]) or not bool(truth[row].any()):
             continue

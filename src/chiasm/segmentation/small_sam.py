@@ -12,35 +12,29 @@ from torch import nn
 
 from chiasm.compute.isolation import own_randomness, threads_for
 from chiasm.segmentation.promptable import PromptedSam
-from chiasm.segmentation.prompted_training import corrected
+from chiasm.segmentation.prompted_training import FROM_NOTHING, corrected
+from chiasm.segmentation.prompts import pointed_prompts
 from chiasm.segmentation.sam import build_sam, small_config
 
-CLICKS = 2
+CLICKS = 1
 OBJECTS = 2
 
 
 def made_shapes(rng: np.random.Generator, side: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """A picture `(side, side)` of four to seven wavy ellipses and bars of any brightness, and the code of each pixel.
+    """A picture `(side, side)` of two to four ellipses, brighter or darker than about them, and the code of each pixel.
 
     They lie one upon another on a slope of grey, under noise; brightness has mean 0 and deviation 1.
     """
     down, across = np.mgrid[:side, :side] / side
-    slope = rng.normal(0, 0.5, 2)
-    values = slope[0] * down + slope[1] * across
+    values = 0.2 * (rng.normal() * down + rng.normal() * across)
     codes = np.zeros((side, side), dtype=np.int64)
-    for code in range(1, int(rng.integers(4, 8)) + 1):
-        y, x = down - rng.uniform(0.1, 0.9), across - rng.uniform(0.1, 0.9)
-        turn = rng.uniform(0, np.pi)
+    for code in range(1, int(rng.integers(2, 5)) + 1):
+        y, x = down - rng.uniform(0.15, 0.85), across - rng.uniform(0.15, 0.85)
+        turn, (long, short) = rng.uniform(0, np.pi), rng.uniform(0.08, 0.3, 2)
         a, b = y * np.cos(turn) + x * np.sin(turn), x * np.cos(turn) - y * np.sin(turn)
-        long, short = rng.uniform(0.06, 0.3, 2)
-        if rng.random() < 0.3:
-            inside = (np.abs(a) < long) & (np.abs(b) < short)
-        else:
-            angle = np.arctan2(a / long, b / short)
-            wave = 1 + rng.uniform(0, 0.25) * np.cos(int(rng.integers(2, 6)) * angle + rng.uniform(0, 6))
-            inside = (a / long) ** 2 + (b / short) ** 2 < wave**2
+        inside = (a / long) ** 2 + (b / short) ** 2 < 1
         codes[inside] = code
-        values = np.where(inside, rng.normal(0, 1) + 0.3 * values, values)
+        values = np.where(inside, rng.choice([-1.0, 1.0]) * rng.uniform(0.6, 2.0), values)
     values = values + rng.uniform(0.02, 0.3) * rng.normal(size=values.shape)
     return ((values - values.mean()) / max(float(values.std()), 1e-6)).astype(np.float32), codes
 
@@ -49,12 +43,12 @@ def train_small_sam(
     folder: Path,
     *,
     seed: int = 0,
-    steps: int = 1500,
+    steps: int = 1000,
     batch: int = 8,
     size: int = 64,
-    patch: int = 4,
+    patch: int = 8,
     width: int = 64,
-    depth: int = 4,
+    depth: int = 2,
     rate: float = 1e-3,
     told: Callable[[int, float], None] | None = None,
 ) -> None:
@@ -78,7 +72,8 @@ def train_small_sam(
             chosen = [rng.choice(np.setdiff1d(codes, [0]), OBJECTS) for _, codes in made]
             codes = torch.from_numpy(np.stack([own for _, own in made]))
             truth = codes[owner] == torch.from_numpy(np.concatenate(chosen))[:, None, None]
-            losses = corrected(network, {"made": images}, present, owner, torch.zeros_like(owner), truth, None, CLICKS)
+            asked = {"made": images}, present, owner, torch.zeros_like(owner), truth, None
+            losses = corrected(network, *asked, pointed_prompts, CLICKS, FROM_NOTHING)
             loss = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

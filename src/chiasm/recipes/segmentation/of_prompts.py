@@ -80,7 +80,7 @@ class OfPrompts(OfMasks):
 
     def objective(self) -> PromptedMaps:
         """Return the losses of masks that are asked and corrected."""
-        return PromptedMaps(self.flips, self.crops, self.clicks, self.objects)
+        return PromptedMaps(self.flips, self.crops, self.clicks, self.objects, bool(self.weights))
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network, which then answers clicks."""
