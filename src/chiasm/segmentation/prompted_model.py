@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self, cast
+from weakref import ref
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from torch import Tensor
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import threads_for
+from chiasm.compute.memo import of_the_last
 from chiasm.encoders import pack
 from chiasm.segmentation.clicked import Click, require_places
+from chiasm.segmentation.drawing import Drawing
 from chiasm.segmentation.grids import images_of
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.prompted_training import Promptable
@@ -44,7 +47,8 @@ class PromptedOutliner(Outliner):
         """
         names = sorted(self.grids)
         tokens = pack(cohort, {name: self.grids[name] for name in names})
-        present, drawing = torch.from_numpy(presence(tokens, names)[[0]]), self.drawing()
+        present = torch.from_numpy(presence(tokens, names)[[0]])
+        drawing = of_the_last(_READING, self, self.drawing)
         asked = sorted({list(labels).index(own.label) for own in clicks})
         each = [[own for own in clicks if own.label == labels[place]] for place in asked]
         network = cast(Promptable, drawing.network)
@@ -74,3 +78,6 @@ class PromptedOutliner(Outliner):
         drawn = (logits > 0).any(0)
         codes[drawn] = (np.array(asked, dtype=np.int32) + 1)[logits.argmax(0)][drawn]
         return map_of(codes, self.spacing or spacing)
+
+
+_READING: list[tuple[ref[PromptedOutliner], Drawing]] = []  # the network that was asked last: clicks follow one another
