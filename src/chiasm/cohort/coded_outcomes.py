@@ -46,7 +46,9 @@ def with_arrays(frame: pd.DataFrame, target: Target, folder: Path | None) -> pd.
         return frame.assign(**{column: read_boxes(folder, frame[column].tolist(), size)})
     if target.mask_files:
         column, spacing = target.mask_files
-        return frame.assign(**{column: read_masks(folder, frame[column].tolist(), spacing)})
+        on = frame[target.mask_series].tolist() if target.mask_series else ()
+        read = read_masks(folder, frame[column].tolist(), spacing, target.mask_codes, on)
+        return frame.assign(**{column: read})
     if target.files is None:
         return frame
     path, variable = target.files

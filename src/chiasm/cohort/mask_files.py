@@ -1,4 +1,4 @@
-"""Read the files of label maps, one an image: NIfTI, DICOM SEG, or PNG of codes, recognised by their name's end."""
+"""Read the files of label maps, one an image: NIfTI, DICOM SEG or RTSTRUCT, or PNG, recognised by their name's end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort.cell_files import read_named
-from chiasm.errors import Unsupported
+from chiasm.cohort.contour_files import NO_SERIES, NOT_A_SERIES, of_contours, place_of_series
+from chiasm.cohort.places import inside
+from chiasm.errors import CohortError, Unsupported
 from chiasm.limits import BOMB_VOXELS, MASK_BYTES, is_packed_nothing
 from chiasm.targets.channel_cells import Unread
 from chiasm.targets.label_maps import MOST_VOXELS, map_of
 from chiasm.targets.mask_cells import ReadMap
 
 NIFTI, PNG, SEG = (".nii", ".gz"), ".png", ".dcm"
+RTSS = "1.2.840.10008.5.1.4.1.1.481.3"
+ON_SERIES = 1e-2  # of a voxel, and of a direction, by which a segmentation may be off its series
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM counts to the left and the back
 HIGHEST = 1 << 30  # code that is read
 MILLIMETRES = {1: 1000.0, 3: 0.001}
@@ -28,7 +32,13 @@ OTHER_FORMAT = "write it as .nii.gz, or as .png for an image"
 WHOLE = "write whole numbers, 0 where there is no label"
 
 
-def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[float]) -> NDArray[np.object_]:
+def read_masks(
+    folder: Path | None,
+    cells: Sequence[object],
+    spacing: Sequence[float],
+    codes: Mapping[str, int] | None = None,
+    series: Sequence[object] = (),
+) -> NDArray[np.object_]:
     """Read the label map of every cell that is a path; arrays, and JSON from `{` on, stay; empty ones are None.
 
     Maps are kept as runs: of all patients' arrays one is in memory at a time.
@@ -36,6 +46,8 @@ def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[f
     Args:
         folder: what paths are relative to, and must not leave; None where whoever made the cohort gave them.
         spacing: millimetres a pixel along rows and columns, for .png files; empty: not known.
+        codes: of each label, for contours, whose regions are named.
+        series: (n,) folder of the DICOM series on which each label map lies; empty: none is named.
 
     Returns:
         (n,) objects: `ReadMap`, None, or an `Unread` that says what is wrong with a file.
@@ -46,17 +58,21 @@ def read_masks(folder: Path | None, cells: Sequence[object], spacing: Sequence[f
         if not name or name.startswith("{"):
             found[place] = None if isinstance(cell, str) and not name else cell
             continue
+        on = str(series[place]).strip() if len(series) and isinstance(series[place], str | Path) else ""
         found[place] = read_named(
-            folder, name, (*NIFTI, PNG, SEG), OTHER_FORMAT, MASK_BYTES, lambda path: _read(path, spacing)
-        )
+            folder, name, (*NIFTI, PNG, SEG), OTHER_FORMAT, MASK_BYTES,
+            lambda path, on=on: _read(path, spacing, codes or {}, folder, on),
+        )  # fmt: skip
     return found
 
 
-def _read(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
+def _read(
+    path: Path, spacing: Sequence[float], codes: Mapping[str, int], folder: Path | None, series: str
+) -> ReadMap | Unread:
     ending = path.suffix.lower()
     try:
         if ending == SEG:
-            return _of_seg(path)
+            return _of_dicom(path, codes, folder, series)
         return _of_png(path, spacing) if ending == PNG else _of_nifti(path)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError, EOFError, zlib.error) as fault:
         _ = fault
@@ -86,26 +102,44 @@ def _of_png(path: Path, spacing: Sequence[float]) -> ReadMap | Unread:
     return ReadMap(map_of(codes, spacing or None))
 
 
-def _of_seg(path: Path) -> ReadMap | Unread:
-    """A DICOM segmentation, whose numbers of segments are the codes; from its first slice to its last."""
+def _of_dicom(path: Path, codes: Mapping[str, int], folder: Path | None, series: str) -> ReadMap | Unread:
+    """Contours, or a segmentation whose numbers of segments are the codes, on the grid of a series where one is named.
+
+    A segmentation of no named series lies from its first slice to its last.
+    """
     try:
         import highdicom
     except ImportError:
         raise Unsupported("label maps in DICOM need highdicom: pip install 'chiasm[hospital]'") from None
+    from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what pydicom finds odd of a file that is read all the same
+            contours = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get("SOPClassUID") == RTSS
+            on = place_of_series(Path(series) if folder is None else inside(folder, series)) if series else None
+            if on is None and (contours or series):
+                return NOT_A_SERIES if series else NO_SERIES
+            if contours and on is not None:
+                drawn = of_contours(dcmread(path), codes, on)
+                return drawn if isinstance(drawn, Unread) else turned(drawn, TO_RAS @ on.affine)
             made: Any = highdicom.seg.segread(path)
             place = made.get_volume_geometry()  # slices that are left out between its frames among them
-            size = 0 if place is None else int(np.prod(place.spatial_shape, dtype=object))
+            sizes = [() if place is None else place.spatial_shape, () if on is None else on.shape]
+            size = 0 if place is None else max(int(np.prod(own, dtype=object)) for own in sizes)
             if size > MOST_VOXELS or is_packed_nothing(size, 1, 8 * path.stat().st_size, BOMB_VOXELS):
                 return Unread("names a label map of more voxels than are read", "crop it, and its image alike")
             volume = made.get_volume(combine_segments=True)
+            if on is not None:
+                grid = highdicom.VolumeGeometry(on.affine, on.shape, "PATIENT")
+                volume = volume.match_geometry(grid, tol=ON_SERIES)
+    except CohortError as fault:
+        return Unread(f"names a series of which {fault.problems[0].what}", fault.problems[0].fix)
     except (InvalidDicomError, RuntimeError, AttributeError, struct.error):  # segments that overlap, no one volume
         fix = "write segments that do not overlap, on slices of equal distance"
-        return Unread("names a .dcm file that is no segmentation, or none of one volume", fix)
+        where = " on its series" if series else ""
+        return Unread(f"names a .dcm file that is no segmentation, or none of one volume{where}", fix)
     return turned(np.asarray(volume.array, dtype=np.int64), TO_RAS @ np.asarray(volume.affine, dtype=np.float64))
 
 

@@ -32,17 +32,20 @@ class Mask(DrawnTarget):
     alone says how much there is, and draws none.
 
     Args:
-        column: column of paths of .nii, .nii.gz, .dcm or .png files, relative to the manifest; a cell may hold the map
-            itself, the JSON of a prediction or, in Python, an array of codes.
+        column: column of paths of .nii, .nii.gz, .dcm (SEG, RTSTRUCT) or .png files, relative to the manifest; a cell
+            may hold the map itself, the JSON of a prediction or, in Python, an array of codes.
         labels: names of what is drawn.
         codes: number of each label in the files, from 1; empty: 1, 2, ... in the order of `labels`.
         spacing: millimetres a pixel along rows and columns, for .png files, which do not say it; empty: not known.
         tolerance: millimetres by which a surface may be off and counts as met; pixels where spacing is not known.
+        series: column of the folders of the DICOM series on which each label map lies, for contours of an RTSTRUCT and
+            for segmentations of fewer slices; empty: none is named.
     """
 
     codes: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
     tolerance: float = 1.0
+    series: str = ""
     kind: ClassVar[str] = "mask"
     keys: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "column": (str | None, None),
@@ -50,6 +53,7 @@ class Mask(DrawnTarget):
         "codes": (list[int], []),
         "spacing": (list[float], []),
         "tolerance": (float, 1.0),
+        "series": (str, ""),
     }
     has_masks: ClassVar[bool] = True
     rare: ClassVar[str] = "{n:,} patients of a known label map"
@@ -74,10 +78,22 @@ class Mask(DrawnTarget):
     def mask_files(self) -> tuple[str, tuple[float, ...]] | None:
         return self.column, self.spacing
 
+    @property
+    def mask_series(self) -> str:
+        return self.series
+
+    @property
+    def mask_codes(self) -> dict[str, int]:
+        return dict(zip(self.labels, self.codes or range(1, len(self.labels) + 1), strict=True))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, self.series) if self.series else (self.column,)
+
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Self:
         labels, codes, spacing = (tuple(keys[name]) for name in ("labels", "codes", "spacing"))
-        return cls(keys["column"], labels, codes, spacing, keys["tolerance"])
+        return cls(keys["column"], labels, codes, spacing, keys["tolerance"], keys["series"])
 
     @classmethod
     def refused(cls, keys: Mapping[str, Any], path: str) -> list[Problem]:

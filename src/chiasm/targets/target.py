@@ -107,6 +107,16 @@ class Target(ABC):
         return None
 
     @property
+    def mask_series(self) -> str:
+        """Column of the folders of the DICOM series on which label maps lie; empty without."""
+        return ""
+
+    @property
+    def mask_codes(self) -> dict[str, int]:
+        """The number of each label in the files of label maps; empty without them."""
+        return {}
+
+    @property
     def main_named(self) -> bool:
         """True if the user named which of several causes is the main one."""
         return False
