@@ -64,7 +64,7 @@ def serve(
     trust: Trust = None,
     json: Json = False,
 ) -> None:
-    """Serve models over HTTP: /predict, /explain, /schema.
+    """Serve models over HTTP: /predict, /explain, /schema; of label maps, the page /outline.
 
     On this machine alone unless told otherwise; from elsewhere only with tokens and TLS. SIGHUP loads new models,
     SIGTERM finishes what was begun. docs/serving.md tells all of it.

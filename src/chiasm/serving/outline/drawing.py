@@ -59,7 +59,8 @@ def saved(own: Open, form: str, scratch: Path) -> bytes:
     """
     if form not in forms_of(own):
         raise refused(422, "no-form", f"the map of this image is saved as {' or '.join(forms_of(own))}")
-    whole = map_on_image(own.outline, own)
+    with own.lock:
+        whole = map_on_image(own.outline, own)
     with on_disk({own.first: own.files[own.first]}, scratch) as sources, TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / f"mask.{form}"
         try:

@@ -1,9 +1,9 @@
-"""Work in an open image: one change at a time, and one thread in which models draw, apart from that of predictions."""
+"""Work in an open image: one change at a time, and one model that draws, apart from the thread of predictions."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ class Workshop:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._thread = ThreadPoolExecutor(1, "outline")
+        self._one = threading.Lock()  # held by the model that draws
         self._waiting = 0
 
     def mask(self, own: Open, plane: str, number: int) -> LabelMap:
@@ -113,12 +113,13 @@ class Workshop:
                 raise refused(503, "busy", f"{MOST_WAITING} images wait for a model to draw: try later", retry_after=10)
             self._waiting += 1
             own.state, own.fault = DRAWING, None
-        self._thread.submit(self._draws, own)
+        threading.Thread(target=self._draws, args=(own,), name="outline", daemon=True).start()  # ends with the service
 
     def _draws(self, own: Open) -> None:
         fault = None
         try:
-            found = drawn(own, self._service.scratch)
+            with self._one:
+                found = drawn(own, self._service.scratch)
             with own.lock:
                 own.outline.replace(found)
         except Refused as error:
