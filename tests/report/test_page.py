@@ -17,6 +17,7 @@ import pytest
 from chiasm.cohort import Classification, Cohort, Survival, cohort_from_frames
 from chiasm.evaluation import Protocol, Trial
 from chiasm.report import write_report
+from chiasm.report.calibration import number_row
 from chiasm.report.drawing import Picture
 from chiasm.report.recipes import best_of
 from chiasm.report.sides import aside_sentences
@@ -357,3 +358,9 @@ def test_nothing_heavy_is_imported_before_a_page_is_written_and_pyplot_never(tmp
     )
     done = run_young(code, cwd=Path(__file__).parents[1])
     assert done.stdout.split("\n")[:2] == ["[]", "True False"]
+
+
+def test_a_mean_that_is_zero_but_for_rounding_is_told_as_zero() -> None:
+    value = np.array([0.1, 0.2, -0.3]) / 3
+    table = pd.DataFrame({"prediction": value + 0.5, "value": value - value.mean() + 4e-12})
+    assert number_row(table)[:2] == ["0.5", "0"]

@@ -30,7 +30,7 @@ from chiasm.report.wording import interval, number, rounded, sentence
 from chiasm.shown import NOT_ESTIMABLE
 
 Floats = NDArray[np.float64]
-DIGITS = 9  # of standard units, so that a mean of zero is told as one
+NOTHING = 1e-6  # of the spread: what a mean differs from zero by rounding alone
 
 
 NO_PROBABILITY = "A text is said without a probability, so that nothing is calibrated."
@@ -121,7 +121,7 @@ def in_standard_units(trial: Trial, table: pd.DataFrame) -> pd.DataFrame:
     value, guess = value[known], trial.target.links(table, trial.classes)[known]
     mean, spread = value.mean(axis=0), value.std(axis=0)
     told = spread > 0
-    both = (((own - mean)[:, told] / spread[told]).ravel().round(DIGITS) for own in (guess, value))
+    both = (((own - mean)[:, told] / spread[told]).ravel() for own in (guess, value))
     return pd.DataFrame(dict(zip(("prediction", "value"), both, strict=True)))
 
 
@@ -214,7 +214,9 @@ def number_row(table: pd.DataFrame) -> list[str]:
         if spread == 0
         else float(np.mean((predicted - predicted.mean()) * (observed - observed.mean()))) / spread
     )
-    return [rounded(float(predicted.mean())), rounded(float(observed.mean())), number(slope)]
+    least = NOTHING * float(observed.std())
+    means = [0.0 if abs(own) < least else own for own in (float(predicted.mean()), float(observed.mean()))]
+    return [*map(rounded, means), number(slope)]
 
 
 def masks(predicted: Floats, *, most: int, size: int = 20) -> list[NDArray[np.bool_]]:
