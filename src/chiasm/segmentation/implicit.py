@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from chiasm.encoders.raster.config import RasterConfig
 from chiasm.heads.coordinate_field import CoordinateField, entropy, least_of_the_top, places
 from chiasm.segmentation.drawing import DrawnMaps, map_losses
 from chiasm.segmentation.frequencies import FrequencyAdapter
+from chiasm.segmentation.patch_trunk import PatchTrunk
 from chiasm.segmentation.unet import GatedTrunk
 
 UNSURE = ("dropout", "entropy")
@@ -38,6 +40,8 @@ class Implicit(nn.Module):
         share: of places that are drawn anew.
         unsure: `dropout` or `entropy`.
         narrow: width within the frequency adapter; 0: none.
+        patches: of a transformer that is the trunk; None: a U-Net is.
+        rank: of what is learned beside its attention.
     """
 
     def __init__(
@@ -54,10 +58,16 @@ class Implicit(nn.Module):
         share: float = 0.125,
         unsure: str = "dropout",
         narrow: int = 16,
+        patches: RasterConfig | None = None,
+        rank: int = 4,
     ) -> None:
         super().__init__()
         self.names, self.share, self.unsure = sorted(channels), share, unsure
-        self.trunk = GatedTrunk(channels, axes, width, depth)
+        self.trunk: GatedTrunk | PatchTrunk
+        if patches is None:
+            self.trunk = GatedTrunk(channels, axes, width, depth)
+        else:
+            self.trunk = PatchTrunk(channels, patches, width, rank)
         self.frequencies = FrequencyAdapter(axes, width, narrow) if narrow else None
         self.coarse = CoordinateField(width, axes, labels + 1, hidden=hidden, bands=bands, dropout=dropout)
         self.fine = CoordinateField(width, axes, labels + 1, hidden=hidden, layers=3, bands=bands, beside=labels + 1)
