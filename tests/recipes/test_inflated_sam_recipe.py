@@ -51,7 +51,6 @@ def test_volumes_are_drawn_and_corrected_by_clicks(tmp_path: Path) -> None:
         SamMed2d().supports(cohort)
     model = InflatedSamRecipe(**SMALL).fit(cohort, seed=0)
     said = model.predict(cohort)
-    pd.testing.assert_frame_equal(model.predict(cohort.subset(np.arange(len(cohort)) == 3)), said.iloc[[3]])
     model.save(tmp_path / "model")
     again = chiasm.load_model(tmp_path / "model")
     pd.testing.assert_frame_equal(again.predict(cohort), said)

@@ -16,7 +16,7 @@ SHAPES = [(9, 13), (4, 7, 6)]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_click_lands_in_the_error_region_and_says_which_side(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    for share in np.linspace(0, 1, 21):
+    for share in np.linspace(0, 1, 13):
         truth, drawn = rng.random(shape) < share, rng.random(shape) < rng.random()
         own = next_click(truth, drawn)
         assert own is not None
