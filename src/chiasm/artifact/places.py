@@ -130,6 +130,7 @@ PLACES = {
     "modality-summary": "chiasm.fitting.reference",
     "model": "chiasm.fitting.model",
     "molfm": "chiasm.recipes.alignment.molfm",
+    "monai-net": "chiasm.recipes.segmentation.monai",
     "more": "chiasm.recipes.adaptation.more",
     "mulmodseg": "chiasm.recipes.segmentation.mulmodseg",
     "multi-ridge": "chiasm.recipes.baselines.multi_ridge",

@@ -375,6 +375,10 @@ OPTIONS = {
         "patience=15, batch=2, learning_rate=0.001, weight_decay=0.01, weights=, size=0, adapter=True, "
         "patch=4, width=64, depth=4, clicks=2, objects=2, slices=4"
     ),
+    "monai": (
+        "modality=, window=64, crops=2, flips=none, modality_dropout=0.2, epochs=60, patience=15, batch=8, "
+        "learning_rate=0.001, weight_decay=0.01, width=24, depth=3"
+    ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "
         "control=shuffled, most=0, longest=48, epochs=30, patience=6, batch=32, learning_rate=0.002, "

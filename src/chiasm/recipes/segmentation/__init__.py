@@ -76,6 +76,15 @@ ROWS = by_name((
         ),
         since="0.2.0",
     ),
+    Row(
+        "monai", "segmentation.monai:Monai", "segmentation",
+        "a target of label maps, images or volumes encoded as grids, and MONAI",
+        Citation(
+            "MONAI: An open-source framework for deep learning in healthcare",
+            "arXiv", 2022, "https://arxiv.org/abs/2211.02701",
+        ),
+        leads="network", since="0.2.0",
+    ),
 ))
 # fmt: on
 """Recipe name to row, in listing order."""
