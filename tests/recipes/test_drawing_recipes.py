@@ -30,7 +30,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> chiasm.Cohort:
 
 
 MONAI = [
-    f"monai:{network},width={width},{SMALL}" for network, width in (("unet", 4), ("dynunet", 4), ("swin-unetr", 12))
+    f"monai:network={network},width={width},{SMALL}"
+    for network, width in (("unet", 4), ("dynunet", 4), ("swin-unetr", 12))
 ]
 
 

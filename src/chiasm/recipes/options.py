@@ -377,7 +377,7 @@ OPTIONS = {
     ),
     "monai": (
         "modality=, window=64, crops=2, flips=none, modality_dropout=0.2, epochs=60, patience=15, batch=8, "
-        "learning_rate=0.001, weight_decay=0.01, width=24, depth=3"
+        "learning_rate=0.001, weight_decay=0.01, network=unet, width=24, depth=3"
     ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "

@@ -83,7 +83,7 @@ ROWS = by_name((
             "MONAI: An open-source framework for deep learning in healthcare",
             "arXiv", 2022, "https://arxiv.org/abs/2211.02701",
         ),
-        leads="network", since="0.2.0",
+        since="0.2.0",
     ),
 ))
 # fmt: on
