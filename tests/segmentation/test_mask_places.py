@@ -12,7 +12,9 @@ from PIL import Image
 
 import chiasm
 from chiasm.encoding.mask_places import image_place
+from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.image import ImageReader
+from made_series import OBLIQUE, written_series
 from mask_cohorts import made_cohort
 
 SPINE = Path(__file__).parents[3] / "shared" / "data" / "wings" / "spinal-multicontrast"
@@ -60,6 +62,44 @@ def test_volumes_and_maps_that_lie_apart_are_told(tmp_path: Path) -> None:
         word: own for what, own in found.items() for word in ("shape", "elsewhere", "less than") if word in what
     }
     assert by_words == {"shape": ("error", 6), "elsewhere": ("error", 5), "less than": ("warning", 4)}
+
+
+def test_contrasts_of_a_patient_lie_on_one_grid(tmp_path: Path) -> None:
+    """Of two contrasts kept as grids one is shifted in a patient, shorter in another; what is no grid lies anywhere."""
+    nibabel = pytest.importorskip("nibabel")
+    codes = np.zeros((5, 6, 7), dtype=np.uint8)
+    codes[2, 3, 4] = 1
+    for k, (many, by) in enumerate(((5, 0.0), (5, 1.5), (4, 0.0))):
+        affine = np.diag([2.0, 2.0, 3.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(codes, affine), tmp_path / f"p{k}_map.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(codes.astype(np.float32), affine), tmp_path / f"p{k}_t1.nii.gz")
+        affine[0, 3] = by
+        for name in ("t2", "pet"):
+            nibabel.save(nibabel.Nifti1Image(codes[:many].astype(np.float32), affine), tmp_path / f"p{k}_{name}.nii.gz")
+    (tmp_path / "patients.csv").write_text("id,map\n" + "".join(f"p{k},p{k}_map.nii.gz\n" for k in range(3)))
+    kinds = {"t1": "grid", "t2": "grid:normalise=own", "pet": "volume-patches:size=16,patch=8"}
+    modalities = "".join(
+        f'[modalities.{name}]\nkind = "volume"\npath = "{{id}}_{name}.nii.gz"\nencoder = "{own}"\n'
+        for name, own in kinds.items()
+    )
+    (tmp_path / "cohort.toml").write_text(
+        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n'
+        f'[target]\nkind = "mask"\ncolumn = "map"\nlabels = ["cord"]\n{modalities}'
+    )
+    (found,) = [own for own in chiasm.check_cohort(tmp_path / "cohort.toml") if "grid" in own.what]
+    assert (found.severity, found.row, found.modality) == ("error", 3, "t2")
+    assert "in 't2' lie on another grid than those in t1 in 2 rows" in found.what
+
+
+def test_a_dicom_series_is_held_against_its_map(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    series = written_series(tmp_path / "ct", np.zeros((4, 6, 5)), orientation=OBLIQUE)
+    place = image_place(tmp_path / "ct", "dicom")
+    assert place is not None and place.shape == DicomReader().read(tmp_path / "ct").values.shape[1:]
+    corners = [np.array(own.ImagePositionPatient, dtype=float) * (-1, -1, 1) for own in series]
+    ends = np.array([[d, h, w, 1] for d in (0, 5) for h in (0, 4) for w in (0, 3)]) @ place.affine.T
+    assert all(np.abs(ends[:, :3] - own).max(1).min() < 0.01 for own in (corners[0], corners[-1]))
+    assert image_place(tmp_path / "nowhere", "dicom") is None
 
 
 def test_a_picture_of_another_size_is_told(tmp_path: Path) -> None:

@@ -45,11 +45,15 @@ class SeriesPlace:
 
 
 def place_of_series(folder: Path) -> SeriesPlace | None:
-    """Where a series lies, by the headers of its files; None where it cannot be said."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
+    """Where a series lies, by the headers of its folder's files, or of its one file; None where nothing says it."""
+    try:
+        from pydicom import dcmread
+        from pydicom.errors import InvalidDicomError
+    except ImportError:
+        return None
 
-    files = sorted(own for own in folder.iterdir() if own.is_file()) if folder.is_dir() else []
+    inside = sorted(own for own in folder.iterdir() if own.is_file()) if folder.is_dir() else [folder]
+    files = [own for own in inside if own.is_file()]
     if not 1 <= len(files) <= MOST_SLICES:
         return None
     positions, rest = [], []

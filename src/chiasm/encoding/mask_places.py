@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.cohort import Cohort, Problem
-from chiasm.cohort.mask_files import place_of
+from chiasm.cohort.contour_files import place_of_series
+from chiasm.cohort.mask_files import TO_RAS, place_of, placed
 from chiasm.encoding.box_sizes import of_rows, size_of
 
 APART = 0.01
 """Millimetres by which corners of an image and its label map may differ before it is told."""
-KINDS = ("image", "volume")
+KINDS, GRID = ("image", "volume", "dicom"), "grid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,22 +31,23 @@ class Place:
 def mask_place_problems(cohort: Cohort) -> list[Problem]:
     """List label maps of another shape than their image, and those that lie elsewhere: errors from half a voxel on.
 
-    Both are read of headers; an image whose header cannot be read is told of elsewhere, and what is neither a picture
-    nor NIfTI is held against its map when a model is fitted, by its shape alone. In a cohort of
-    several images a patient has one that fits.
+    All is read of headers; an image whose header cannot be read is told of elsewhere, and what says no place, as MGH
+    and MINC, is held against its map when a model is fitted, by its shape alone. In a cohort of several images a
+    patient has one that fits; those that are kept as grids, in which a model draws together, lie on one grid.
     """
     outcome, names = cohort.outcome, [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
     if outcome is None or outcome.maps is None or not names:
         return []
-    maps, found = outcome.maps, np.full((len(names), len(cohort)), np.nan)
+    maps, found, seen = outcome.maps, np.full((len(names), len(cohort)), np.nan), list[dict[int, Place]]()
     for place, name in enumerate(names):
-        raw, rows = cohort.raw(name), cohort.rows_of(name)
+        raw, rows, own_places = cohort.raw(name), cohort.rows_of(name), dict[int, Place]()
         for k, row in enumerate(rows.tolist()):
             own = image_place(raw[k], cohort.kinds[name]) if outcome.known[row] else None
             if own is not None:
-                drawn = maps.of(row)
+                drawn, own_places[row] = maps.of(row), own
                 same = own.shape == drawn.shape
                 found[place, row] = apart(own, maps.affines[row], min(drawn.spacing)) if same else np.inf
+        seen.append(own_places)
     some = np.isfinite(found).any(axis=0) | np.isinf(found).any(axis=0)
     least = np.where(np.isnan(found), np.inf, found).min(axis=0)
     told = []
@@ -59,12 +62,43 @@ def mask_place_problems(cohort: Cohort) -> list[Problem]:
     if moved.any():
         what = f"label maps lie over {APART:g} mm, and less than half a voxel, from their image"
         told.append(of_rows(cohort, moved, what, "right if a program rounded the header", "warning"))
+    return [*told, *contrasts_apart(cohort, dict(zip(names, seen, strict=True)))]
+
+
+def contrasts_apart(cohort: Cohort, seen: Mapping[str, Mapping[int, Place]]) -> list[Problem]:
+    """List images of a patient that are kept as grids and lie on another grid than his first.
+
+    Args:
+        seen: modality to where the image of a patient lies, by his row.
+    """
+    together, told = [name for name in sorted(seen) if cohort.encoders.get(name, "").startswith(GRID)], []
+    for place, name in enumerate(together[1:], 1):
+        wrong, of = np.zeros(len(cohort), dtype=bool), set[str]()
+        for row, own in seen[name].items():
+            first = next((other for other in together[:place] if row in seen[other]), None)
+            if first is None:
+                continue
+            like = seen[first][row]
+            sides = [1.0] if like.affine is None else np.linalg.norm(like.affine[:3, :3], axis=0).tolist()
+            wrong[row] = own.shape != like.shape or apart(own, like.affine, min(sides)) >= 1
+            if wrong[row]:
+                of.add(first)
+        if wrong.any():
+            what = f"images in '{name}' lie on another grid than those in {' and '.join(sorted(of))}"
+            fix = "register and resample them to one grid, or leave one modality out"
+            told.append(replace(of_rows(cohort, wrong, what, fix, "error"), modality=name))
     return told
 
 
 def image_place(item: object, kind: str) -> Place | None:
-    """Where an image lies, by its header; None for what is no file, a folder, or a header that cannot be read."""
-    if not isinstance(item, Path | str) or Path(item).is_dir():
+    """Where an image lies, by its header; None for a folder of volumes, and for what does not say it."""
+    if not isinstance(item, Path | str):
+        return None
+    if kind == "dicom":
+        series = place_of_series(Path(item))
+        placed_ = None if series is None else placed(series.shape, TO_RAS @ series.affine)
+        return None if placed_ is None else Place(*placed_)
+    if Path(item).is_dir():
         return None
     if kind != "volume":
         size = size_of(item)
