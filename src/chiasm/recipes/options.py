@@ -340,8 +340,8 @@ OPTIONS = {
         "network=rt-detr, weights=, width=64, queries=60"
     ),
     "unet": (
-        "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "
-        "patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3"
+        "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3"
     ),
     "ssma-dense": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, plan=, modality_dropout=0.2, epochs=60, "

@@ -16,6 +16,7 @@ from chiasm.compute.isolation import threads_for
 from chiasm.fitting.neural import build, restore
 from chiasm.segmentation.drawing import FLIPS, Drawing
 from chiasm.segmentation.grids import Imaged, ImageGrids, on_shelves
+from chiasm.segmentation.tidying import WAYS, tidied
 from chiasm.targets.label_maps import map_of, of_numbers
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
@@ -42,6 +43,7 @@ class Outliner:
         epochs: after so many it was kept.
         spacing: millimetres along each axis of what is drawn, as training maps have it; empty: those of each image.
         mirrors: how windows are turned over too, and the mean of their logits taken: none, sideways, or all.
+        tidy: what is done to each label afterwards, as `tidying.WAYS`; empty: nothing.
     """
 
     grids: dict[str, ImageGrids]
@@ -54,12 +56,15 @@ class Outliner:
     epochs: int = 0
     spacing: tuple[float, ...] = ()
     mirrors: str = "none"
+    tidy: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):
             raise ValueError("a network of label maps reads windows of two or three sides, of one contrast or more")
         if self.mirrors not in FLIPS:
             raise ValueError("windows are mirrored in no axis, sideways, or in all")
+        if self.tidy and (len(self.tidy) != self.labels or not set(self.tidy) <= set(WAYS)):
+            raise ValueError("what is done to a drawn label is nothing, largest, filled, or both, of each label")
         if self.spacing and (len(self.spacing) != len(self.window) or not all(0 < s < np.inf for s in self.spacing)):
             raise ValueError("the spacing of what is drawn is a length above zero along each axis")
         behind = self.without[self.labels :] if self.without.ndim == 1 else np.zeros(0)
@@ -92,7 +97,7 @@ class Outliner:
                     continue
                 here = torch.from_numpy(present[[row]])
                 codes, spacing = drawing.codes(take(tokens, np.array([row])), here, 0)
-                own = map_of(codes, self.spacing or spacing)
+                own = map_of(tidied(codes, self.tidy), self.spacing or spacing)
                 rows.append(np.concatenate([own.volumes(self.labels), own.numbers()]))
         out = np.full((len(cohort), max([self.without.size, *map(len, rows)])), np.nan)
         for row, own_row in enumerate(rows):
