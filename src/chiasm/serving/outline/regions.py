@@ -14,7 +14,7 @@ def region_of(values: NDArray[np.float64], row: int, column: int, reach: float) 
 
     The measure is `middle_of` the pixel.
     """
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     alike = np.abs(values - middle_of(values, row, column, reach)) <= reach
     alike[row, column] = True
