@@ -121,9 +121,8 @@ def main() -> None:
         words = [sys.executable, "-m", "chiasm", "serve", str(model), "--listen", f"127.0.0.1:{port}"]
         with running(words, port, folder / "log.txt") as process:
             size = (folder / "scan.nii").stat().st_size / 2**20
-            print(
-                f"A volume of {SIDE} x {SIDE} x {depth}, {size:,.0f} MB; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n"
-            )
+            where = f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
+            print(f"A volume of {SIDE} x {SIDE} x {depth}, {size:,.0f} MB; {where}\n")
             print(f"{'':44s} {'median ms':>9s} {'longest':>9s}")
             before, client = held(process)[0], Client(port)
             told = timed("open", lambda _: client.open(folder / "scan.nii"))
