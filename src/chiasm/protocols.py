@@ -104,6 +104,13 @@ class Recipe(Protocol):
     def fit(self, cohort: Any, *, seed: int, checkpoint: Path | None = None, device: str = "cpu") -> Model: ...
 
 
+@runtime_checkable
+class SupportsTarget(Protocol):
+    """Protocol of a recipe that says of a target alone, before anything is encoded, that it cannot learn it."""
+
+    def supports_target(self, target: Any) -> None: ...
+
+
 class Predictor(Protocol):
     """Protocol of a model's fitted part: link-scale predictions `(B, K)` float64, in the cohort's sorted row order."""
 

@@ -12,7 +12,7 @@ from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
-from chiasm.protocols import BringsAgainst, NamesAgainst, NamesForms, Narrows, reads_inputs
+from chiasm.protocols import BringsAgainst, NamesAgainst, NamesForms, Narrows, SupportsTarget, reads_inputs
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import bracketed, full_name, name_and_options, read_options, require_known
 
@@ -123,10 +123,9 @@ def require_target(recipes: Iterable[Any], target: Target | None) -> None:
         Unsupported: a recipe cannot.
     """
     for recipe in map(named, recipes):
-        asked = getattr(recipe, "supports_target", None)
         try:
-            if asked is not None:
-                asked(target)
+            if isinstance(recipe, SupportsTarget):
+                recipe.supports_target(target)
         except Unsupported as error:
             raise Unsupported(f"recipe '{recipe.name}': {error}") from error
 
