@@ -102,6 +102,7 @@ _PUBLIC = {
     "patients_right": "chiasm.evaluation.patient_by_patient",
     "parse_prompt": "chiasm.encoders.sequence.prompts",
     "prefer": "chiasm.api.preferring",
+    "prefer_answers": "chiasm.api",
     "pretrain": "chiasm.api",
     "render_prompt": "chiasm.encoders.sequence.prompts",
     "screen_identifiers": "chiasm.api",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from chiasm.api.merging import merge
     from chiasm.api.models import fit, load_model, write_predictions
     from chiasm.api.monitoring import Monitored, monitor
+    from chiasm.api.preferring_answers import PreferredModel, prefer_answers
     from chiasm.api.pretraining import Pretrained, pretrain
     from chiasm.api.pretraining_checkpoint import checkpoint_of
     from chiasm.api.released_questions import Questions, questions
@@ -113,6 +114,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.merging": "merge",
     "chiasm.api.models": "fit load_model write_predictions",
     "chiasm.api.monitoring": "monitor Monitored",
+    "chiasm.api.preferring_answers": "PreferredModel prefer_answers",
     "chiasm.api.pretraining": "pretrain Pretrained",
     "chiasm.api.pretraining_checkpoint": "checkpoint_of",
     "chiasm.api.released_questions": "Questions questions",
@@ -194,6 +196,7 @@ __all__ = [
     "Monitored",
     "Paused",
     "Policy",
+    "PreferredModel",
     "PreparedCohort",
     "Pretrained",
     "Problem",
@@ -270,6 +273,7 @@ __all__ = [
     "open_seal",
     "open_store",
     "opened_sources",
+    "prefer_answers",
     "prepare",
     "pretrain",
     "prune_store",

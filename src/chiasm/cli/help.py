@@ -94,6 +94,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
     "encoders": ("chiasm encoders", "chiasm encoders minilm"),
     "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),
+    "prefer": ("chiasm prefer model cohort.toml --out preferred --scorer rouge_l --epochs 3",),
     "ask": (
         "chiasm ask run 'Which modality helped?'",
         "chiasm ask model cohort.toml --patient 007 'Why is the risk high?'",

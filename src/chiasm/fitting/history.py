@@ -9,7 +9,7 @@ from chiasm.artifact import storable
 from chiasm.errors import count
 from chiasm.heads.response import Response
 
-UPDATE, EXTEND = "update", "extend"
+UPDATE, EXTEND, PREFER = "update", "extend", "prefer"
 
 
 @storable("step")
@@ -18,7 +18,8 @@ class Step:
     """One step after the fit.
 
     Args:
-        what: "update" (recalibrated on later outcomes) or "extend" (a modality added).
+        what: "update" (recalibrated on later outcomes), "extend" (a modality added) or "prefer" (what a scorer prefers,
+            learned).
         parent: identity of the model folder that it was done to; empty for a model that lay in no folder.
         told: what was changed, in a sentence.
         learned_from: how many `patients`, and with times how many `events`, the step learned from.

@@ -158,6 +158,24 @@ class Connected(nn.Module):
             found.append(self.language.words.text(said))
         return found
 
+    @torch.no_grad()
+    def drawn(
+        self, tokens: dict[str, Tokens], present: Tensor, count: int, most: int, heat: float, source: torch.Generator
+    ) -> list[str]:
+        """Draw `count` texts of at most `most` tokens behind the prompt of one patient, at temperature `heat`."""
+        soft, prompt = self.softened(tokens, present), tokens[PROMPT]
+        ids = prompt.values[:1, :, 0].long()[:, prompt.mask[0]]
+        begun = self.spliced(soft, ids, torch.ones_like(ids, dtype=torch.bool)).embedded.repeat(count, 1, 1)
+        said, ended = list[Tensor](), torch.zeros(count, dtype=torch.bool)
+        while len(said) < most and begun.shape[1] < self.language.reach and not bool(ended.all()):
+            logits = self.language(begun, begun.new_ones(begun.shape[:2], dtype=torch.bool), 1)[:, -1]
+            word = torch.multinomial(torch.softmax(logits / heat, -1), 1, generator=source)[:, 0]
+            ended = ended | (word == self.language.words.end)
+            said.append(torch.where(ended, -1, word))
+            begun = torch.cat([begun, self.language.embed(word)[:, None]], 1)
+        rows = torch.stack(said, 1).tolist() if said else [[]] * count
+        return [self.language.words.text([word for word in own if word >= 0]) for own in rows]
+
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         if "language" in self.__dict__:
             self.__dict__["language"]._apply(fn)

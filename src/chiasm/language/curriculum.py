@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from chiasm.language.connected import AnswerLikelihood, Connected
-from chiasm.training import Examples, History, Network, Phase, TrainOptions, train
+from chiasm.training import Examples, History, Network, Objective, Phase, TrainOptions, train
 
 CONNECTOR, TOWER, ADAPTER, LANGUAGE = "connectors.*", "towers.*", "adapted.*", "language.*"
 
@@ -26,12 +26,14 @@ class Stage:
         trains: patterns of the names of parameters that are trained, as `connectors.*`.
         examples: the questions, those held out among them.
         options: epochs, rate and batches.
+        objective: what is minimised; the likelihood of the right answer unless told.
     """
 
     name: str
     trains: tuple[str, ...]
     examples: Examples
     options: TrainOptions
+    objective: Objective = field(default_factory=AnswerLikelihood)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def run_stages(
         def trained(name: str, patterns: tuple[str, ...] = stage.trains) -> bool:
             return named(name.removeprefix("fusion."), patterns)
 
-        phase = Phase(stage.options, AnswerLikelihood(), trainable=trained, name=stage.name)
+        phase = Phase(stage.options, stage.objective, trainable=trained, name=stage.name)
         (history,) = train(
             network, stage.examples, (phase,), seed=seed, checkpoint=checkpoint(stage.name), device=device
         )

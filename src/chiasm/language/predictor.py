@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import ref
 
@@ -20,6 +20,7 @@ from chiasm.fitting.neural import build, restore
 from chiasm.heads.head import Head
 from chiasm.language.asked import Asked
 from chiasm.language.connected import Connected, ConnectedDesign
+from chiasm.language.language_model import LanguageModel
 from chiasm.protocols import Encoder
 from chiasm.targets.options import MOST_OPTIONS
 from chiasm.tokens import Packed
@@ -100,19 +101,25 @@ class ConnectedPredictor:
         return fusion
 
     def _read(self, cohort: Cohort) -> tuple[dict[str, Packed], np.ndarray]:
-        language = self._fusion().language
-        soft = self.design.soft_tokens(self.shapes)
         answers = [("",)] * len(cohort) if self.longest else None
+        return self.read(cohort, self._fusion().language, answers)
+
+    def read(
+        self, cohort: Cohort, language: LanguageModel, answers: Sequence[Sequence[str]] | None
+    ) -> tuple[dict[str, Packed], np.ndarray]:
+        """Return prompts of patients with answers (None: their own), their modalities, and which they have `(B, M)`."""
         tokens: dict[str, Packed] = dict(pack(cohort, self.encoders))
         present = presence(tokens, sorted(self.shapes), len(cohort))
+        soft = self.design.soft_tokens(self.shapes)
         words, cut = self.asked.packed_within(cohort, language.words, language.reach, soft, answers, self.longest)
         if cut:
             rows = np.sort(cohort.file_rows[np.array(cut)]).tolist()
             warnings.warn(
                 f"the texts of {count(len(cut), 'patient')} ({first_rows(rows)}) are longer than the language model "
                 "can read, and their ends are cut",
-                FindingWarning, stacklevel=2,
-            )  # fmt: skip
+                FindingWarning,
+                stacklevel=2,
+            )
         return {**tokens, **words}, present
 
 

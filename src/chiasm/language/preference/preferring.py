@@ -67,17 +67,21 @@ class Preferred:
     @property
     def told(self) -> str:
         """What happened to score and length, in a few sentences."""
-        said = [f"{self.pairs.told}."]
-        if self.before is None or self.after is None:
-            return f"{said[0]} No prompt was held out: what it does to score and length is not known."
-        before, after = self.before, self.after
-        said.append(
-            f"On {before.prompts:,} prompts held out the score went from {before.score:.3f} to {after.score:.3f}, and "
-            f"texts from {before.words:.1f} to {after.words:.1f} words; {after.kl:.2f} nats a text from the base."
-        )
-        if before.correlation > 0.5:
-            said.append(f"The scorer likes long texts: its scores go with length by {before.correlation:.2f}.")
-        return " ".join(said)
+        return told_of(self.pairs, self.before, self.after)
+
+
+def told_of(pairs: Pairs, before: Written | None, after: Written | None) -> str:
+    """Say what happened to score and length, in a few sentences."""
+    said = [f"{pairs.told}."]
+    if before is None or after is None:
+        return f"{said[0]} No prompt was held out: what it does to score and length is not known."
+    said.append(
+        f"On {before.prompts:,} prompts held out the score went from {before.score:.3f} to {after.score:.3f}, and "
+        f"texts from {before.words:.1f} to {after.words:.1f} words; {after.kl:.2f} nats a text from the base."
+    )
+    if before.correlation > 0.5:
+        said.append(f"The scorer likes long texts: its scores go with length by {before.correlation:.2f}.")
+    return " ".join(said)
 
 
 def prefer(
@@ -115,8 +119,8 @@ def prefer(
         raise ValueError("a pair takes two candidates: give candidates=2 or more")
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out={held_out} must be 0 or more and below 1")
-    apart = _apart(prompts, held_out, seed)
-    learned = [row for row in range(len(prompts)) if row not in apart]
+    aside = apart(prompts, held_out, seed)
+    learned = [row for row in range(len(prompts)) if row not in aside]
     if not learned:
         raise ValueError("there is no prompt to learn from: give more, or hold fewer out")
 
@@ -127,12 +131,12 @@ def prefer(
     places = tuple(sites) or projections(network, adapter.rank if isinstance(adapter, LoRA) else 1)
     drawn = sampled(network, words, of(learned, prompts), sampling, seed=seed)
     pairs = preference_pairs(of(learned, prompts), drawn, of(learned, references), scorer, gap=gap)
-    asked, answers = of(apart, prompts), of(apart, references)
+    asked, answers = of(aside, prompts), of(aside, references)
     first = sampled(network, words, asked, sampling, seed=seed + 1)
     attached = attach(network, adapter, lambda name, _: name in places, seed=seed)
     try:
         losses = prefer_pairs(network, words, pairs.pairs, own, schedule, seed=seed)
-        if not apart:
+        if not aside:
             return Preferred(attached, pairs, tuple(losses), None, None, float("nan"))
         beside = preference_pairs(asked, first, answers, scorer, gap=gap)
         then = sampled(network, words, asked, sampling, seed=seed + 1)
@@ -163,7 +167,7 @@ def written(texts: Sequence[Sequence[str]], references: Sequence[str], scorer: S
     )
 
 
-def _apart(prompts: Sequence[str], share: float, seed: int) -> list[int]:
+def apart(prompts: Sequence[str], share: float, seed: int) -> list[int]:
     """Rows that are held out: those of a share of the different prompts, drawn, at least one where any is asked for."""
     every = sorted(set(prompts))
     wanted = min(len(every) - 1, max(1, round(share * len(every)))) if share and len(every) > 1 else 0
