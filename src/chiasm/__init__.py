@@ -78,6 +78,7 @@ _PUBLIC = {
     "extend": "chiasm.api",
     "fit": "chiasm.api",
     "from_sklearn": "chiasm.api",
+    "generate": "chiasm.api.generating",
     "identity_groups": "chiasm.cohort.identity",
     "identity_split": "chiasm.cohort.identity_split",
     "inspect_model": "chiasm.api",
@@ -219,6 +220,7 @@ if TYPE_CHECKING:
     from chiasm.api.controlling import control, load_controller
     from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
+    from chiasm.api.generating import generate
     from chiasm.api.labelling import label_records
     from chiasm.api.outlining import outline
     from chiasm.api.planning import plan

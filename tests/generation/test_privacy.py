@@ -15,7 +15,7 @@ from chiasm.generation.rows import Rows
 
 def parted(n: int = 300) -> tuple[Rows, Rows]:
     """Patients of one distribution, four in five to fit to."""
-    whole = patients(3, n)
+    whole = patients(3, n, width=40)
     return whole.take(np.arange(n) < n * 4 // 5), whole.take(np.arange(n) >= n * 4 // 5)
 
 
@@ -49,7 +49,7 @@ def test_one_that_copies_and_blurs_is_caught_too(parts: tuple[Rows, Rows]) -> No
 
 def test_strangers_and_the_copula_are_let_through(parts: tuple[Rows, Rows]) -> None:
     train, held = parts
-    strangers = privacy_of(train, held, patients(4, 300))
+    strangers = privacy_of(train, held, patients(4, 300, width=40))
     assert strangers.refused == () and abs(of(strangers, "membership") - 0.5) < 0.12
     fitted = GaussianCopula().fit(train)
     found = privacy_of(train, held, fitted.sample(300, 0), fitted.log_density)

@@ -14,6 +14,7 @@ import pandas as pd
 from chiasm.api.encoding import prepare
 from chiasm.api.models import load_model
 from chiasm.cohort import Cohort, LeakageError, Problem, Unsupported
+from chiasm.cohort.generated import require_real
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.encoding.checking import examine
 from chiasm.encoding.preparing import PreparedCohort, warn_of_findings
@@ -78,6 +79,7 @@ def validate(
         require_free(folder, replace=replace)
     fitted = model if isinstance(model, Model) else load_model(model)
     opened = cohort.cohort if isinstance(cohort, PreparedCohort) else as_cohort(cohort)
+    require_real(opened)
     require_same_target(fitted, opened)
     require_shared_modality(fitted, opened)
     require_others(fitted, opened)

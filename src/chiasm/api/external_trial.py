@@ -9,6 +9,7 @@ from typing import Any
 
 from chiasm.api.external import prepare_new, told_by
 from chiasm.cohort import Cohort, CohortError, LeakageError, Unsupported
+from chiasm.cohort.generated import require_real
 from chiasm.cohort.kinds import TABLE, has_form
 from chiasm.cohort.lending import same_patients
 from chiasm.cohort.units import content_keys
@@ -42,6 +43,7 @@ def require_comparable(cohort: Cohort, external: Cohort) -> None:
             of it stands in a source cohort, or a source model learned from it.
         Unsupported: another kind of target, other classes, another unit, no modality of the cohort, or nobody to score.
     """
+    require_real(external)
     if cohort.target is None:
         raise Unsupported("evaluating needs a target: name one in [target], or give target=... to cohort_from_frames")
     known = require_target(cohort.target.kind, cohort.target.names, cohort.target.unit, external)

@@ -15,6 +15,7 @@ from chiasm.api.identifiers import screen_identifiers
 from chiasm.api.reporting import keep_guidelines, left_as_it_is
 from chiasm.api.sources import Source, lent, opened_sources, with_sources
 from chiasm.cohort import Problem
+from chiasm.cohort.generated import require_real
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.compute.memo import work_clock
 from chiasm.compute.pool import default_jobs
@@ -94,6 +95,7 @@ def evaluate(
     asked = list(sources)
     if not isinstance(ready, PreparedCohort):
         ready = as_cohort(ready)
+        require_real(ready)
         lenders = opened_sources(ready, asked)  # what is refused is refused before anything is encoded
         quiet = None if progress is None else (lambda *told: None)  # who follows training sets sees no other bar
         if identifiers:

@@ -57,6 +57,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm questions slake/ --style slake --out cohort",
         "chiasm questions roco/ --style roco --instruct --out captions",
     ),
+    "generate": (
+        "chiasm generate cohort.toml --patients 500 --out synthetic",
+        "chiasm generate cohort.toml --fill rna --out filled",
+    ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "segment": (
         "chiasm segment model scan.nii.gz --out map.nii.gz",

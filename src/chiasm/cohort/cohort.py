@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from chiasm.cohort.digests import DIGEST, Digests
+from chiasm.cohort.generated import Generated
 from chiasm.cohort.identifiers import places_of
 from chiasm.cohort.items import Encoding, Values, ValueSource
 from chiasm.cohort.knowledge import Knowledge
@@ -48,7 +49,7 @@ class Cohort:
     `knowledge` are triples, with the entity that each patient has. `costs` is what a modality costs a patient, where
     it is said; `subgroups` are the columns by whose levels a model is looked at, and which no model reads; neither is
     part of the fingerprint. `label_texts` are what experts wrote of each label. `options` are what each
-    patient may be answered with; they stay when the target is taken away.
+    patient may be answered with; they stay when the target is taken away. `generated` says what of it a generator drew.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Cohort:
     subgroups: tuple[Subgroup, ...] = ()
     options: Options | None = None
     label_texts: LabelTexts | None = None
+    generated: Generated | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -17,6 +17,7 @@ from chiasm.cohort.coded_outcomes import outcome_cells, with_arrays
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.dialect import Form, unfit_form
 from chiasm.cohort.encoder_places import encoders_beside
+from chiasm.cohort.generated import marked
 from chiasm.cohort.genesets import read_gene_sets
 from chiasm.cohort.identifiers import places_of, repeats
 from chiasm.cohort.label_table import read_known
@@ -74,9 +75,8 @@ def read_manifest(
             seal = found_seal(file, keys.seal)
         except CohortError as fault:
             return None, [*problems, *fault.problems]
-    reader = _Reader(file, problems, None if whom == "everyone" else seal, whom)
-    cohort = reader.read(keys)
-    return (None if cohort is None else in_use(replace(cohort, manifest=os.fspath(path)))), reader.problems
+    cohort = (reader := _Reader(file, problems, None if whom == "everyone" else seal, whom)).read(keys)
+    return (None if cohort is None else in_use(marked(cohort, keys.generated, path))), reader.problems
 
 
 class _Reader:

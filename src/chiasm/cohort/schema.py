@@ -121,6 +121,17 @@ class SealKeys(_Strict):
     by: str | None = None
 
 
+class GeneratedKeys(_Strict):
+    """What a generator drew of the cohort, and what it was fitted to."""
+
+    generator: str
+    seed: int
+    fitted_on: str
+    patients: bool = False
+    modalities: dict[str, int] = {}
+    accepted: str = ""
+
+
 class ManifestKeys(_Strict):
     patients: PatientsKeys
     modalities: dict[str, ModalityKeys]
@@ -131,6 +142,7 @@ class ManifestKeys(_Strict):
     seal: SealKeys | None = None
     accept: dict[str, str] = {}
     sources: list[str] = []
+    generated: GeneratedKeys | None = None
 
     def forms(self) -> list[tuple[str, str | None, Form]]:
         """What is said of the form of tables: the section, the table that it names, and its form."""
@@ -149,6 +161,7 @@ SECTIONS: dict[str, type[_Strict]] = {
     "folds": FoldKeys,
     "knowledge": KnowledgeKeys,
     "seal": SealKeys,
+    "generated": GeneratedKeys,
 }
 
 

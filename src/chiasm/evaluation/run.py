@@ -12,6 +12,7 @@ from typing import Any
 
 from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.accepted import Finding
+from chiasm.cohort.generated import require_real
 from chiasm.cohort.units import units_of
 from chiasm.errors import error
 from chiasm.evaluation.candidates import first_modalities, forms_to_try
@@ -86,6 +87,7 @@ def run_trial(
     """
     if seed < 0:
         raise ValueError(f"the seed is {seed}, and must be 0 or more")
+    require_real(cohort)
     everyone = cohort
     cohort, excluded = usable(everyone)
     protocol = with_repeats(protocol, cohort)

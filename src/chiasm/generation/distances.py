@@ -37,25 +37,35 @@ class Space:
             made[name] = Margins.fit(frame.iloc[:, ::step])
         return cls(made)
 
-    def features(self, rows: Rows, without: tuple[str, str] | None = None) -> Array:
-        """Coordinates `(n, W)` of patients; `without` leaves out one column of a block."""
+    def features(self, rows: Rows) -> Array:
+        """Coordinates `(n, W)` of patients."""
         parts = [np.zeros((len(rows), 0))]
         for name, own in self.margins.items():
-            kept = [column for column in own.columns if (name, column) != without]
-            frame, found = rows.blocks[name], []
-            numbers = [column for column in own.columns if column not in own.levels]
-            scores = dict(zip(own.columns, own.scores(frame[list(own.columns)]).T, strict=True)) if numbers else {}
-            for column in kept:
-                missing = frame[column].isna().to_numpy()
-                found.append(missing / 2)
-                if column in numbers:
-                    found.append(np.where(missing, 0.5, ndtr(np.nan_to_num(scores[column]))))
+            frame, found = rows.blocks[name][list(own.columns)], []
+            missing, ranks = frame.isna().to_numpy(), ndtr(own.scores(frame))
+            for place, column in enumerate(own.columns):
+                lacks = missing[:, place]
+                found.append(lacks / 2)
+                if column not in own.levels:
+                    found.append(np.where(lacks, 0.5, ranks[:, place]))
                     continue
-                cells = frame[column].map(lambda own: repr(float(own))) if column in own.numeric else frame[column]
-                found += [(cells == level).to_numpy() / 2 for level in own.levels[column]]
+                cells = frame[column].to_numpy()
+                if column in own.numeric:
+                    found += [(cells == float(level)) / 2 for level in own.levels[column]]
+                else:
+                    found += [(cells == level) / 2 for level in own.levels[column]]
             if found:
-                parts.append(np.stack(found, axis=1) / (len(kept) * len(self.margins)))
+                parts.append(np.stack(found, axis=1) / (len(own.columns) * len(self.margins)))
         return np.concatenate(parts, axis=1)
+
+    @property
+    def owners(self) -> list[tuple[str, str]]:
+        """The block and the column that each of the W coordinates belongs to."""
+        found = []
+        for name, own in self.margins.items():
+            for column in own.columns:
+                found += [(name, column)] * (1 + (len(own.levels[column]) if column in own.levels else 1))
+        return found
 
 
 def nearest(features: Array, among: Array) -> tuple[Array, NDArray[np.int_]]:

@@ -98,12 +98,14 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
     measures = [
         Measure("copies", "the share of synthetic rows that copy a training patient, beyond that of patients held out",
                 *_difference(copied, by_chance), 0.0, LIMITS["copies"]),
-        Measure("nearest", "the share of synthetic rows nearer to a training patient than to one held out, beyond chance",
+        Measure("nearest", "the share of synthetic rows nearest to a training patient and to none held out, beyond "
+                "chance",
                 *_nearer(drawn, inside, outside), 0.0, LIMITS["nearest"]),
         Measure("membership", "the AUROC of who was in the training set, by the distance to the nearest synthetic row",
                 *auroc(-nearest(inside, drawn)[0], -nearest(outside, drawn)[0]), 0.5, LIMITS["membership"]),
         Measure("attribute", "what the nearest synthetic row says better of a column of a training patient than of "
-                "one held out", *_attributes(space, train, held, made), 0.0, LIMITS["attribute"]),
+                "one held out", *_attributes(space, (train, held, made), (inside, outside, drawn)), 0.0,
+                LIMITS["attribute"]),
         Measure("rare", f"the share of synthetic rows whose categories fewer than {FEW} training patients have, beyond "
                 "that of patients held out", *_difference(rare_made, rare_held), 0.0, LIMITS["rare"]),
     ]  # fmt: skip
@@ -159,22 +161,29 @@ def _difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float, f
     return value, centre - Z * error, centre + Z * error
 
 
-def _attributes(space: Space, train: Rows, held: Rows, made: Rows) -> tuple[float, float, float]:
+def _attributes(
+    space: Space, rows: tuple[Rows, Rows, Rows], features: tuple[Array, Array, Array]
+) -> tuple[float, float, float]:
     """How much more right the nearest synthetic row is on a column that the attacker lacks, given the rest."""
     narrow = [
-        (name, c) for name, own in space.margins.items() for c in own.columns if len(own.columns) <= MOST_ATTRIBUTES
+        (name, column)
+        for name, own in space.margins.items()
+        for column in own.columns
+        if len(own.columns) <= MOST_ATTRIBUTES
     ]
-    if not narrow or sum(len(own.columns) for own in space.margins.values()) < 2:
+    owners = space.owners
+    if not narrow or len(set(owners)) < 2:
         return 0.0, 0.0, 0.0
-    step = max(1, -(-len(narrow) // MOST_ATTRIBUTES))
+    train, held, made = rows
     right: list[list[Array]] = [[], []]
-    for attribute in narrow[::step]:
-        drawn = space.features(made, attribute)
-        for place, rows in enumerate((train, held)):
-            found = nearest(space.features(rows, attribute), drawn)[1]
-            right[place].append(_right(space, attribute, rows, made, found))
-    inside, outside = (np.nanmean(np.stack(own), axis=0) for own in right)
-    return _difference(inside[~np.isnan(inside)], outside[~np.isnan(outside)])
+    for attribute in narrow[:: max(1, -(-len(narrow) // MOST_ATTRIBUTES))]:
+        kept = np.array([own != attribute for own in owners])
+        for place, known in enumerate((train, held)):
+            found = nearest(features[place][:, kept], features[2][:, kept])[1]
+            right[place].append(_right(space, attribute, known, made, found))
+    stacked = [np.stack(own) for own in right]
+    told = [own[:, ~np.isnan(own).all(axis=0)] for own in stacked]
+    return _difference(*(np.nanmean(own, axis=0) for own in told))
 
 
 def _right(space: Space, attribute: tuple[str, str], rows: Rows, made: Rows, found: NDArray[np.int_]) -> Array:

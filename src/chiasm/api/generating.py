@@ -1,0 +1,218 @@
+"""Public function that draws a synthetic cohort, or fills in what patients lack, and says what that gives away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.api.generated_utility import Utility, utility_of
+from chiasm.artifact import write_text
+from chiasm.artifact.whole import whole_folder
+from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.cohort.generated import Generated
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.errors import count, nearest
+from chiasm.generation.copula import GENERATORS
+from chiasm.generation.filling import lacking
+from chiasm.generation.generator import Expects, Generator, HasDensity
+from chiasm.generation.likeness import likeness
+from chiasm.generation.privacy import Privacy, privacy_of, told
+from chiasm.generation.rows import LEAST_PATIENTS, Rows, rows_of, target_keys
+from chiasm.generation.writing import MANIFEST, write_cohort
+from chiasm.report.generation_page import render_generated
+from chiasm.report.written import write_page
+
+DOCUMENT, PAGE = "generated.json", "generated.html"
+HELD_OUT = 0.2
+
+
+class PrivacyError(ValueError):
+    """A synthetic set that gives away too much, with each measure above its limit; nothing was written."""
+
+
+@dataclass(frozen=True, repr=False)
+class Made:
+    """A synthetic cohort, or a cohort filled in, before it is written or beside what was.
+
+    Attributes:
+        rows: the patients; of a cohort filled in, all of them.
+        mark: what the manifest says of them.
+        privacy: what the set gives away; None of a cohort filled in, which holds the patients themselves.
+        likeness: how like real ones they are; empty of a cohort filled in.
+        utility: what training on them is worth on real patients; None where it was not asked, or cannot be told.
+        sentences: what there is to know.
+    """
+
+    rows: Rows
+    mark: Generated
+    privacy: Privacy | None = None
+    likeness: dict[str, Any] = field(default_factory=dict)
+    utility: Utility | None = None
+    sentences: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Made: {count(len(self.rows), 'patient')} by '{self.mark.generator}'"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All that is told, as JSON holds it: no value of a patient."""
+        own = self.mark
+        return {
+            "schema": 1, "generator": own.generator, "seed": own.seed, "fitted_on": own.fitted_on,
+            "patients": len(self.rows), "accepted": own.accepted, "filled_in": own.modalities,
+            "privacy": None if self.privacy is None else self.privacy.as_json(),
+            "likeness": self.likeness, "utility": None if self.utility is None else self.utility.as_json(),
+            "sentences": list(self.sentences),
+        }  # fmt: skip
+
+
+def generate(
+    cohort: Given,
+    out: Path | str | None = None,
+    *,
+    patients: int | None = None,
+    fill: Sequence[str] | str = (),
+    generator: str = "gaussian-copula",
+    seed: int = 0,
+    accept_privacy: str = "",
+    recipe: str = "",
+    utility: bool = True,
+) -> Made:
+    """Draw a synthetic cohort of `patients`, or `fill` in modalities of those who lack them; write a cohort to `out`.
+
+    A synthetic set comes from a generator that a fifth of the patients, drawn by the seed, was held out from; by them
+    the privacy report tells what it gives away, and real models are compared with models trained on it.
+
+    Args:
+        cohort: a cohort of tables and omics blocks, or the path of a manifest.
+        out: a new folder for the manifest, its tables, `generated.json` and `generated.html`; None writes nothing.
+        patients: how many to draw.
+        fill: the modality, or several, to fill in, in place of `patients`.
+        generator: its name.
+        seed: of the draw and of who is held out.
+        accept_privacy: why a set above a limit is written all the same; it stands in the mark.
+        recipe: what utility is told by; empty: late fusion, or the one modality alone.
+        utility: fit the recipe to synthetic and to real patients.
+
+    Raises:
+        PrivacyError: a measure of privacy is above its limit, and no reason is given.
+        Unsupported: fewer than 50 patients; files; columns that name patients; a modality that nobody has or lacks.
+        ValueError: neither or both of `patients` and `fill`; no such generator or modality.
+        FileExistsError: `out` is there and not empty.
+    """
+    names = [fill] if isinstance(fill, str) else list(fill)
+    if (patients is None) == (not names):
+        raise ValueError("say either how many patients are drawn (--patients) or what is filled in (--fill)")
+    if patients is not None and patients < 1:
+        raise ValueError(f"{patients} patients cannot be drawn: say one or more")
+    if generator not in GENERATORS:
+        like = nearest(generator, GENERATORS)
+        hint = f"did you mean '{like}'?" if like else f"there are {', '.join(GENERATORS)}"
+        raise ValueError(f"no generator is called '{generator}': {hint}")
+    own = as_cohort(cohort)
+    if len(own) < LEAST_PATIENTS:
+        raise Unsupported(
+            f"the cohort has {count(len(own), 'patient')}, and among fewer than {LEAST_PATIENTS} nobody can hide: "
+            "nothing is generated"
+        )
+    made = GENERATORS[generator]()
+    if names:
+        found = _filled(own, names, made, seed)
+    else:
+        assert patients is not None
+        found = _drawn(own, patients, made, seed, accept_privacy, recipe, utility)
+    if out is not None:
+        _write(own, found, Path(out), synthetic=not names)
+    return found
+
+
+def _drawn(
+    cohort: Cohort, patients: int, generator: Generator, seed: int, accepted: str, recipe: str, utility: bool
+) -> Made:
+    rows = rows_of(cohort)
+    nobody = [name for name in cohort.modalities if not rows.present[name].any()]
+    if nobody:
+        raise Unsupported(f"nobody has modality '{nobody[0]}': leave it out of the manifest")
+    held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(len(cohort), seed)
+    train_rows, held_rows = rows.take(~held), rows.take(held)
+    fitted = generator.fit(train_rows)
+    made = fitted.sample(patients, seed)
+    density = fitted.log_density if isinstance(fitted, HasDensity) else None
+    privacy = privacy_of(train_rows, held_rows, made, density)
+    if privacy.refused and not accepted.strip():
+        raise PrivacyError(
+            "nothing is written: " + "; ".join(privacy.refused) + "; give a larger cohort or another generator, or say "
+            "why it may be given away all the same, by accept_privacy (--accept-privacy)"
+        )
+    mark = Generated(
+        generator.name, seed, cohort.subset(~held).fingerprint, True, {}, accepted.strip() if privacy.refused else ""
+    )
+    has_times = cohort.target is not None and cohort.target.has_times
+    alike = likeness(train_rows, made, held_rows, has_times=has_times)
+    used = None
+    if utility and cohort.target is not None:
+        used = utility_of(cohort.subset(~held), cohort.subset(held), made, recipe, seed)
+    sentences = (*told(privacy), *(() if used is None else used.sentences))
+    return Made(made, mark, privacy, alike, used, sentences)
+
+
+def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: int) -> Made:
+    rows = rows_of(cohort)
+    for name in names:
+        cohort.with_modalities([name])
+        if not rows.present[name].any():
+            raise Unsupported(f"nobody has modality '{name}', so that nothing says what it would be like")
+    who = lacking(cohort, cohort.modalities, names)
+    for name, own in who.items():
+        if not own.any():
+            raise Unsupported(f"nobody lacks modality '{name}' who has another: there is nothing to fill in")
+    inputs = rows.only(cohort.modalities)
+    fitted = generator.fit(inputs)
+    if not isinstance(fitted, Expects):
+        raise Unsupported(f"generator '{generator.name}' draws whole patients alone: nothing is filled in by it")
+    made = fitted.expected(inputs)
+    blocks, present = dict(rows.blocks), dict(rows.present)
+    for name, own in who.items():
+        blocks[name] = blocks[name].where(pd.Series(~own), made.blocks[name])
+        present[name] = present[name] | own
+    number = {name: int(own.sum()) for name, own in who.items()}
+    bare = cohort.with_target(None, None)
+    mark = Generated(generator.name, seed, bare.fingerprint, False, number)
+    said = tuple(
+        f"{count(n, 'patient')} of {len(cohort):,} have '{name}' from '{generator.name}', as the median given what "
+        "they have; it is no observation, and a score on these patients would be of the generator too."
+        for name, n in number.items()
+    )
+    return Made(Rows(blocks, present, rows.declared), mark, sentences=said)
+
+
+def _write(cohort: Cohort, made: Made, out: Path, *, synthetic: bool) -> None:
+    labels = {"group": cohort.group, "site": cohort.site, "fold": cohort.fold}
+    with whole_folder(out) as folder:
+        write_cohort(
+            folder,
+            made.rows,
+            cohort.kinds,
+            made.mark,
+            name=f"{cohort.name}, {'synthetic' if synthetic else 'filled in'}",
+            target=None if cohort.target is None else target_keys(cohort.target),
+            groups=cohort.feature_groups,
+            ids=None if synthetic else cohort.ids.tolist(),
+            labels=None if synthetic else {name: own for name, own in labels.items() if own is not None},
+            unit_costs=cohort.costs,
+        )
+        write_text(folder / DOCUMENT, json.dumps(made.document, indent=1) + "\n")
+        write_page(folder / PAGE, lambda: render_generated(cohort.name, made.document))
+
+
+def _any_fifth(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(np.random.SeedSequence(seed)).permutation(n) < round(HELD_OUT * n)
+
+
+__all__ = ["DOCUMENT", "MANIFEST", "PAGE", "Made", "PrivacyError", "generate"]

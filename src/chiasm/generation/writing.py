@@ -1,0 +1,106 @@
+"""Write patients as a cohort: a manifest, a table of the patients, and one of each modality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chiasm.artifact import write_text
+from chiasm.cohort.generated import Generated
+from chiasm.generation.rows import OUTCOME, Rows
+
+MANIFEST = "cohort.toml"
+
+
+def write_cohort(
+    folder: Path,
+    rows: Rows,
+    kinds: Mapping[str, str],
+    mark: Generated,
+    *,
+    name: str,
+    target: Mapping[str, Any] | None,
+    groups: Mapping[str, Mapping[str, list[str]]] | None = None,
+    ids: list[str] | None = None,
+    labels: Mapping[str, np.ndarray] | None = None,
+    unit_costs: Mapping[str, float] | None = None,
+) -> None:
+    """Write `cohort.toml`, `patients.csv`, and of each modality a CSV file, or of an omics block a Parquet file.
+
+    Args:
+        folder: an empty folder that is there.
+        kinds: modality to `table` or `omics`.
+        mark: what `[generated]` of the manifest says.
+        target: keys of `[target]`; None without one.
+        groups: modality to its groups of columns, which become a GMT file.
+        ids: identifiers; None: patients are numbered, `synthetic-0001`.
+        labels: `group`, `site` or `fold` to a label of each patient.
+        unit_costs: modality to what it costs a patient.
+    """
+    n = len(rows)
+    taken = {str(column) for block in rows.blocks.values() for column in block.columns}
+    key = "patient"
+    while key in taken:
+        key += "_"
+    width = len(str(n))
+    index = pd.Index(ids or [f"synthetic-{row + 1:0{width}d}" for row in range(n)], name=key, dtype=object)
+    patients = rows.blocks.get(OUTCOME, pd.DataFrame(index=range(n))).set_axis(index, axis=0)
+    lines = [f"name = {_text(name)}", "[patients]", 'table = "patients.csv"', f"id = {_text(key)}"]
+    own = {name: labels[name] for name in ("group", "site") if labels and name in labels}
+    for label, values in own.items():
+        column = label
+        while column in taken:
+            column += "_"
+        patients = patients.assign(**{column: values})
+        lines.append(f"{label} = {_text(column)}")
+    write_text(folder / "patients.csv", _whole(patients).to_csv())
+    if target is not None:
+        lines += ["[target]", *(f"{name} = {_text(value)}" for name, value in target.items())]
+    for modality in (name for name in rows.blocks if name != OUTCOME):
+        block = rows.blocks[modality].set_axis(index, axis=0)[rows.present[modality]]
+        safe = modality.replace(" ", "_")
+        file = f"modality-{safe}.parquet" if kinds[modality] == "omics" else f"modality-{safe}.csv"
+        if file.endswith(".parquet"):
+            block.astype(np.float32).reset_index().to_parquet(folder / file, index=False)
+        else:
+            write_text(folder / file, _whole(block).to_csv())
+        lines += [f"[modalities.{_text(modality)}]", f"kind = {_text(kinds[modality])}", f"table = {_text(file)}"]
+        if words := rows.declared.get(modality):
+            lines.append(f"categories = {_text(list(words))}")
+        if groups and modality in groups:
+            sets = "".join("\t".join([group, "", *members]) + "\n" for group, members in groups[modality].items())
+            write_text(folder / f"groups-{safe}.gmt", sets)
+            lines.append(f"groups = {_text(f'groups-{safe}.gmt')}")
+        if unit_costs and modality in unit_costs:
+            lines.append(f"cost = {_text(unit_costs[modality])}")
+    if labels and "fold" in labels:
+        write_text(folder / "folds.csv", pd.DataFrame({"fold": labels["fold"]}, index=index).to_csv())
+        lines += ["[folds]", 'table = "folds.csv"']
+    lines += ["[generated]", f"generator = {_text(mark.generator)}", f"seed = {mark.seed}"]
+    lines += [f"fitted_on = {_text(mark.fitted_on)}", f"patients = {_text(mark.patients)}"]
+    lines += [f"accepted = {_text(mark.accepted)}"] if mark.accepted else []
+    if mark.modalities:
+        said = ", ".join(f"{_text(name)} = {number}" for name, number in mark.modalities.items())
+        lines.append(f"modalities = {{{said}}}")
+    write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+
+
+def _text(value: Any) -> str:
+    """A value in TOML, whose strings, lists, numbers and truths are written as JSON writes them."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns whose numbers are all whole, written without a point."""
+    whole = {
+        name: "Int64"
+        for name, column in frame.items()
+        if column.dtype.kind == "f" and column.notna().any() and (column.dropna() % 1 == 0).all()
+        and column.abs().max() < 2**53
+    }  # fmt: skip
+    return frame.astype(whole)

@@ -1,0 +1,152 @@
+"""`generate`: a cohort that opens again with its mark, what it is refused for, and that nothing is written then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_patients import patients
+
+import chiasm
+from chiasm.api import generating
+from chiasm.api.generating import PrivacyError, generate
+from chiasm.cohort import Unsupported
+from chiasm.generation.rows import OUTCOME, Rows
+
+N = 120
+
+
+class Copier:
+    """A generator that hands out its training patients."""
+
+    name = "copier"
+
+    def fit(self, rows: Rows) -> Any:
+        class Fitted:
+            def sample(self, n: int, seed: int, given: Rows | None = None) -> Rows:
+                return rows.take(np.arange(n) % len(rows))
+
+        return Fitted()
+
+
+def cohort(n: int = N) -> chiasm.Cohort:
+    """The patients of `made_patients`, under names that nothing written may have."""
+    made = patients(5, n, width=24)
+    index = pd.Index([f"Musterfrau-{k}" for k in range(n)], dtype=object)
+    blocks = {name: own.set_axis(index, axis=0)[made.present[name]] for name, own in made.blocks.items()}
+    target = chiasm.Survival("months", "died", unit="months")
+    outcome = blocks.pop(OUTCOME)
+    return chiasm.cohort_from_frames(outcome, blocks, target, kinds={"rna": "omics"}, name="made")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated") / "synthetic"
+    generate(cohort(), folder, patients=96)
+    return folder
+
+
+def test_a_synthetic_cohort_opens_and_says_what_it_is(written: Path) -> None:
+    opened = chiasm.open_cohort(written)
+    assert len(opened) == 96 and opened.kinds == {"clinical": "table", "rna": "omics"}
+    assert opened.target == chiasm.Survival("months", "died", unit="months") and opened.outcome is not None
+    assert 0 < opened.outcome.event.sum() < 96 and 0.5 < opened.present[:, 1].mean() < 0.9
+    assert opened.raw("clinical")["stage"].isin(["I", "II", "III"]).all()
+    mark = opened.generated
+    assert mark is not None and mark.patients and mark.generator == "gaussian-copula" and mark.seed == 0
+    assert len(mark.fitted_on) == 64 and not mark.accepted
+    (found,) = [own for own in chiasm.check_cohort(opened) if own.finding == "generated-patients"]
+    assert found.severity == "warning" and "nobody of them lived" in found.what
+
+
+@pytest.mark.nightly
+def test_the_same_seed_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    files = {own.name: own.read_bytes() for own in written.iterdir()}
+    generate(cohort(), tmp_path / "again", patients=96)
+    assert {own.name: own.read_bytes() for own in (tmp_path / "again").iterdir()} == files
+
+
+def test_no_identifier_is_written(written: Path) -> None:
+    assert not any(b"Musterfrau" in own.read_bytes() for own in written.iterdir())
+
+
+def test_it_comes_with_reports(written: Path) -> None:
+    told = json.loads((written / "generated.json").read_text())
+    assert {own["id"] for own in told["privacy"]["measures"]} == {
+        "copies", "nearest", "membership", "attribute", "rare", "density"
+    }  # fmt: skip
+    assert told["privacy"]["counts"]["training"] + told["privacy"]["counts"]["held_out"] == N
+    assert told["likeness"]["survival"]["synthetic"] < 0.35
+    assert told["utility"]["recipe"] == "late-fusion" and told["utility"]["patients"] == 96
+    value, low, high = told["utility"]["synthetic"]
+    assert 0 < low < value < high < 1 and "real patients held out" in told["sentences"][-1]
+    page = (written / "generated.html").read_text()
+    assert "What it gives away" in page and "Kaplan-Meier" in page and "Musterfrau" not in page
+
+
+@pytest.mark.filterwarnings("ignore::chiasm.FindingWarning")
+def test_nothing_is_tested_on_patients_who_never_were(written: Path) -> None:
+    with pytest.raises(Unsupported, match="what a model scores on them says nothing of real ones"):
+        chiasm.evaluate(chiasm.open_cohort(written), ["late-fusion"], chiasm.Protocol(folds=2, repeats=1))
+    model = chiasm.fit(cohort(), "single:clinical", summary=False)
+    with pytest.raises(Unsupported, match="were drawn by 'gaussian-copula'"):
+        chiasm.validate(model, written)
+
+
+def test_a_copier_is_refused_and_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(generating.GENERATORS, "copier", Copier)  # type: ignore[arg-type]
+    with pytest.raises(
+        PrivacyError, match="nothing is written: the share of synthetic rows that copy a training patient"
+    ):
+        generate(cohort(), tmp_path / "copied", patients=96, generator="copier")
+    assert not list(tmp_path.iterdir())
+    made = generate(
+        cohort(), tmp_path / "copied", patients=96, generator="copier", accept_privacy="an exercise", utility=False
+    )
+    assert made.privacy is not None and made.privacy.refused
+    opened = chiasm.open_cohort(tmp_path / "copied")
+    assert opened.generated is not None and opened.generated.accepted == "an exercise"
+    assert "above a limit of privacy" in (tmp_path / "copied" / "generated.html").read_text()
+
+
+def test_what_patients_lack_is_filled_in_and_marked(tmp_path: Path) -> None:
+    own = cohort()
+    made = generate(own, tmp_path / "filled", fill="rna")
+    opened = chiasm.open_cohort(tmp_path / "filled")
+    assert list(opened.ids) == list(own.ids) and opened.present.all()
+    lacking = int((~own.present[:, 1]).sum())
+    assert opened.generated is not None and opened.generated.modalities == {"rna": lacking} and lacking > 20
+    here = own.rows_of("rna")
+    np.testing.assert_allclose(opened.raw("rna", here).to_numpy(), own.raw("rna").to_numpy())
+    (found,) = [one for one in chiasm.check_cohort(opened) if one.finding == "generated-values"]
+    assert found.modality == "rna" and "filled:recipe=" in found.fix and made.privacy is None
+    assert opened.outcome is not None and own.outcome is not None
+    np.testing.assert_allclose(opened.outcome.value, own.outcome.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "what"),
+    [
+        ({"patients": 5, "fill": "rna"}, ValueError, "say either how many patients are drawn"),
+        ({}, ValueError, "say either"),
+        ({"patients": 0}, ValueError, "0 patients cannot be drawn"),
+        ({"patients": 5, "generator": "gaussian-copla"}, ValueError, "did you mean 'gaussian-copula'"),
+        ({"fill": "clinical"}, Unsupported, "nobody lacks modality 'clinical'"),
+        ({"fill": "mri"}, ValueError, "has no modality 'mri'"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    asked: dict[str, Any], error: type[Exception], what: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=what):
+        generate(cohort(60), tmp_path / "out", **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nobody_can_hide_among_few() -> None:
+    with pytest.raises(Unsupported, match="among fewer than 50 nobody can hide"):
+        generate(cohort(49), patients=10)
