@@ -33,7 +33,10 @@ def table() -> str:
     rows = []
     for name, text in options().items():
         lines = textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False, drop_whitespace=False) or [""]
-        rows += [f'    "{name}": (', *(f'        "{line}"' for line in lines), "    ),"]
+        if len(lines) == 1:
+            rows.append(f'    "{name}": "{text}",')
+        else:
+            rows += [f'    "{name}": (', *(f'        "{line}"' for line in lines), "    ),"]
     return HEAD + "\n".join(rows) + "\n}\n"
 
 

@@ -62,6 +62,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm generate cohort.toml --fill rna --out filled",
     ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
+    "plan": ("chiasm plan cohort.toml --out plan.json", "chiasm plan cohort.toml --modality t1 --out plan.json"),
     "segment": (
         "chiasm segment model scan.nii.gz --out map.nii.gz",
         "chiasm segment model t1=a.nii.gz t2=b.nii.gz --out map.nii.gz",

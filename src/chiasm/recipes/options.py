@@ -5,51 +5,21 @@
 
 # fmt: off
 OPTIONS = {
-    "single": (
-        "models=all"
-    ),
-    "presence": (
-        ""
-    ),
-    "early-fusion": (
-        "l1_ratio=0.5, presence=False"
-    ),
-    "multi-ridge": (
-        "free="
-    ),
-    "fine-gray": (
-        "modality="
-    ),
-    "ipf-lasso": (
-        "l1_ratio=1.0"
-    ),
-    "priority-lasso": (
-        "order=, l1_ratio=1.0"
-    ),
-    "boosted-trees": (
-        "modality="
-    ),
-    "block-forest": (
-        "modality=, trees=500"
-    ),
-    "transfer": (
-        "modality="
-    ),
-    "late-fusion": (
-        ""
-    ),
-    "stacked-fusion": (
-        "shrinkage=10.0"
-    ),
-    "ensemble": (
-        "members=early-fusion+late-fusion+multi-ridge+stacked-fusion, select=liked, bags=0"
-    ),
-    "kron-rls": (
-        "modality=, offset=0.3"
-    ),
-    "nearest-patient": (
-        "modality=, neighbours=1"
-    ),
+    "single": "models=all",
+    "presence": "",
+    "early-fusion": "l1_ratio=0.5, presence=False",
+    "multi-ridge": "free=",
+    "fine-gray": "modality=",
+    "ipf-lasso": "l1_ratio=1.0",
+    "priority-lasso": "order=, l1_ratio=1.0",
+    "boosted-trees": "modality=",
+    "block-forest": "modality=, trees=500",
+    "transfer": "modality=",
+    "late-fusion": "",
+    "stacked-fusion": "shrinkage=10.0",
+    "ensemble": "members=early-fusion+late-fusion+multi-ridge+stacked-fusion, select=liked, bags=0",
+    "kron-rls": "modality=, offset=0.3",
+    "nearest-patient": "modality=, neighbours=1",
     "healnet": (
         "modality=, latents=16, latent_width=32, depth=2, heads=4, dropout=0.2, epochs=40, patience=8, "
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, warm=False, "
@@ -202,9 +172,7 @@ OPTIONS = {
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=graph, "
         "pool=64, prompts=0.3, completion=0.1"
     ),
-    "filled": (
-        "recipe=late-fusion, modality=, factors=0"
-    ),
+    "filled": "recipe=late-fusion, modality=, factors=0",
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "
@@ -309,9 +277,7 @@ OPTIONS = {
         "weight_decay=0.01, upon=, modality_dropout=0.0, adapt=lora, rank=8, alpha=16.0, mode=task, "
         "focus=none, gamma=2.0, weights=coba, warmup=2, window=5, temperature=5.0"
     ),
-    "got-d": (
-        "site=, share=0.5, compare=, recipe=healnet"
-    ),
+    "got-d": "site=, share=0.5, compare=, recipe=healnet",
     "noise-mask": (
         "modality=, latent_width=32, dropout=0.1, epochs=10, patience=3, batch=16, learning_rate=0.001, "
         "weight_decay=0.01, upon=, modality_dropout=0.0, rank=8, alpha=16.0, mask_epochs=10, grid=4, blur=1.0"
@@ -325,12 +291,8 @@ OPTIONS = {
         "modality=, connectivity=one-hot, link=softplus, kernels=5, slowest=10.0, states=3, stay=0.98, "
         "rounds=30, epochs=100, restarts=3"
     ),
-    "poisson-glm": (
-        "modality=, connectivity=gaussian, link=softplus, kernels=5, slowest=10.0"
-    ),
-    "history-ridge": (
-        "modality=, kernels=5, slowest=10.0"
-    ),
+    "poisson-glm": "modality=, connectivity=gaussian, link=softplus, kernels=5, slowest=10.0",
+    "history-ridge": "modality=, kernels=5, slowest=10.0",
     "centres": (
         "modality=, flips=none, epochs=60, patience=20, batch=16, learning_rate=0.002, weight_decay=0.01, "
         "width=16, depth=2"
