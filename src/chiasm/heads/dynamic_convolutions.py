@@ -23,7 +23,7 @@ def dynamic_convolutions(features: Tensor, parameters: Tensor) -> Tensor:
     """
     images, labels = parameters.shape[:2]
     groups, square = images * labels, WIDTH * WIDTH
-    parts = parameters.reshape(groups, -1).split([square, square, WIDTH, WIDTH, WIDTH, 1], 1)
+    parts = torch.split(parameters.reshape(groups, -1), [square, square, WIDTH, WIDTH, WIDTH, 1], 1)
     weights = [own.reshape(-1, WIDTH, 1) for own in parts[:3]]
     x = features[:, None].expand(-1, labels, -1, -1).reshape(1, groups * WIDTH, -1)
     for place, (weight, bias) in enumerate(zip(weights, parts[3:], strict=True)):

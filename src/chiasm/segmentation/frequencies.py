@@ -16,7 +16,7 @@ def magnitudes(image: Tensor) -> Tensor:
     An image that is moved around, what leaves on one side entering on the other, has the same.
     """
     axes = tuple(range(2, image.ndim))
-    found = torch.fft.fftshift(torch.fft.fftn(image, dim=axes, norm="ortho").abs(), dim=axes)
+    found: Tensor = torch.fft.fftshift(torch.fft.fftn(image, dim=axes, norm="ortho").abs(), dim=axes)
     return found.log1p()
 
 

@@ -31,7 +31,7 @@ def words_of(contrasts: Sequence[str], labels: Sequence[str], encoder: str) -> n
     """
     texts = [sentence("" if encoder == NONE else contrast, label) for contrast in contrasts for label in labels]
     if encoder in (HASHED, LEARNT, NONE):
-        from sklearn.feature_extraction.text import HashingVectorizer
+        from sklearn.feature_extraction.text import HashingVectorizer  # type: ignore[import-untyped]
 
         pieces = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), n_features=NUMBERS)
         numbers = np.asarray(pieces.transform(texts).toarray()) * np.sqrt(NUMBERS)  # each of a mean square of one
@@ -39,4 +39,5 @@ def words_of(contrasts: Sequence[str], labels: Sequence[str], encoder: str) -> n
         tokens = read_sentences(texts, encoder)
         real = tokens.mask[..., None]
         numbers = ((tokens.values * real).sum(1) / real.sum(1).clamp_min(1)).double().numpy()
-    return numbers.reshape(len(contrasts), len(labels), -1).astype(np.float32)
+    told: np.ndarray = numbers.reshape(len(contrasts), len(labels), -1).astype(np.float32)
+    return told

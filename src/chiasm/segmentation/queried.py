@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -70,9 +71,10 @@ class LabelQueries(nn.Module):
 
     def drawn(self, states: Tensor, features: Tensor) -> Tensor:
         """Logits `(B, Q, ...)` of what queries `(B, Q, D)` have read at features `(B, W, ...)` at full size."""
-        asked = self.asked(states)
-        pixels = self.pixels(features).flatten(2)
-        return torch.bmm(asked, pixels).view(*asked.shape[:2], *features.shape[2:]) / asked.shape[2] ** 0.5
+        asked: Tensor = self.asked(states)
+        pixels: Tensor = self.pixels(features).flatten(2)
+        logits = torch.bmm(asked, pixels) / math.sqrt(asked.shape[2])
+        return logits.view(*asked.shape[:2], *features.shape[2:])
 
 
 class Queried(nn.Module):
