@@ -24,8 +24,8 @@ def outline(model: Any, images: Images, clicks: Sequence[Click | str] = (), befo
         model: a model of label maps, or the path of its folder.
         images: path of the image, where the model reads one modality; of several each by its name, of which any may be
             left out.
-        clicks: places in pixels of the image, with their label; written as `"y,x,+"`, `"z,y,x,-"` or `"y,x,+,label"`
-            too. Without any the model draws by itself.
+        clicks: all so far, the earlier ones too: places in pixels of the image, with their label; written as `"y,x,+"`,
+            `"z,y,x,-"` or `"y,x,+,label"` too. Without any the model draws by itself.
         before: what was drawn before, and may have been corrected by hand; a label without a click stays as it is.
 
     Raises:

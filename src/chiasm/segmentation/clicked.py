@@ -53,7 +53,7 @@ class Clicked(Protocol):
         """Draw the label map of the one patient of an encoded cohort.
 
         Args:
-            clicks: of labels of the model; a place outside of the image is refused.
+            clicks: all so far, of labels of the model; a place outside of the image is refused.
             labels: names of the model's labels.
             before: what was drawn before, and may have been corrected by hand; None: nothing. A label without a click
                 stays as it is there.
@@ -68,7 +68,7 @@ def outlined(
 
     Args:
         images: modality to file; of several any may be left out.
-        clicks: empty: what the model draws by itself, as `predict` does.
+        clicks: all so far, the earlier ones too; empty: what the model draws by itself, as `predict` does.
         before: what was drawn before; a label without a click stays as it is there.
 
     Raises:
