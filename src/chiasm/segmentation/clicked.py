@@ -166,7 +166,7 @@ def grown(
     Raises:
         Unsupported: a click lies outside of the image or names no label, or `before` is of another shape.
     """
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     require_labels(clicks, labels)
     require_places(clicks, image.shape, before)

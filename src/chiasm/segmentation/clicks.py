@@ -23,7 +23,7 @@ def next_click(truth: Mask, drawn: Mask) -> tuple[tuple[int, ...], bool] | None:
     Args:
         truth, drawn: `(H, W)` or `(D, H, W)`.
     """
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     best: tuple[int, Mask, bool] | None = None
     for wrong, inside in ((truth & ~drawn, True), (drawn & ~truth, False)):

@@ -73,9 +73,9 @@ class InflatedSam(PromptedSam):
         """Embeddings `(B, D, C, h, w)` of `(B, D, 3, S, S)`; those of SAM alone where `off`."""
         many, deep = pixels.shape[:2]
         if self.off:
-            return super().encoded(pixels.flatten(0, 1)).unflatten(0, (many, deep))
+            return folded(super().encoded(pixels.flatten(0, 1)), many, deep)
         encoder = self.sam.vision_encoder
-        hidden = encoder.patch_embed(pixels.flatten(0, 1)).unflatten(0, (many, deep))  # (B, D, h, w, C)
+        hidden = folded(encoder.patch_embed(pixels.flatten(0, 1)), many, deep)  # (B, D, h, w, C)
         hidden = self.along(hidden.movedim(-1, 1)).movedim(1, -1)
         code = functional.interpolate(self.deep.T[None], size=deep, mode="linear", align_corners=True)[0].T
         hidden = hidden + code[:, None, None]
@@ -85,10 +85,9 @@ class InflatedSam(PromptedSam):
             if str(number) in self.apart:
                 after = attended(block, hidden, self.apart[str(number)])
             else:
-                after = block(hidden.flatten(0, 1)).unflatten(0, (many, deep))
+                after = folded(block(hidden.flatten(0, 1)), many, deep)
             hidden = self.adapters[number](hidden, after) if len(self.adapters) else after
-        own: Tensor = encoder.neck(hidden.flatten(0, 1)).unflatten(0, (many, deep))
-        return own
+        return folded(encoder.neck(hidden.flatten(0, 1)), many, deep)
 
     def asked(
         self,
@@ -106,7 +105,7 @@ class InflatedSam(PromptedSam):
             tokens = tokens + self.heard(embedded, places, kinds, shape)
         dense = self.dense(None if before is None else before.flatten(0, 1), many * deep)
         low, fits = self.decoded(embedded.flatten(0, 1), tokens.flatten(0, 1)[:, None], dense)
-        return self.restored(low, shape).unflatten(0, (many, deep)), fits.unflatten(0, (many, deep)).mean(1)
+        return folded(self.restored(low, shape), many, deep), folded(fits, many, deep).mean(1)
 
     def heard(self, embedded: Tensor, places: Tensor, kinds: Tensor, shape: Sequence[int]) -> Tensor:
         """What is added in each slice to the tokens of prompts, `(N, D, P, C)`: how far they are, and what is there."""
@@ -121,8 +120,14 @@ class InflatedSam(PromptedSam):
         slices = embedded[torch.arange(many)[:, None], nearest].flatten(0, 1)  # (N P, C, h, w)
         there = functional.grid_sample(slices, where.reshape(-1, 1, 1, 2), padding_mode="border", align_corners=False)
         clicked = (kinds >= 0) & (kinds <= INSIDE)
-        seen = self.seen(there[:, :, 0, 0].unflatten(0, nearest.shape)) * clicked[..., None]
-        return far + seen[:, None]
+        seen = self.seen(folded(there[:, :, 0, 0], *nearest.shape)) * clicked[..., None]
+        heard: Tensor = far + seen[:, None]
+        return heard
+
+
+def folded(flat: Tensor, many: int, deep: int) -> Tensor:
+    """`(N D, ...)` as `(N, D, ...)`."""
+    return flat.reshape(many, deep, *flat.shape[1:])
 
 
 def attended(block: Any, hidden: Tensor, apart: Tensor) -> Tensor:
@@ -135,15 +140,15 @@ def attended(block: Any, hidden: Tensor, apart: Tensor) -> Tensor:
     size, reach = int(block.window_size), (len(apart) + 1) // 2
     flat = hidden.flatten(0, 1)
     windows, padding = block.window_partition(block.layer_norm1(flat), size)
-    each = windows.unflatten(0, (many, deep, -1)).transpose(1, 2)  # (B, n, D, size, size, C)
+    each = windows.view(many, deep, -1, *windows.shape[1:]).transpose(1, 2)  # (B, n, D, size, size, C)
     parts = [
-        volume_attention(block.attn, part.flatten(0, 1), apart).unflatten(0, (many, -1))
-        for part in each.split(reach, dim=2)
+        volume_attention(block.attn, part.flatten(0, 1), apart).view(part.shape) for part in each.split(reach, dim=2)
     ]
     windows = torch.cat(parts, 2).transpose(1, 2).flatten(0, 2)
     flat = flat + block.window_unpartition(windows, size, padding, (high, wide))
     flat = flat + block.mlp(block.layer_norm2(flat))
-    return flat.view(many, deep, high, wide, width)
+    own: Tensor = flat.view(many, deep, high, wide, width)
+    return own
 
 
 def volume_attention(attention: Any, hidden: Tensor, apart: Tensor) -> Tensor:

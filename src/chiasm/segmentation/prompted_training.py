@@ -112,7 +112,8 @@ def corrected(
             found[name].append(asdict(weighing)[name] * value)
         if number < clicks:
             drawn = (logits.detach() > 0) & there
-            prompts = prompts.with_clicks(*(own.cpu() for own in drawn_clicks(truth, drawn)), drawn.cpu())
+            places, inside, wrong = drawn_clicks(truth, drawn)
+            prompts = prompts.with_clicks(places.cpu(), inside.cpu(), wrong.cpu(), drawn.cpu())
     return {name: torch.stack(values).mean() for name, values in found.items()}
 
 
