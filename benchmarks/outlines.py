@@ -2,17 +2,17 @@
 
     python benchmarks/outlines.py [LINE ...] && python benchmarks/outlines.py --table
 
-A line is a question and a seed. Phantoms of 64 x 64 pixels have an organ with a tumour in it and another organ, in two
+A line is a question and a seed. Phantoms of 32 x 32 pixels have an organ with a tumour in it and another organ, in two
 contrasts of which one is noisy (`chiasm.segmentation.phantoms`). `missing-60-1`: of 32 phantoms to learn from and 32
 others to be judged on, 60 % lack one of the contrasts, and each arm learns and draws with what there is: `ssma-dense`
 and `unet`, which know what is absent; both with black pictures in its place, which they take for images; and `unet` on
 one contrast alone, which tells who lacks it what training maps have on average. `verdict-useful-1`, `verdict-noise-1`:
-a trial of `unet` with both contrasts and with each alone on 36 phantoms of 32 x 32 pixels, whose noisy contrast shows
-the tumour, or nothing but noise. `transfer-1`: `stu-net` of width 4 learns 48 phantoms, as small, of one scanner, and
-goes on with 4, 16 or all 48 of another whose bright is dark, or of the same; beside it the same from nothing, with as
-many steps. A fifth of the phantoms is held out and stops a training; of four, one is. Figures are the mean dice of the
-three labels; intervals are Student's over seeds. Options are the same for all arms; rate of learning and number of
-epochs were tried on phantoms of which none is here, with `unet` and `ssma-dense`; the rest stood before a line was run.
+a trial of `unet` with both contrasts and with each alone on 36 phantoms, whose noisy contrast shows the tumour, or is
+noise alone. `transfer-1`: `stu-net` of width 4 learns 48 phantoms of one scanner, and goes on with 4, 16 or all 48 of
+another whose bright is dark, or of the same; beside it the same from nothing, with as many steps. A fifth of the
+phantoms is held out and stops a training; of four, one is. Figures are the mean dice of the three labels; intervals are
+Student's over seeds. Options are the same for all arms; rate of learning and number of epochs were tried on larger
+phantoms of which none is here, with `unet` and `ssma-dense`; the rest stood before a line was run.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ from chiasm.targets.mask import maps_of  # noqa: E402
 from pages import not_run, part, rows_of, run  # noqa: E402
 
 NAME = "outlines"
-SIDE, LEARNED, JUDGED, TRIED, OTHER = 64, 32, 32, 36, 48
+SIDE, LEARNED, JUDGED, TRIED, OTHER = 32, 32, 32, 36, 48
 TRAINED = "epochs=20,batch=2,crops=1,learning_rate=0.01"
 SIZES = f"width=8,depth=2,{TRAINED}"
-TRIED_SIDE = 32
 PERCENT, SEEDS, FEW = (0, 30, 60), (1, 2, 3, 4, 5), (4, 16, OTHER)
 EPOCHS = {4: 160, 16: 48, OTHER: 16}
 """Number of phantoms to tune on, to epochs of about as many steps."""
@@ -57,24 +56,14 @@ ARMS = {
     "unet, black": (f"unet:modality_dropout=0,{SIZES}", "black", "`unet`, absent is black"),
     **{name: (f"unet:modality={name},{SIZES}", "files", f"`unet`, {name} alone") for name in CONTRASTS},
 }
-LINES = tuple(
-    line
-    for seed in SEEDS
-    for line in (
-        f"missing-60-{seed}",
-        f"transfer-{seed}",
-        f"verdict-useful-{seed}",
-        f"verdict-noise-{seed}",
-        f"missing-0-{seed}",
-        f"missing-30-{seed}",
-    )
-)
+QUESTIONS = ("missing-60", "verdict-useful", "verdict-noise", "transfer", "missing-0", "missing-30")
+LINES = tuple(f"{question}-{seed}" for question in QUESTIONS for seed in SEEDS)
 SCANNERS = ("bright", "dark")
 
 
-def made(folder: Path, patients: int, side: int = SIDE, **given: Any) -> chiasm.Cohort:
+def made(folder: Path, patients: int, **given: Any) -> chiasm.Cohort:
     """Encoded phantoms."""
-    return chiasm.encode(chiasm.open_cohort(phantom_cohort(folder, patients, (side, side), **given)), jobs=1).cohort
+    return chiasm.encode(chiasm.open_cohort(phantom_cohort(folder, patients, (SIDE, SIDE), **given)), jobs=1).cohort
 
 
 def blackened(folder: Path) -> chiasm.Cohort:
@@ -129,7 +118,7 @@ def missing(percent: int, seed: int, folder: Path) -> dict[str, Any]:
 
 def verdict(what: str, seed: int, folder: Path) -> dict[str, Any]:
     """Ask a trial whether the second contrast pays, where it is useful and where it is noise."""
-    cohort = made(folder / "made", TRIED, TRIED_SIDE, seed=30_000 + seed, useful=what == "useful")
+    cohort = made(folder / "made", TRIED, seed=30_000 + seed, useful=what == "useful")
     recipes = [f"unet:{SIZES}", *(f"unet:modality={name},{SIZES}" for name in CONTRASTS)]
     protocol = Protocol(folds=3, repeats=1, inner_folds=2, draws=500)
     found = chiasm.evaluate(cohort, recipes, protocol, seed=seed, jobs=1, out=folder / "run").verdict
@@ -143,16 +132,11 @@ def transfer(seed: int, folder: Path) -> dict[str, Any]:
     """Learn phantoms of each scanner, and go on with few of each, beside beginning with nothing."""
     base = f"stu-net:width=4,learning_rate=0.003,batch=4,crops=1,patience={max(EPOCHS.values())}"
     scanned = {
-        name: made(folder / f"from-{name}", OTHER, TRIED_SIDE, seed=40_000 + seed, inverted=name == "dark")
-        for name in SCANNERS
+        name: made(folder / f"from-{name}", OTHER, seed=40_000 + seed, inverted=name == "dark") for name in SCANNERS
     }
-    tuned = {
-        name: made(folder / f"to-{name}", OTHER, TRIED_SIDE, seed=50_000 + seed, inverted=name == "dark")
-        for name in SCANNERS
-    }
+    tuned = {name: made(folder / f"to-{name}", OTHER, seed=50_000 + seed, inverted=name == "dark") for name in SCANNERS}
     judged = {
-        name: made(folder / f"on-{name}", JUDGED, TRIED_SIDE, seed=60_000 + seed, inverted=name == "dark")
-        for name in SCANNERS
+        name: made(folder / f"on-{name}", JUDGED, seed=60_000 + seed, inverted=name == "dark") for name in SCANNERS
     }
     weights = {"nothing": ""}
     for name, cohort in scanned.items():
@@ -253,7 +237,7 @@ def verdict_lines(rows: dict[str, Any]) -> list[str]:
     """What trials said of the second contrast."""
     lines = [
         "",
-        f"Does the second contrast pay? Trials of `unet` on {TRIED} phantoms of {TRIED_SIDE} pixels a side,",
+        f"Does the second contrast pay? Trials of `unet` on {TRIED} phantoms,",
         "three folds, one for each seed:",
         "",
     ]
@@ -272,7 +256,7 @@ def transfer_lines(rows: dict[str, Any]) -> list[str]:
     own = of_question(rows, "transfer")
     lines = [
         "",
-        f"`stu-net` of width 4, learned on {OTHER} phantoms of {TRIED_SIDE} pixels of one scanner, tuned on so many of",
+        f"`stu-net` of width 4, learned on {OTHER} phantoms of one scanner, tuned on so many of",
     ]
     lines += [f"another whose bright is dark, or of the same; {len(own)} seeds:", ""]
     lines += [f"| begun with, tuned to | {' | '.join(map(str, FEW))} |", "|---" * (1 + len(FEW)) + "|"]
