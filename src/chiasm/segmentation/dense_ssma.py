@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,17 +40,17 @@ class DenseGate(nn.Module):
     def __init__(self, axes: int, contrasts: int, width: int, eta: int) -> None:
         super().__init__()
         conv, narrow = convolution(axes), max(1, contrasts * width // eta)
-        self.read = nn.ModuleList(conv(width, narrow, 3, 1, 1, bias=m == 0) for m in range(contrasts))
+        self.read = nn.ModuleList(conv(width, narrow, 3, 1, 1, bias=False) for _ in range(contrasts))
+        self.bias = nn.Parameter(torch.zeros(narrow))
         self.open = nn.ModuleList(conv(narrow, width, 3, 1, 1) for _ in range(contrasts))
         self.map = nn.ModuleList(conv(width, width, 1) for _ in range(contrasts))
 
     def forward(self, parts: Sequence[Part]) -> tuple[Tensor, dict[int, Tensor]]:
         """Fuse features `(B, D, ...)`; also return the share `(B, D, ...)` of each contrast by its place."""
         first = parts[0][2]
-        joined = self.read[0].bias.view(1, -1, *[1] * (first.ndim - 2))
+        joined = self.bias.view(1, -1, *[1] * (first.ndim - 2))
         for m, here, features in parts:
-            read = functional.conv2d if features.ndim == 4 else functional.conv3d
-            joined = joined + torch.where(here, read(features, self.read[m].weight, None, 1, 1), first.new_zeros(()))
+            joined = joined + torch.where(here, self.read[m](features), first.new_zeros(()))
         hidden = joined.relu()
         gates = {
             m: torch.where(here, self.open[m](hidden).sigmoid().clamp_min(LEAST), first.new_zeros(()))
@@ -104,8 +105,9 @@ class SsmaUNet(nn.Module):
     def fused(self, images: Mapping[str, Tensor], present: Tensor) -> list[tuple[Tensor, dict[int, Tensor]]]:
         """What the gates make at each scale, the finest first, and the share of each contrast by its place."""
         parts, found = list(those_present(self.names, images, present)), []
+        streams = [cast(nn.ModuleList, own) for own in self.streams]
         for scale, gate in enumerate(self.gates):
-            parts = [(m, here, self.streams[m][scale](values)) for m, here, values in parts]
+            parts = [(m, here, streams[m][scale](values)) for m, here, values in parts]
             found.append(gate(parts))
         return found
 

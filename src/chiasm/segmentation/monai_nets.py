@@ -65,7 +65,7 @@ class MonaiNet(nn.Module):
         short = [max(-(-side // self.step), LEAST_DEEP) * self.step - side for side in sides]
         filled = functional.pad(joined, [own for side in reversed(short) for own in (0, side)])
         logits: Tensor = self.network(filled)
-        return logits[(..., *(slice(0, side) for side in sides))]
+        return logits[(slice(None), slice(None), *(slice(0, side) for side in sides))]
 
 
 def made(network: str, channels: int, axes: int, labels: int, width: int, depth: int) -> nn.Module:
@@ -82,10 +82,10 @@ def made(network: str, channels: int, axes: int, labels: int, width: int, depth:
     options: dict[str, Any] = {"spatial_dims": axes, "in_channels": channels, "out_channels": labels + 1}
     if network == "unet":
         norm = ("instance", {"affine": True})
-        return UNet(**options, channels=widths, strides=steps, num_res_units=2, norm=norm)
-    if network == "dynunet":
+        found: nn.Module = UNet(**options, channels=widths, strides=steps, num_res_units=2, norm=norm)
+    elif network == "dynunet":
         kernels = [3] * (depth + 1)
-        return DynUNet(
+        found = DynUNet(
             **options,
             kernel_size=kernels,
             strides=[1, *steps],
@@ -93,6 +93,8 @@ def made(network: str, channels: int, axes: int, labels: int, width: int, depth:
             filters=widths,
             res_block=True,
         )
-    if find_spec("einops") is None:
+    elif find_spec("einops") is None:
         raise Unsupported("MONAI's SwinUNETR needs the package einops, which is not installed: pip install einops")
-    return SwinUNETR(**options, feature_size=width)
+    else:
+        found = SwinUNETR(**options, feature_size=width)
+    return found

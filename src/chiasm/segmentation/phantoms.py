@@ -157,5 +157,5 @@ def written(path: Path, values: NDArray[np.uint8]) -> None:
 
     turned = values.transpose(2, 1, 0)[::-1, ::-1]
     image = nibabel.Nifti1Image(turned, np.diag([SPACING_MM] * 3 + [1.0]))  # type: ignore[no-untyped-call]
-    image.header.set_xyzt_units("mm")
+    image.header.set_xyzt_units("mm")  # type: ignore[no-untyped-call]
     nibabel.save(image, path)

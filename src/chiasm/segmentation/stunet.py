@@ -23,11 +23,10 @@ LEAST_SIDE = 8
 """Pixels along an axis, below which it is not halved."""
 
 
-def stepped(conv: nn.Module, x: Tensor, steps: tuple[int, ...]) -> Tensor:
+def stepped(conv: nn.Conv2d | nn.Conv3d, x: Tensor, steps: tuple[int, ...]) -> Tensor:
     """A convolution that goes on so many pixels along each axis."""
-    kernel, bias = conv.weight, conv.bias
     apply = functional.conv2d if x.ndim == 4 else functional.conv3d
-    return apply(x, kernel, bias, steps, kernel.shape[-1] // 2)  # type: ignore[arg-type]
+    return apply(x, conv.weight, conv.bias, steps, conv.weight.shape[-1] // 2)
 
 
 class Rest(nn.Module):

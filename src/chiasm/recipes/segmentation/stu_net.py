@@ -54,7 +54,7 @@ class StuNetRecipe(OfMasks):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choice("size", self.size, SIZES)
+        choice("size", self.size, tuple(SIZES))
         _ = self.design()  # refuses invalid values
 
     def design(self) -> StuNetDesign:
