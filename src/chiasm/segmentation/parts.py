@@ -79,8 +79,10 @@ class Pixels:
         """`(C, ...)` of the grid."""
         return (len(self.values), *self.grid)
 
-    def __getitem__(self, key: tuple[slice, ...]) -> Tensor:
-        """Read a part; the first slice is of channels."""
+    def __getitem__(self, key: tuple[slice, ...] | None) -> Tensor:
+        """Read a part; the first slice is of channels. None reads all of it, as a batch of one."""
+        if key is None:
+            return self.whole()[None]
         channels, *part = key
         held = self.values[channels]
         if held.shape[1:] == self.grid:
