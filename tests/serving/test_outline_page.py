@@ -114,6 +114,7 @@ def saved(page: Any, to: Path) -> Path:
 def test_three_clicks_give_a_mask_that_is_saved(browser: Any, pictures: str, square: Path, tmp_path: Path) -> None:
     page = opened(browser, pictures, square)
     click(page, 6, 6)
+    assert page.inner_text("#where") == "row 7, column 7: 200, disc"
     choose(page, "label", "2")
     click(page, 24, 24)
     choose(page, "tool", "outside")

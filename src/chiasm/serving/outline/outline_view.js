@@ -85,6 +85,7 @@ async function showMask() {
   if (turn !== view.turn) return;
   [view.codes, view.clicks] = [unpacked(mask), mask.clicks];
   paintMask();
+  tell(view.near ?? view.cross);
 }
 
 function unpacked(mask) {
