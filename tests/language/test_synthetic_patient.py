@@ -135,3 +135,20 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         (tmp_path / "a.toml").write_bytes(content)
         with pytest.raises(PersonaError, match="no TOML file"):
             read_persona(tmp_path / "a.toml")
+
+
+def test_a_language_model_speaks_for_the_patient_and_one_that_fails_says_nothing() -> None:
+    from chat_server import chat_server, completion
+
+    def answer(asked: dict[str, Any]) -> tuple[int, bytes]:
+        prompt = asked["messages"][0]["content"]
+        told = prompt.rpartition("TELL: ")[2].partition("\n")[0]
+        return (500, b"") if "smoke" in prompt.rpartition("Clinician: ")[2] else (200, completion(f"Well, {told}\nBye"))
+
+    with chat_server(answer) as address:
+        patient = chiasm.synthetic_patient(speaker=f"chat:{address}")
+        first, second = patient.hear("When did it start?"), patient.hear("Do you smoke?")
+    assert first.says == "Well, It started about three weeks ago." and not first.replaced
+    assert second.replaced == "it said nothing" and "rather not" in second.says
+    with pytest.raises(ValueError, match="names nobody who speaks"):
+        chiasm.synthetic_patient(speaker="smol.gguf")

@@ -12,12 +12,17 @@ from chiasm.language.conversation.persona import Persona, read_persona
 from chiasm.language.conversation.rubric import Score, score
 from chiasm.language.conversation.speech import Listener, Voice, WordErrors, total, word_errors
 from chiasm.language.conversation.talk import Conversation, Speaker
+from chiasm.language.speaking.speaker import Manner, NotSaid
 
+MANNER = Manner(tokens=96)
+"""How a language model speaks for a patient: the likeliest words, up to the end of a line."""
 EXAMPLE = Path(persona_.__file__).with_name("chest_pressure.toml")
 """The persona that comes with chiasm."""
 
 
-def synthetic_patient(persona: Path | str | Persona | None = None, *, speaker: Speaker | None = None) -> Conversation:
+def synthetic_patient(
+    persona: Path | str | Persona | None = None, *, speaker: Speaker | str | None = None
+) -> Conversation:
     """Begin a conversation with a synthetic patient: `hear` says something to it and returns the turn.
 
     The persona's states and facts decide what is told; see docs/language.md. A synthetic patient is a made-up one to
@@ -26,13 +31,34 @@ def synthetic_patient(persona: Path | str | Persona | None = None, *, speaker: S
     Args:
         persona: a TOML file, or what was read from one; None: the persona that comes with chiasm.
         speaker: a callable that says it in its own words, given a prompt; what leaves out a fact that was asked for,
-            or tells one too early, is replaced by the persona's own words and counted. None: these words alone.
+            or tells one too early, is replaced by the persona's own words and counted. Or who speaks, as for
+            `chiasm.prompted`: `lm:FOLDER`, `lm:FILE.gguf`, `chat:http://127.0.0.1:8000/v1`. None: these words alone.
 
     Raises:
         PersonaError: the file is no persona.
+        ValueError, Unsupported: nobody of this kind can speak, or the model cannot be opened.
     """
     own = persona if isinstance(persona, Persona) else read_persona(EXAMPLE if persona is None else persona)
-    return Conversation(own, speaker)
+    return Conversation(own, patient_speaker(speaker) if isinstance(speaker, str) else speaker)
+
+
+def patient_speaker(named: str) -> Speaker:
+    """Open a language model that speaks for a patient, a line at a time; one that fails says nothing.
+
+    Raises:
+        ValueError, Unsupported: nobody of this kind can speak, or the model cannot be opened.
+    """
+    from chiasm.bench.candidates.prompted import open_speaker
+
+    own, _ = open_speaker(named)
+
+    def speak(prompt: str) -> str:
+        try:
+            return own.say(prompt, MANNER).text
+        except NotSaid:
+            return ""
+
+    return speak
 
 
 def conversation_score(conversation: Conversation) -> Score:

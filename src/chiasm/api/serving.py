@@ -101,13 +101,13 @@ class Talk:
         persona: its file; None: the one that comes with chiasm.
         hears: a folder with a model of faster-whisper; None: only what is written is taken.
         voice: a voice of piper; None: answers are written alone.
-        speaker: says what the patient says in words of its own.
+        speaker: says what the patient says in words of its own; or who speaks, as for `synthetic_patient`.
     """
 
     persona: Path | str | None = None
     hears: Path | str | None = None
     voice: Path | str | None = None
-    speaker: Speaker | None = None
+    speaker: Speaker | str | None = None
 
 
 def _with_talk(extensions: Sequence[Any], talk: Talk | None) -> Sequence[Any]:
@@ -119,10 +119,10 @@ def _with_talk(extensions: Sequence[Any], talk: Talk | None) -> Sequence[Any]:
     from chiasm.serving.talk.routes import TalkPage
     from chiasm.serving.talk.talks import Talks
 
-    persona = synthetic_patient(talk.persona).persona
+    patient = synthetic_patient(talk.persona, speaker=talk.speaker)
     listener = None if talk.hears is None else whisper_listener(talk.hears)
     voice = None if talk.voice is None else piper_voice(talk.voice)
-    return [*extensions, TalkPage(Talks(persona, listener, voice, talk.speaker))]
+    return [*extensions, TalkPage(Talks(patient.persona, listener, voice, patient.speaker))]
 
 
 def _with_outline(extensions: Sequence[Any]) -> Sequence[Any]:

@@ -49,6 +49,10 @@ def serve(
     ] = None,
     hears: Annotated[Path | None, typer.Option(help="With --talk: a folder with a model of faster-whisper.")] = None,
     voice: Annotated[Path | None, typer.Option(help="With --talk: a voice of piper (GPL), .onnx.")] = None,
+    speaks: Annotated[
+        str | None,
+        typer.Option(help="With --talk: who speaks for the patient, as lm:model.gguf; without it the persona."),
+    ] = None,
     watch: Annotated[float, typer.Option(min=0, help="Seconds between looks for new models; 0: never.")] = 0.0,
     patients: Annotated[int, typer.Option(min=1, help="Of one request, at most.")] = 256,
     body_mb: Annotated[float, typer.Option(min=0.001, help="MB of a request of JSON.")] = 16.0,
@@ -81,19 +85,19 @@ def serve(
         behind_proxy=behind_proxy, allow_hosts=allow_host or (), policy=api.Policy(unseen, unfamiliar),
         calibrate=calibrate, coverage=coverage, audit=audit, audit_full=audit_full, watch_seconds=watch, limits=limits,
         trusted=trust, replicas=replicas,
-        hospital=hospital, talk=_talk(talk, hears, voice),
+        hospital=hospital, talk=_talk(talk, hears, voice, speaks),
         told=_as_json if json else _as_words,
     )  # fmt: skip
 
 
-def _talk(persona: Path | None, hears: Path | None, voice: Path | None) -> Any:
+def _talk(persona: Path | None, hears: Path | None, voice: Path | None, speaks: str | None) -> Any:
     from chiasm import api
 
     if persona is None:
-        if hears is not None or voice is not None:
-            raise ValueError("--hears and --voice belong to --talk: name a persona, or example")
+        if hears is not None or voice is not None or speaks is not None:
+            raise ValueError("--hears, --voice and --speaks belong to --talk: name a persona, or example")
         return None
-    return api.Talk(None if str(persona) == "example" and not persona.exists() else persona, hears, voice)
+    return api.Talk(None if str(persona) == "example" and not persona.exists() else persona, hears, voice, speaks)
 
 
 def audit(
