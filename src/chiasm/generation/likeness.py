@@ -13,8 +13,8 @@ from chiasm.generation.margins import FEW
 from chiasm.generation.rows import OUTCOME, Rows
 
 Array = NDArray[np.float64]
-MOST_COLUMNS = 100
-"""Columns of a block whose correlations are compared, evenly spaced, where it has more."""
+MOST_COLUMNS = 200
+"""Columns of a block that are compared, evenly spaced, where it has more."""
 
 
 def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> dict[str, Any]:
@@ -22,15 +22,17 @@ def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> 
 
     Of each block: `margins`, the mean and the largest distance of a column's distributions (Kolmogorov and Smirnov's of
     numbers, total variation of levels); `missing`, the largest difference of a column's share of missing cells;
-    `correlations`, the mean and the largest difference of Spearman's correlations, of at most 100 columns; `present`,
+    `correlations`, the mean and the largest difference of Spearman's correlations; `present`,
     the difference of the share who have it. `survival`: the largest distance of Kaplan-Meier curves, where there are
-    times.
+    times. Of a block of more than 200 columns as many are compared.
     """
     blocks = {}
     for name in real.blocks:
         blocks[name] = {
             whose: {
-                "margins": _spread([_distance(real.blocks[name][c], own.blocks[name][c]) for c in real.blocks[name]]),
+                "margins": _spread(
+                    [_distance(real.blocks[name][c], own.blocks[name][c]) for c in spaced(real.blocks[name].columns)]
+                ),
                 "missing": float((_lacks(real, name) - _lacks(own, name)).abs().max()),
                 "correlations": _correlated(real.blocks[name], own.blocks[name]),
                 "present": abs(float(real.present[name].mean() - own.present[name].mean())),
@@ -61,6 +63,11 @@ def survival_distance(real: pd.DataFrame, other: pd.DataFrame) -> float:
     return float(np.abs(first - second).max())
 
 
+def spaced(columns: pd.Index) -> list[str]:
+    """At most 200 of the columns, evenly spaced."""
+    return [str(own) for own in columns[:: max(1, -(-len(columns) // MOST_COLUMNS))]]
+
+
 def _distance(one: pd.Series, other: pd.Series) -> float:
     one, other = one.dropna(), other.dropna()
     if not len(one) or not len(other):
@@ -77,8 +84,7 @@ def _lacks(rows: Rows, name: str) -> pd.Series:
 
 
 def _correlated(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
-    numbers = [c for c in one.columns if one[c].dtype != object and one[c].nunique() > 1]
-    numbers = numbers[:: max(1, -(-len(numbers) // MOST_COLUMNS))]
+    numbers = [c for c in spaced(one.columns) if one[c].dtype != object and one[c].nunique() > 1]
     if len(numbers) < 2:
         return _spread([])
     found = [own[numbers].corr(method="spearman").to_numpy() for own in (one, other)]

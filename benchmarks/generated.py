@@ -1,0 +1,133 @@
+"""What a synthetic cohort gives away and is worth, and whether filling in a modality pays.
+
+`patients/...`: the Gaussian copula of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients;
+privacy and utility are those of its report, by late fusion or the one modality. `fill/...`: a trial of `filled` beside
+`late-fusion`, whose named contrast is the verdict; of made cohorts, of which two patients in five lack m2, also how
+near what is filled in comes to what was hidden. A line that is there is not run again; `--table` writes the part
+of docs/generation.md.
+
+    python benchmarks/generated.py [--data ../shared/data] [--out benchmarks/results/generated.jsonl] [case ...]
+    python benchmarks/generated.py --table
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # before numpy is loaded
+
+import numpy as np  # noqa: E402
+
+import chiasm  # noqa: E402
+from chiasm.api.generating import generate  # noqa: E402
+from chiasm.generation.copula import GaussianCopula  # noqa: E402
+from chiasm.generation.rows import inputs_of  # noqa: E402
+from chiasm.shown import interval  # noqa: E402
+from pages import ROOT, not_run, part, rows_of, run  # noqa: E402
+
+NAME = "generated"
+PATIENTS = {
+    "patients/tcga-brca, clinical": ["clinical"],
+    "patients/tcga-brca, clinical and RNA": ["clinical", "rna"],
+}
+MADE = {"fill/made, m2 follows m1": "redundant", "fill/made, m2 alone has half": "complementary"}
+GIVEN = {"fill/breast-subtype": "breast-subtype"}
+CASES = (*PATIENTS, *MADE, *GIVEN)
+LACK, MADE_PATIENTS = 0.4, 300
+PAGE = ROOT / "docs" / "generation.md"
+RECIPES = ["late-fusion", "filled"]
+
+
+def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
+    """One line of the results."""
+    start = time.process_time()
+    if case in PATIENTS:
+        cohort = chiasm.open_cohort(data / "tcga-brca" / "cohort.toml").with_modalities(PATIENTS[case])
+        cohort = cohort.subset(cohort.present.any(1) & cohort.outcome.known)
+        found = generate(cohort, patients=len(cohort) * 4 // 5, accept_privacy="a benchmark, which keeps no row")
+        told = {key: found.document[key] for key in ("privacy", "likeness", "utility")}
+    elif case in MADE:
+        whole = chiasm.synthetic_cohort(MADE[case], MADE_PATIENTS, seed=0)
+        lacks = np.random.default_rng(0).random(len(whole)) < LACK
+        cohort = whole.without("m2", np.flatnonzero(lacks))
+        told = {"explained": explained(whole, cohort, lacks), **judged(cohort, chiasm.Protocol(folds=5, repeats=1))}
+    else:
+        cohort = chiasm.open_cohort(data / GIVEN[case] / "cohort.toml")
+        told = judged(cohort, chiasm.Protocol())
+    return {"cohort": case, "patients": len(cohort), **told, "seconds": round(time.process_time() - start)}
+
+
+def explained(whole: chiasm.Cohort, cohort: chiasm.Cohort, lacks: np.ndarray) -> float:
+    """Mean share of the variance of hidden columns of m2 that what is filled in explains, on who was not fitted."""
+    rows = inputs_of(cohort, ["m1", "m2"])
+    even = np.arange(len(whole)) % 2 == 0
+    made = GaussianCopula().fit(rows.take(~lacks | even)).expected(rows).blocks["m2"].to_numpy()
+    hidden = whole.raw("m2").to_numpy()
+    tested = lacks & ~even
+    errors = ((hidden - made)[tested] ** 2).mean(0)
+    return float(np.mean(1 - errors / hidden[tested].var(0)))
+
+
+def judged(cohort: chiasm.Cohort, protocol: chiasm.Protocol) -> dict[str, Any]:
+    """The contrast of `filled` with late fusion, and both their scores."""
+    trial = chiasm.evaluate(cohort, RECIPES, protocol, seed=0, jobs=1)
+    contrast = next(own for own in trial.document["contrasts"] if own["recipe"] == "filled")
+    scores = {own["name"]: [own[key] for key in ("mean", "low", "high")] for own in trial.document["recipes"]}
+    return {
+        "contrast": contrast,
+        "scores": {name: scores[name] for name in RECIPES},
+        "metric": trial.document["recipes"][0]["metric"],
+    }
+
+
+def text_of(rows: dict[str, dict[str, Any]]) -> str:
+    """Tables of all cases that have run."""
+    lines = []
+    if there := [case for case in PATIENTS if case in rows]:
+        measures = ("copies", "nearest", "membership", "attribute", "rare", "density")
+        lines += [f"| drawn from | {' | '.join(measures)} | refused |", "|---|---|---|---|---|---|---|---|"]
+        for case in there:
+            own = {one["id"]: one for one in rows[case]["privacy"]["measures"]}
+            told = (interval(own[m]["value"], own[m]["low"], own[m]["high"], digits=3) for m in measures)
+            lines.append(
+                f"| {_name(case)} | {' | '.join(told)} | {'yes' if rows[case]['privacy']['refused'] else 'no'} |"
+            )
+        lines += ["", "| drawn from | patients | metric | trained on synthetic | on real | share kept | seconds |",
+                  "|---|---|---|---|---|---|---|"]  # fmt: skip
+        for case in there:
+            own = rows[case]["utility"]
+            known = [interval(*own[key], digits=3) if own[key] else "-" for key in ("synthetic", "real")]
+            kept = "-" if own["kept"] is None else f"{own['kept']:.2f}"
+            told = (_name(case), f"{own['patients']:,}", own["metric"], *known, kept, f"{rows[case]['seconds']:,}")
+            lines.append(f"| {' | '.join(told)} |")
+        lines.append("")
+    if there := [case for case in (*MADE, *GIVEN) if case in rows]:
+        lines += ["| cohort | patients | explained of the hidden | late-fusion | filled | difference | filling in |",
+                  "|---|---|---|---|---|---|---|"]  # fmt: skip
+        for case in there:
+            own = rows[case]
+            hidden = f"{own['explained']:.2f}" if "explained" in own else "-"
+            contrast = own["contrast"]
+            known = [interval(*own["scores"][name], digits=3) for name in RECIPES]
+            less = interval(contrast["difference"], contrast["low"], contrast["high"], digits=3)
+            told = (_name(case), f"{own['patients']:,}", hidden, *known, less, contrast["outcome"])
+            lines.append(f"| {' | '.join(told)} |")
+        lines.append("")
+    return "\n".join([*lines, *not_run(CASES, rows)]).rstrip() + "\n"
+
+
+def _name(case: str) -> str:
+    return case.partition("/")[2]
+
+
+def write_part(results: Path, page: Path) -> str:
+    """Write the tables to docs/generation.md, and return them."""
+    return part(PAGE, NAME, text_of(rows_of(results)))
+
+
+if __name__ == "__main__":
+    run(__doc__, NAME, CASES, measured, write_part)
