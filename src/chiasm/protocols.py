@@ -352,6 +352,14 @@ class HasRow(Protocol):
 
 
 @runtime_checkable
+class ReadsOneGrid(Protocol):
+    """Protocol of a model that says whether it reads the images of a patient place by place, as if they were one."""
+
+    @property
+    def reads_one_grid(self) -> bool: ...
+
+
+@runtime_checkable
 class NamesEncodings(Protocol):
     """Protocol of a model that knows how its modalities were encoded at its fit, and so have to be again."""
 

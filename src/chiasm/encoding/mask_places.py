@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort import Cohort, Problem
+from chiasm.cohort import Cohort, CohortError, Problem
 from chiasm.cohort.contour_files import place_of_series
 from chiasm.cohort.mask_files import TO_RAS, place_of, placed
 from chiasm.encoding.box_sizes import of_rows, size_of
@@ -38,16 +38,13 @@ def mask_place_problems(cohort: Cohort) -> list[Problem]:
     outcome, names = cohort.outcome, [name for name in cohort.modalities if cohort.kinds[name] in KINDS]
     if outcome is None or outcome.maps is None or not names:
         return []
-    maps, found, seen = outcome.maps, np.full((len(names), len(cohort)), np.nan), list[dict[int, Place]]()
+    maps, found, seen = outcome.maps, np.full((len(names), len(cohort)), np.nan), image_places(cohort, names)
     for place, name in enumerate(names):
-        raw, rows, own_places = cohort.raw(name), cohort.rows_of(name), dict[int, Place]()
-        for k, row in enumerate(rows.tolist()):
-            own = image_place(raw[k], cohort.kinds[name]) if outcome.known[row] else None
-            if own is not None:
-                drawn, own_places[row] = maps.of(row), own
+        for row, own in seen[name].items():
+            if outcome.known[row]:
+                drawn = maps.of(row)
                 same = own.shape == drawn.shape
                 found[place, row] = apart(own, maps.affines[row], min(drawn.spacing)) if same else np.inf
-        seen.append(own_places)
     some = np.isfinite(found).any(axis=0) | np.isinf(found).any(axis=0)
     least = np.where(np.isnan(found), np.inf, found).min(axis=0)
     told = []
@@ -62,16 +59,39 @@ def mask_place_problems(cohort: Cohort) -> list[Problem]:
     if moved.any():
         what = f"label maps lie over {APART:g} mm, and less than half a voxel, from their image"
         told.append(of_rows(cohort, moved, what, "right if a program rounded the header", "warning"))
-    return [*told, *contrasts_apart(cohort, dict(zip(names, seen, strict=True)))]
+    together = [name for name in names if cohort.encoders.get(name, "").startswith(GRID)]
+    return [*told, *contrasts_apart(cohort, {name: seen[name] for name in together})]
+
+
+def require_one_grid(cohort: Cohort, names: Sequence[str]) -> None:
+    """Refuse images of a patient in these modalities that do not lie on one grid, as far as their headers say it.
+
+    Raises:
+        CohortError: some do not; it names their rows.
+    """
+    together = [name for name in sorted(names) if cohort.kinds[name] in KINDS]
+    wrong = contrasts_apart(cohort, image_places(cohort, together)) if len(together) > 1 else []
+    if wrong:
+        raise CohortError(wrong)
+
+
+def image_places(cohort: Cohort, names: Sequence[str]) -> dict[str, dict[int, Place]]:
+    """Where images lie: modality to the place of a patient's image by his row, where its header says one."""
+    places = dict[str, dict[int, Place]]()
+    for name in names:
+        raw = cohort.raw(name)
+        each = ((row, image_place(raw[k], cohort.kinds[name])) for k, row in enumerate(cohort.rows_of(name).tolist()))
+        places[name] = {row: own for row, own in each if own is not None}
+    return places
 
 
 def contrasts_apart(cohort: Cohort, seen: Mapping[str, Mapping[int, Place]]) -> list[Problem]:
-    """List images of a patient that are kept as grids and lie on another grid than his first.
+    """List images of a patient that lie on another grid than his first.
 
     Args:
-        seen: modality to where the image of a patient lies, by his row.
+        seen: modality that is kept as a grid to where the image of a patient lies, by his row.
     """
-    together, told = [name for name in sorted(seen) if cohort.encoders.get(name, "").startswith(GRID)], []
+    together, told = sorted(seen), list[Problem]()
     for place, name in enumerate(together[1:], 1):
         wrong, of = np.zeros(len(cohort), dtype=bool), set[str]()
         for row, own in seen[name].items():

@@ -11,10 +11,11 @@ from chiasm.cohort.accepted import Finding, settle
 from chiasm.encoders.choice import require_same
 from chiasm.encoding.checking import require_sound
 from chiasm.encoding.encode import Encoded, Execute, encode_cohort, one_after_another
+from chiasm.encoding.mask_places import require_one_grid
 from chiasm.encoding.prune import open_store
 from chiasm.encoding.source_digests import Progress, unseen
 from chiasm.errors import FindingWarning
-from chiasm.protocols import Model, NamesEncodings, NamesModalities, modalities_of, reads_inputs
+from chiasm.protocols import Model, NamesEncodings, NamesModalities, ReadsOneGrid, modalities_of, reads_inputs
 from chiasm.store.token_store import TokenStore
 
 
@@ -93,6 +94,7 @@ def encode_for(
 
     Raises:
         Unsupported: a modality is of another kind than at the fit, or its encoder or the encoder's weights differ.
+        CohortError: the model reads the images of a patient on one grid, and some lie on several.
     """
     encodings = model.encodings if isinstance(model, NamesEncodings) else {}
     fitted = model.modalities if isinstance(model, NamesModalities) else {}
@@ -115,6 +117,8 @@ def encode_for(
     }
     if not waiting and not bags:
         return Encoded(cohort)
+    if isinstance(model, ReadsOneGrid) and model.reads_one_grid:
+        require_one_grid(cohort, list(waiting))
     found = encode_cohort(
         cohort.with_modalities(sorted({*waiting, *bags})), waiting, store=store or open_store(),
         inputs=reads_inputs(model), jobs=jobs, execute=execute, progress=progress,

@@ -37,6 +37,7 @@ from chiasm.fitting.zero_shot import (
 from chiasm.heads.response import Response, predicted
 from chiasm.protocols import Predictor, reads_inputs
 from chiasm.shown import html_page, html_table, visible
+from chiasm.targets import kind_of
 
 SHOWN = 10  # unfamiliar columns that a warning names
 
@@ -123,6 +124,11 @@ class FittedModel:
     def reads_inputs(self) -> bool:
         """True if an encoder's network was changed, so that the model needs its inputs instead of stored tokens."""
         return reads_inputs(self.predictor)
+
+    @property
+    def reads_one_grid(self) -> bool:
+        """True if the model draws in the images of a patient, which lie on one another then."""
+        return kind_of(self.response.kind).has_masks
 
     @property
     def kinds(self) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -20,6 +21,8 @@ from chiasm.tokens import Packed, PackedTokens, Tokens
 KINDS = ("image", "volume", "dicom")
 CUT = (0.5, 99.5)
 """Percentiles of numbers inside labels to which numbers are cut, where these scale the image; nnU-Net's."""
+ALIKE = 1e-3
+"""Relative difference up to which two spacings are one."""
 AT_ONCE = 1 << 22  # numbers of an image that are summed up at a time
 
 
@@ -144,24 +147,46 @@ def on_shelves(cohort: Cohort, grids: Mapping[str, ImageGrids]) -> tuple[dict[st
 def images_of(
     tokens: Mapping[str, Tokens], present: Tensor, grids: Mapping[str, Imaged], row: int
 ) -> tuple[dict[str, Pixels], tuple[float, ...]]:
-    """The images of the modalities that a patient of a batch has, by name, and their spacing.
+    """The images of the modalities that are read of a patient of a batch, by name, and their spacing.
+
+    All are read on the grid of the first that he has, whether that is read or not.
 
     Args:
-        present: `(B, M)` bool, modalities sorted by name.
+        present: `(B, M)` bool, modalities sorted by name: what is read.
 
     Raises:
         Unsupported: they do not lie on one grid, or he has none.
     """
-    found = {
-        name: grids[name].image(tokens[name], row) for m, name in enumerate(sorted(grids)) if bool(present[row, m])
-    }
-    if not found:
+    names = sorted(grids)
+    read = [name for m, name in enumerate(names) if bool(present[row, m])]
+    if not read:
         raise Unsupported("a label map is drawn in an image, and a patient has none of the model's")
-    if len({image.values.shape[1:] for image, _ in found.values()}) > 1:
-        raise Unsupported(
-            f"the images of a patient in {' and '.join(found)} differ in shape: register and resample them to one grid"
-        )
-    return {name: image for name, (image, _) in found.items()}, next(iter(found.values()))[1]
+    first = next((name for name in names if name in tokens and bool(tokens[name].mask[row].any())), read[0])
+    found = {name: grids[name].image(tokens[name], row) for name in dict.fromkeys((first, *read))}
+    like, spacing = found[first]
+    for name, (image, own) in found.items():
+        what = "shape" if image.values.shape[1:] != like.values.shape[1:] else "" if alike(own, spacing) else "spacing"
+        if what:
+            raise Unsupported(
+                f"the images of a patient in {first} and {name} differ in {what}: register and resample them to one "
+                "grid"
+            )
+    return {name: replace(found[name][0], grid=like.grid) for name in read}, spacing
+
+
+@contextmanager
+def of_row(number: int) -> Iterator[None]:
+    """Say of what is refused in this block in which row of the user's file it is."""
+    try:
+        yield
+    except Unsupported as error:
+        raise Unsupported(f"row {number}: {error}") from None
+
+
+def alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    """True if two images of one shape have one spacing, or are pictures of which one does not say it."""
+    unsaid = len(one) == 2 and (set(one) == {1.0} or set(other) == {1.0})
+    return unsaid or bool(np.allclose(one, other, rtol=ALIKE, atol=0))
 
 
 def grids_of(cohort: Cohort, modality: str) -> ImageGrids:

@@ -15,7 +15,7 @@ from chiasm.cohort import Cohort
 from chiasm.compute.isolation import threads_for
 from chiasm.fitting.neural import build, restore
 from chiasm.segmentation.drawing import FLIPS, Drawing
-from chiasm.segmentation.grids import Imaged, ImageGrids, on_shelves
+from chiasm.segmentation.grids import Imaged, ImageGrids, of_row, on_shelves
 from chiasm.segmentation.tidying import WAYS, tidied
 from chiasm.targets.label_maps import map_of, of_numbers
 from chiasm.training.batches import presence, take
@@ -96,7 +96,8 @@ class Outliner:
                     rows.append(self.without)
                     continue
                 here = torch.from_numpy(present[[row]])
-                codes, spacing = drawing.codes(take(tokens, np.array([row])), here, 0)
+                with of_row(int(cohort.file_rows[row])):
+                    codes, spacing = drawing.codes(take(tokens, np.array([row])), here, 0)
                 own = map_of(tidied(codes, self.tidy), self.spacing or spacing)
                 rows.append(np.concatenate([own.volumes(self.labels), own.numbers()]))
         out = np.full((len(cohort), max([self.without.size, *map(len, rows)])), np.nan)

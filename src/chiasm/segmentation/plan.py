@@ -19,7 +19,7 @@ from chiasm.artifact.files import write_text
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.image.grid import of_rows
 from chiasm.errors import nearest
-from chiasm.segmentation.grids import CUT, ImageGrids, grids_of
+from chiasm.segmentation.grids import ALIKE, CUT, ImageGrids, grids_of
 from chiasm.targets.label_maps import LabelMap
 from chiasm.targets.mask import maps_of
 from chiasm.targets.outcome import Outcome
@@ -27,7 +27,6 @@ from chiasm.targets.outcome import Outcome
 ANISOTROPIC = 3.0
 FINEST = 10
 """Percentile of the spacings of an axis that is much coarser than the others, at which it is read; nnU-Net's."""
-ALIKE = 1e-3
 WINDOW = {2: 256**2, 3: 64**3}
 """Pixels of a window, by the number of axes."""
 STEP = {2: 2**19, 3: 2**21}

@@ -23,7 +23,7 @@ from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.segmentation.drawing import AXES_OF, FLIPS, Drawing, DrawnMaps, numbers_of
-from chiasm.segmentation.grids import KINDS, ImageGrids, grids_of, images_of, on_shelves
+from chiasm.segmentation.grids import KINDS, ImageGrids, grids_of, images_of, of_row, on_shelves
 from chiasm.segmentation.model import Outliner, OutlinerDesign
 from chiasm.segmentation.plan import Plan, grid_as_planned
 from chiasm.segmentation.tidying import CHOSEN, chosen_ways
@@ -135,7 +135,9 @@ class OfMasks(OfImages):
         design, objective = planned.drawn_by(training)
         shapes, spacings = [], []
         for row in range(len(cohort)):
-            images, spacing = images_of(take(tokens, np.array([row])), torch.from_numpy(present[[row]]), shelves, 0)
+            here = take(tokens, np.array([row])), torch.from_numpy(present[[row]])
+            with of_row(int(cohort.file_rows[row])):
+                images, spacing = images_of(*here, shelves, 0)
             first = next(iter(images.values()))
             shapes.append(first.grid)
             drawn = maps.of(row)
