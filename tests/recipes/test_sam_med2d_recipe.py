@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_clicks_draw_their_label_anew_and_leave_the_others(model: chiasm.FittedM
     assert outlined(model, images, (), map_of(before)).codes.sum() == before.sum()
     again = outlined(model, images, clicks, map_of(before))
     np.testing.assert_array_equal(again.codes, own.codes)
+    wide = replace(model, predictor=replace(model.predictor, window=(48, 40)))  # of an image smaller than the window
+    assert outlined(wide, images, clicks, map_of(before)).shape == outlined(wide, images, clicks).shape == (32, 32)
     with pytest.raises(Unsupported, match="click 1 lies outside of the image, which is 32 x 32"):
         outlined(model, images, [Click((40.0, 2.0), True, "disc")])
     with pytest.raises(Unsupported, match="the label map before is 8 x 8"):

@@ -11,13 +11,14 @@ import torch
 from chiasm.encoders.image.grid import ImageGrid, of_rows
 from chiasm.heads.head import Head
 from chiasm.readers.reading import Image, Volume
-from chiasm.segmentation.drawing import NOT_THERE, DrawnMaps, codes_of, map_losses, numbers_of
+from chiasm.segmentation.drawing import FLIPS, NOT_THERE, Drawing, DrawnMaps, codes_of, map_losses, numbers_of
+from chiasm.segmentation.grids import ImageGrids
 from chiasm.segmentation.parts import DrawnMap
 from chiasm.segmentation.unet import GatedUNet
 from chiasm.segmentation.windows import drawn_window, padded, sliding, stitched
 from chiasm.targets.label_maps import LabelMaps, as_text, map_of
 from chiasm.training import Network, Phase, TrainOptions
-from chiasm.training.examples import Batch
+from chiasm.training.examples import Batch, TargetTensors
 from chiasm.training.loop import _validation_loss
 
 
@@ -73,6 +74,31 @@ def test_losses_are_by_hand_and_beyond_the_image_nothing_counts() -> None:
     assert losses["dice"].item() == pytest.approx(1 - (2 * 0.5 + 1) / (1 + 1 + 1))
     sum(losses.values()).backward()
     assert (logits.grad[..., 2] == 0).all() and (logits.grad[..., :2] != 0).all()
+
+
+@pytest.mark.parametrize("mirrors", FLIPS)
+def test_an_image_smaller_than_the_window_is_drawn_and_validated_as_it_is_trained(mirrors: str) -> None:
+    """A norm over places sees what is filled up: the loss of a window in training is that of the image held out."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    image, codes, window = rng.normal(size=(1, 5, 12)).astype(np.float32), rng.integers(0, 3, (5, 12)), (8, 12)
+    numbers = numbers_of(LabelMaps(np.array([as_text(map_of(codes), "ab")], dtype=object), ("a", "b"), 1.0, [None]))
+    tokens = {"a": ImageGrid().encode([Image(image, ("grey",), None)])}
+    drawing = Drawing(
+        GatedUNet({"a": 1}, 2, 2, 4, 1), {"a": ImageGrids(1, np.zeros(1), np.ones(1))}, 2, window, mirrors
+    )
+    batch = Batch(tokens, torch.ones(1, 1, dtype=torch.bool), TargetTensors(torch.zeros(1, 2), numbers))
+    network, objective = Network(drawing, Head(0, 2, "mask")), DrawnMaps("none", 1)
+    drawn = drawing.logits(tokens, batch.present, 0)[0]
+    assert drawn.shape == (3, 5, 12)
+    with torch.no_grad():
+        trained = float(objective(network, batch).total)
+        turned = torch.from_numpy(np.pad(image, ((0, 0), (0, 3), (0, 0))))[None].flip(-1)
+        if mirrors == "none":
+            assert objective.validation(network, [batch]) == pytest.approx(trained, abs=1e-5)
+        elif mirrors == "sideways":
+            straight, other = (drawing.network({"a": own}, batch.present) for own in (turned.flip(-1), turned))
+            torch.testing.assert_close(drawn, (straight + other.flip(-1))[0, :, :5] / 2)
 
 
 def test_grids_keep_pixels_shape_and_spacing() -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from chiasm.protocols import Fused
 from chiasm.segmentation.grids import Imaged, images_of
 from chiasm.segmentation.parts import DrawnMap, Part, Pixels, regridded
-from chiasm.segmentation.windows import drawn_codes, drawn_window, padded, sliding, stitched
+from chiasm.segmentation.windows import drawn_codes, drawn_window, padded, sliding, stitched, unpadded
 from chiasm.targets.label_maps import LabelMaps, of_numbers
 from chiasm.tokens import Tokens
 from chiasm.training import Batch, Computed, Network, Objective
@@ -80,20 +80,24 @@ class Drawing(nn.Module):
     def of_part(self, images: Mapping[str, Pixels], present: Tensor) -> Callable[[Part], Tensor]:
         """What gives the logits `(K + 1, ...)` of a part of the images of a patient, the mean over how it is mirrored.
 
+        A part that is smaller than the window is filled up to it, as in training.
+
         Args:
             present: `(M,)` bool.
         """
         axes = AXES_OF[self.mirrors]
 
         def found(part: Part) -> Tensor:
-            here = {name: image[(slice(None), *part)][None] for name, image in images.items()}
+            cut = {name: image[(slice(None), *part)] for name, image in images.items()}
+            sides = next(iter(cut.values())).shape[1:]
+            here = {name: padded(own, self.window, 0.0)[None] for name, own in cut.items()}
             over = [-1] if axes == 1 else list(range(2, 2 + len(part))) if axes else []
             ways = [way for many in range(len(over) + 1) for way in combinations(over, many)]
             total: Tensor | None = None
             for way in ways:
                 own: Tensor = self.network({name: image.flip(way) for name, image in here.items()}, present[None])
                 total = own.flip(way) if total is None else total + own.flip(way)
-            return cast(Tensor, total)[0] / len(ways)
+            return unpadded(cast(Tensor, total)[0] / len(ways), sides)
 
         return found
 

@@ -22,7 +22,7 @@ from chiasm.segmentation.grids import images_of
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.prompted_training import Promptable
 from chiasm.segmentation.prompts import asked_by
-from chiasm.segmentation.windows import Part, stitched
+from chiasm.segmentation.windows import Part, padded, stitched, unpadded
 from chiasm.targets.label_maps import LabelMap, map_of
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
@@ -66,12 +66,16 @@ class PromptedOutliner(Outliner):
                 held = torch.from_numpy(np.stack([codes == place + 1 for place in asked]))
 
             def of_part(part: Part) -> Tensor:
-                cut = {name: image[(slice(None), *part)][None] for name, image in images.items()}
-                size = tuple(own.stop - own.start for own in part)
-                prompts = asked_by(each, part, None if held is None else held[(slice(None), *part)])
+                cut = {name: image[(slice(None), *part)] for name, image in images.items()}
+                size = next(iter(cut.values())).shape[1:]
+                filled = {name: padded(own, self.window, 0.0)[None] for name, own in cut.items()}
+                sides = tuple(next(iter(filled.values())).shape[2:])
+                whole = tuple(slice(own.start, own.start + side) for own, side in zip(part, sides, strict=True))
+                said = None if held is None else padded(held[(slice(None), *part)], self.window, False)
+                prompts = asked_by(each, whole, said)
                 owner = torch.zeros(len(asked), dtype=torch.int64)
-                embedded = network.embedded(cut, present)
-                return network.masks(embedded, owner, torch.tensor(asked), prompts, size)[0]
+                embedded = network.embedded(filled, present)
+                return unpadded(network.masks(embedded, owner, torch.tensor(asked), prompts, sides)[0], size)
 
             logits = stitched(of_part, shape, self.window).cpu().numpy()
         codes[np.isin(codes, np.array(asked) + 1)] = 0

@@ -45,6 +45,11 @@ def padded(values: Tensor, window: Sequence[int], value: float) -> Tensor:
     return functional.pad(values, [own for side in reversed(missing) for own in (0, side)], value=value)
 
 
+def unpadded(values: Tensor, sides: Sequence[int]) -> Tensor:
+    """Cut `(C, ...)` that were filled up behind each axis to their sides."""
+    return values[(slice(None), *(slice(0, side) for side in sides))]
+
+
 def sliding(shape: Sequence[int], window: Sequence[int], overlap: float = OVERLAP) -> list[Part]:
     """Windows that cover an image, each overlapping the next by a share at least; one where the image is no larger."""
     starts = []
