@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chiasm.targets.label_maps import LabelMap
+from chiasm.cohort import Unsupported
+from chiasm.targets.label_maps import MOST_VOXELS, LabelMap
 
+SMALL, FINER = 2**24, 64
+"""Pixels of a grid over an image up to which it may be as fine as it likes, and times that a larger one may be."""
 Part = tuple[slice, ...]
 Floats = NDArray[np.floating]
 
@@ -22,11 +26,26 @@ def grid_for(shape: Sequence[int], spacing: Sequence[float], wanted: Sequence[fl
     Args:
         spacing: millimetres a pixel along each axis.
         wanted: the same of the grid; empty: the image's own. 0 along an axis: the image's own there.
+
+    Raises:
+        Unsupported: the grid has more than `MOST_VOXELS`, or is over `FINER` times finer than the image and large.
     """
     if not wanted:
         return tuple(shape)
     own = zip(shape, spacing, wanted, strict=True)
-    return tuple(max(1, round(side * mm / to)) if to else side for side, mm, to in own)
+    sides = [max(1.0, side * (mm / to)) if to else float(side) for side, mm, to in own]
+    many = math.prod(sides)
+    if not many <= MOST_VOXELS or (many > SMALL and many > FINER * math.prod(shape)):
+        raise Unsupported(
+            f"an image of {listed(shape)} pixels of {listed(spacing)} mm would be read on a grid of {many:,.3g} pixels "
+            f"of {listed(wanted)} mm: correct the spacing in its header, or that of the plan"
+        )
+    return tuple(round(own) for own in sides)
+
+
+def listed(numbers: Sequence[float]) -> str:
+    """Numbers of axes as a person writes them."""
+    return " x ".join(f"{own:,g}" for own in numbers)
 
 
 def places(start: int, stop: int, new: int, old: int) -> NDArray[np.float64]:

@@ -19,7 +19,8 @@ from chiasm.artifact.files import write_text
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.image.grid import of_rows
 from chiasm.errors import nearest
-from chiasm.segmentation.grids import ALIKE, CUT, ImageGrids, grids_of
+from chiasm.segmentation.grids import ALIKE, CUT, ImageGrids, grids_of, of_row
+from chiasm.segmentation.parts import grid_for
 from chiasm.targets.label_maps import LabelMap
 from chiasm.targets.mask import maps_of
 from chiasm.targets.outcome import Outcome
@@ -119,9 +120,9 @@ def plan_of(cohort: Cohort, names: Sequence[str]) -> Plan:
     2021; there is no search over networks, and a window has fewer pixels, as a processor affords.
 
     Raises:
-        Unsupported: nobody has an image and a known label map.
+        Unsupported: nobody has an image and a known label map, or an image lies on far too large a grid.
     """
-    shapes, spacings, inside, low = list[tuple[int, ...]](), list[tuple[float, ...]](), {}, {}
+    shapes, spacings, rows, inside, low = list[tuple[int, ...]](), list[tuple[float, ...]](), list[int](), {}, {}
     outcome = cohort.outcome
     maps = None if outcome is None else maps_of(outcome)
     for name in names:
@@ -132,6 +133,7 @@ def plan_of(cohort: Cohort, names: Sequence[str]) -> Plan:
             values, spacing = of_rows(np.asarray(raw[k]), grid.channels)
             shapes.append(values.shape[1:])
             spacings.append(spacing)
+            rows.append(row)
             lowest.append(float(np.percentile(values.reshape(-1)[:: max(1, values.size // SAMPLE)], 5)))
             drawn = maps.of(row)
             if drawn.shape == values.shape[1:]:
@@ -140,6 +142,9 @@ def plan_of(cohort: Cohort, names: Sequence[str]) -> Plan:
     if not shapes or len({len(own) for own in shapes}) > 1:
         raise Unsupported("a plan needs images with known label maps, pictures and volumes in cohorts of their own")
     spacing = spacing_for(np.array(spacings), np.array(shapes))
+    for row, shape, own in zip(rows, shapes, spacings, strict=True):
+        with of_row(int(cohort.file_rows[row])):
+            grid_for(shape, own, spacing)
     spacing_or_own = spacing or tuple(np.median(spacings, axis=0).tolist())
     median = np.median(np.multiply(shapes, spacings) / np.array(spacing_or_own), axis=0)
     window = window_for(median, spacing_or_own)

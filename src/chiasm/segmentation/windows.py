@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.segmentation.parts import DrawnMap, Part
+from chiasm.cohort import Unsupported
+from chiasm.segmentation.parts import DrawnMap, Part, listed
 
 OVERLAP = 0.5
 SPREAD = 0.125
 """Deviation of the weight of a window's logits about its middle, in its sides; nnU-Net's."""
+MOST_WINDOWS = 1 << 20
+"""Windows that slide over one image."""
 FOREGROUND = 0.5
 """Chance that a window in training is cut about a pixel that has a label."""
 
@@ -51,12 +54,21 @@ def unpadded(values: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def sliding(shape: Sequence[int], window: Sequence[int], overlap: float = OVERLAP) -> list[Part]:
-    """Windows that cover an image, each overlapping the next by a share at least; one where the image is no larger."""
-    starts = []
+    """Windows that cover an image, each overlapping the next by a share at least; one where the image is no larger.
+
+    Raises:
+        Unsupported: they are more than `MOST_WINDOWS`.
+    """
+    starts, many = [], 1
     for side, wide in zip(shape, window, strict=True):
         last = max(0, side - wide)
         step = max(1, int(wide * (1 - overlap)))
         steps = -(-last // step)
+        if (many := many * (steps + 1)) > MOST_WINDOWS:
+            raise Unsupported(
+                f"an image of {listed(shape)} pixels would be read in over {MOST_WINDOWS:,} windows of "
+                f"{listed(window)}: fit a model of larger windows, or of a coarser plan"
+            )
         starts.append(sorted({round(k * last / max(steps, 1)) for k in range(steps + 1)}))
     return [tuple(slice(a, a + w) for a, w in zip(start, window, strict=True)) for start in product(*starts)]
 
