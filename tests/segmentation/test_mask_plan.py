@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import chiasm
 from chiasm.cohort import Unsupported
 from chiasm.recipes.segmentation.unet import UNet
 from chiasm.segmentation.grids import ImageGrids
-from chiasm.segmentation.plan import Plan, spacing_for, window_for
+from chiasm.segmentation.plan import Plan, grid_as_planned, spacing_for, window_for
 from chiasm.targets.label_maps import of_text
 from command_line import Run
 from mask_cohorts import made_cohort
@@ -109,6 +110,36 @@ def test_a_network_follows_a_plan_and_answers_on_the_grid_of_each_image(run: Run
         assert own.shape == true.shape and own.spacing == pytest.approx(true.spacing)
         drawn, known = drawn + int(own.codes.sum()), known + int(true.codes.sum())
     assert 0.3 < drawn / known < 2
+
+
+def test_a_plan_is_read_before_anything_is_encoded_and_names_modalities(tmp_path: Path) -> None:
+    cohort, place = chiasm.open_cohort(made_cohort(tmp_path / "shapes", 12)), tmp_path / "plan.json"
+    recipe = UNet(plan=str(place))
+    with pytest.raises(FileNotFoundError):
+        chiasm.evaluate(cohort, [recipe], chiasm.Protocol(folds=2))
+    place.write_text("[]")
+    with pytest.raises(ValueError, match="is no plan"):
+        recipe.supports_target(cohort.target)
+    encoded = chiasm.encode(cohort).cohort
+    for window, scale, said in (
+        ((8, 8), {"own": "labels", "two": "image"}, "'own', which is no modality, and not 'one'"),
+        ((8, 8, 8), {}, "the plan is of images of 3 axes, and these have 2"),
+    ):
+        Plan((), window, 4, 1, scale).write(place)
+        with pytest.raises(Unsupported, match=said):
+            recipe.supports(encoded)
+    for scale in ({"two": "labels"}, {"one": "image", "two": "image", "third": "image"}):
+        Plan((), (8, 8), 4, 1, scale).write(place)
+        recipe.supports(encoded)
+
+
+def test_a_scale_that_cannot_be_followed_is_said(tmp_path: Path) -> None:
+    place = made_cohort(tmp_path, 12)
+    for own in tmp_path.glob("*_one.png"):
+        Image.fromarray(np.full((32, 32), 100, dtype=np.uint8)).save(own)
+    cohort, plan = chiasm.encode(chiasm.open_cohort(place)).cohort, Plan((), (8, 8), 4, 1, {"one": "labels"})
+    with pytest.warns(chiasm.FindingWarning, match="'one' by numbers inside labels, which are all alike"):
+        assert grid_as_planned(cohort, "one", cohort.outcome, plan).clip == ()
 
 
 def test_what_a_plan_is_not_of_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ numbers inside labels are told, and are learnt anew of the training patients whe
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from chiasm.artifact.files import write_text
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.cohort.kinds import kind_of_source
 from chiasm.encoders.image.grid import of_rows
-from chiasm.errors import nearest
+from chiasm.errors import FindingWarning, nearest
 from chiasm.segmentation.grids import ALIKE, CUT, ImageGrids, grids_of, of_row
 from chiasm.segmentation.parts import grid_for
 from chiasm.targets.label_maps import LabelMap
@@ -103,6 +105,25 @@ class Plan:
             )
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
             raise ValueError(f"{path.name} is no plan: write it by `chiasm plan`, and change numbers alone") from None
+
+    def require_suits(self, cohort: Cohort, names: Sequence[str]) -> None:
+        """Raise `Unsupported` unless the plan is of images like those of these modalities of a cohort.
+
+        A plan may scale more modalities than a cohort has, as of several contrasts where one is read alone; but where
+        it names a strange one and omits one that is read, that is a slip.
+        """
+        for name in names:
+            axes = 2 if kind_of_source(cohort, name) == "image" else 3
+            if axes != len(self.window):
+                raise Unsupported(f"the plan is of images of {len(self.window)} axes, and these have {axes}: plan anew")
+        strange = sorted(set(self.scale) - set(cohort.modalities))
+        omitted = sorted(set(names) - set(self.scale))
+        if strange and omitted:
+            like = nearest(strange[0], omitted)
+            raise Unsupported(
+                f"'scale' of the plan names '{strange[0]}', which is no modality, and not '{like or omitted[0]}': it "
+                f"names modalities of the cohort, of which {', '.join(names)} are read"
+            )
 
     def write(self, path: Path) -> None:
         """Write the plan as JSON that a person can read, a key a line."""
@@ -217,7 +238,10 @@ def values_inside(values: NDArray[np.float32], drawn: LabelMap) -> Floats:
 
 
 def grid_as_planned(cohort: Cohort, name: str, outcome: Outcome, plan: Plan | None) -> ImageGrids:
-    """How the images of a modality are read, fitted to an encoded cohort of training patients, as a plan says."""
+    """How the images of a modality are read, fitted to an encoded cohort of training patients, as a plan says.
+
+    Where it cannot be followed, as where no number lies inside a label, a `FindingWarning` says so.
+    """
     grid, raw = grids_of(cohort, name), cohort.raw(name)
     if plan is None:
         return grid.fit(raw)
@@ -230,4 +254,11 @@ def grid_as_planned(cohort: Cohort, name: str, outcome: Outcome, plan: Plan | No
         if drawn.shape == values.shape[1:]:
             seen.append(values_inside(values, drawn))
     inside = np.concatenate([np.zeros((grid.channels, 0)), *seen], 1)
-    return grid.fit_inside(inside) if inside.size else grid
+    scaled = grid.fit_inside(inside) if inside.size else grid
+    if not scaled.clip:
+        what = "there are none of" if not inside.size else "are all alike inside labels"
+        warnings.warn(
+            f"the plan scales modality '{name}' by numbers inside labels, which {what}: all its pixels are taken",
+            FindingWarning, stacklevel=2,
+        )  # fmt: skip
+    return scaled

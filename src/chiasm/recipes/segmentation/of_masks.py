@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from chiasm.artifact import content_of
-from chiasm.cohort import Cohort, Unsupported, holdout
+from chiasm.cohort import Cohort, Target, Unsupported, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.frozen import hash_state
 from chiasm.fitting.base import Training, choice
@@ -108,12 +108,29 @@ class OfMasks(OfImages):
     def begun(self, network: nn.Module, training: Training) -> None:
         """Put weights into a fresh network where its training begins with some: here it begins with none."""
 
+    @property
+    def planned(self) -> Plan | None:
+        """The plan that is named, as its file is now.
+
+        Raises:
+            FileNotFoundError, ValueError: there is none, or it cannot be followed.
+        """
+        return Plan.read(Path(self.plan)) if self.plan else None
+
+    def supports_target(self, target: Target | None) -> None:
+        """Refuse, before anything is encoded, also a plan that is none."""
+        super().supports_target(target)
+        _ = self.planned
+
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` unless the target is label maps, and images are at hand as grids."""
         if cohort.target is None or not cohort.target.has_masks:
             raise Unsupported('label maps are drawn for a target of them: write kind = "mask" in [target]')
         super().supports(cohort)
-        for name in self.modalities(cohort):
+        names = self.modalities(cohort)
+        if self.planned is not None:
+            self.planned.require_suits(cohort, names)
+        for name in names:
             grids_of(cohort, name)
 
     def modalities(self, cohort: Cohort) -> tuple[str, ...]:
@@ -127,7 +144,7 @@ class OfMasks(OfImages):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network."""
         cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
-        names, plan = sorted(cohort.modalities), Plan.read(Path(self.plan)) if self.plan else None
+        names, plan = sorted(cohort.modalities), self.planned
         grids = {name: grid_as_planned(cohort, name, outcome, plan) for name in names}
         shelves, tokens = on_shelves(cohort, grids)
         present, maps = presence(tokens, names), maps_of(outcome)
