@@ -29,6 +29,8 @@ def test_windows_go_round_the_contrasts_in_an_exact_ratio() -> None:
         assert rows == sorted(rows) and (shown.sum(1) == 1).all()
         assert len(turns) == 3 * -(-7 * crops // 3) and shown.sum(0).tolist() == [len(turns) // 3] * 3
         assert all(bool((own & present[row]).any()) for row, own in turns)
+    everybody = AlternatingMaps("none", 2).turns(torch.ones(8, 4, dtype=torch.bool))
+    assert sorted({row for row, _ in everybody}) == [*range(8)]  # nobody of a batch is passed over
     few = torch.tensor([[True, False]] * 7 + [[False, True]])
     turns = AlternatingMaps("none", 2).turns(few)
     assert [row for row, own in turns if bool(own[1])] == [7] * 8  # the only one who has it stands for half
