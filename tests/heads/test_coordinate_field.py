@@ -8,8 +8,8 @@ import torch
 from chiasm.heads.coordinate_field import (
     CoordinateField,
     entropy,
-    fourier,
     exceeded_by_the_top,
+    fourier,
     places,
     sampled,
 )  # fmt: skip
