@@ -80,8 +80,9 @@ def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
     said = model.predict(cohort)
     assert set(said["pattern"]) == {"one", "two", "one+two"}
     model.save(tmp_path / "model")
-    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
-    place = made_cohort(tmp_path / "b", 12)
+    few = cohort.subset(np.arange(len(cohort)) % 6 == 0)
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(few), said.loc[few.ids])
+    place = made_cohort(tmp_path / "b", 4)
     place.write_text(place.read_text().replace('encoder = "grid"', 'encoder = "grid:channels=3"', 1))
     with pytest.raises(Unsupported, match="'one' has 3, 'two' has 1"):
         MulModSeg().supports(chiasm.encode(chiasm.open_cohort(place)).cohort)
