@@ -36,6 +36,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "language",
         "asking",
         "detection",
+        "outlines_heads",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )
