@@ -37,6 +37,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "asking",
         "detection",
         "outlines_heads",
+        "outlines_clicks",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )
