@@ -205,9 +205,10 @@ def write_part(results: Path, page: Path) -> str:
     ]
     if made:
         (learned, new), *_ = made[0]["folds"]
+        seeds = f"{len(made)} seed{'s' * (len(made) > 1)}"
         text += [
             "",
-            f"Phantoms of three labels, {learned} learned from and {new} asked, {len(made)} seed{'s' * (len(made) > 1)}:",
+            f"Phantoms of three labels, {learned} learned from and {new} asked, {seeds}:",
             "",
             table(made),
             "",
