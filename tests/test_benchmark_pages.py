@@ -38,6 +38,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "detection",
         "outlines_heads",
         "outlines_clicks",
+        "outlines",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )
