@@ -39,6 +39,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "outlines_heads",
         "outlines_clicks",
         "outlines",
+        "outline_volume",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )
