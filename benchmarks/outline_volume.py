@@ -234,7 +234,7 @@ def write_part(results: Path, page: Path) -> str:
         lines += [
             "", f"A step of two windows of {own['window']} voxels a side, in turn in one run, median of "
             f"{own['steps']}; cutting them out of stored images and runs takes {own['reading']:.3f} s of it. The first "
-            "convolution of MONAI's UNet halves the sides; ours has two blocks at full size, most of what it costs:",
+            "convolution of MONAI's UNet halves the sides; ours keeps them in its first and last blocks:",
             "", "| loop | weights | seconds |", "|---|---|---|",
             *(f"| {which} | {own['weights'][which]:,} | {s:.2f} |" for which, s in own["seconds"].items()),
         ]  # fmt: skip
