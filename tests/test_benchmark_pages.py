@@ -35,6 +35,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "knowledge",
         "language",
         "asking",
+        "connected",
         "detection",
         "outlines_heads",
         "outlines_clicks",
