@@ -54,4 +54,4 @@ def _utility(own: Mapping[str, Any] | None) -> list[list[str]]:
     if own is None or own["real"] is None:
         return []
     rows = (("real patients", "real"), ("synthetic patients", "synthetic"), ("difference", "difference"))
-    return [[label, interval(*own[key], digits=3)] for label, key in rows]
+    return [[label, interval(own[key][0], own[key][1], own[key][2], digits=3)] for label, key in rows]
