@@ -86,7 +86,7 @@ class Recipe(Protocol):
     These members are all that is needed. What a recipe may declare beyond them is one protocol each, below, with what
     is assumed of a recipe that does not declare it: `NamesModalities`, `NamesReads`, `NamesForms`, `ReadsPresence`,
     `ReadsUnlabelled`, `ReadsKnowledge`, `SelectsSettings`, `CountsSettings`, `Borrows`, `NamesAgainst`,
-    `BringsAgainst`, `ReadsInputs`, `DescribesOptions`.
+    `BringsAgainst`, `ReadsInputs`, `DescribesOptions`, `NamesFiles`.
     """
 
     @property
@@ -302,6 +302,14 @@ class DescribesOptions(Protocol):
 
     @property
     def described_options(self) -> Mapping[str, Any]: ...
+
+
+@runtime_checkable
+class NamesFiles(Protocol):
+    """Protocol of a recipe whose options name files or folders that a fit reads: what they hold is part of a trial."""
+
+    @property
+    def named_files(self) -> Sequence[str]: ...
 
 
 @runtime_checkable

@@ -36,6 +36,7 @@ from chiasm.evaluation.subgroups import PREFIX as SUBGROUP
 from chiasm.evaluation.subgroups import subgroup_document
 from chiasm.evaluation.trial import SCHEMA, VALUE_OF, Trial
 from chiasm.evaluation.trial_findings import trial_findings
+from chiasm.fitting.named_files import contents_of
 from chiasm.fitting.sides import (
     NULL,
     REFERENCE,
@@ -298,7 +299,10 @@ def describe_recipe(
 
 
 def options_of(recipe: Any) -> dict[str, Any]:
-    """Convert the fields of a recipe to JSON; a value that JSON cannot hold is replaced by its type's name."""
+    """Convert the fields of a recipe to JSON, with hashes of what files that it names hold.
+
+    A value that JSON cannot hold is replaced by its type's name.
+    """
 
     def told(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -309,9 +313,9 @@ def options_of(recipe: Any) -> dict[str, Any]:
         return plain(value) if known else str(value) if isinstance(value, Path) else type(value).__name__
 
     if isinstance(recipe, DescribesOptions):
-        return {name: told(value) for name, value in recipe.described_options.items()}
+        return {name: told(value) for name, value in recipe.described_options.items()} | contents_of(recipe)
     named = [field.name for field in fields(recipe)] if is_dataclass(recipe) else vars(recipe)
-    return {name: told(getattr(recipe, name)) for name in named}
+    return {name: told(getattr(recipe, name)) for name in named} | contents_of(recipe)
 
 
 def write_document(file: Path, document: Mapping[str, Any]) -> None:

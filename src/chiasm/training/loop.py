@@ -36,6 +36,7 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     device: str = "cpu",
+    beside: str = "",
 ) -> tuple[History, ...]:
     """Train `network` in place, phase by phase; leave it in evaluation mode on the CPU, at the last one's best epoch.
 
@@ -46,6 +47,7 @@ def train(
         phases: at least one; no two have the same name.
         seed: seed of the training; each phase derives its own from it and its name.
         checkpoint: file that is written after every epoch, and read first if it exists.
+        beside: whatever else the training depends on, as text: a checkpoint goes on with the same alone.
 
     Returns:
         the history of each phase.
@@ -66,7 +68,7 @@ def train(
             rates = [] if phase.groups is None else [rates_of(phase.parameter_groups(network, trained))]
         parts = [*(described(part) for part in (phase.objective, *phase.hooks)), *rates]
         options.append([phase.name, asdict(phase.options), learned, parts])
-    made_for = json.dumps([seed, options, examples.digest()])
+    made_for = json.dumps([seed, options, examples.digest(), *([beside] if beside else [])])
     file = None if checkpoint is None else Checkpoint(checkpoint, names, made_for)
     state = None if file is None else file.read()
     finished = [] if state is None else finished_phases(state)

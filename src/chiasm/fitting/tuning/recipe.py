@@ -11,6 +11,7 @@ from typing import Any
 
 from chiasm.cohort import Cohort
 from chiasm.fitting.model import FittedModel
+from chiasm.fitting.named_files import contents_of, files_of
 from chiasm.fitting.row import Row
 from chiasm.fitting.sides import forms_of, reads_of, reads_presence, settings_of
 from chiasm.fitting.tuning.allowed import Allowed, allowed_of
@@ -143,6 +144,11 @@ class Tuned:
         own = {field.name: getattr(self.base, field.name) for field in fields(self.base)}
         spaces = {axis.option: f"[{axis.text}]" for axis in self.space.axes}
         return {**own, **spaces, **{name: getattr(self, name) for name in SEARCHED}}
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files and folders that one of the settings names."""
+        return tuple(sorted({place for recipe in self.examples for place in files_of(recipe)}))
 
     @property
     def tries(self) -> int:
@@ -281,7 +287,15 @@ class Tuned:
     def identity(self, cohort: Cohort, seed: int, device: str) -> str:
         """Digest of what the scores depend on."""
         drawn = [sampler_package().__version__] if self.allowed.known is None else []
-        told = [version("chiasm"), *drawn, cohort.fingerprint, self.name, self.described_options, seed, device]
+        told = [
+            version("chiasm"),
+            *drawn,
+            cohort.fingerprint,
+            self.name,
+            self.described_options | contents_of(self),
+            seed,
+            device,
+        ]
         return digest_of(told)
 
 

@@ -86,6 +86,11 @@ class Detector(OfBoxes):
         super().__post_init__()
         _ = DetectorDesign(self.network, "", self.width, self.queries)  # refuses invalid sizes
 
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The folder of the weights, where one is named."""
+        return (self.weights,) if self.weights else ()
+
     def design(self) -> DetectorDesign:
         """Return the network's sizes: small ones, or those of the local folder."""
         config = json.dumps(local_config(self.network, Path(self.weights)), sort_keys=True) if self.weights else ""

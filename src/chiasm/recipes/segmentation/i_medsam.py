@@ -88,6 +88,7 @@ class IMedSAM(OfMasks):
     trunk: str = ""
     rank: int = 4
 
+    file_options: ClassVar[tuple[str, ...]] = ("plan", "trunk")
     row: ClassVar[Row] = ROWS["i-medsam"]
 
     def __post_init__(self) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from chiasm.artifact import content_of
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.compute.isolation import seeded
+from chiasm.encoders.frozen import hash_state
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.neural import VALIDATION, build, check_size, parameter_count, state_of
 from chiasm.fitting.of_images import OfImages, images_named
@@ -19,7 +23,7 @@ from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.segmentation.drawing import AXES_OF, FLIPS, Drawing, DrawnMaps, numbers_of
-from chiasm.segmentation.grids import KINDS, grids_of, images_of, on_shelves
+from chiasm.segmentation.grids import KINDS, ImageGrids, grids_of, images_of, on_shelves
 from chiasm.segmentation.model import Outliner, OutlinerDesign
 from chiasm.segmentation.plan import Plan, grid_as_planned
 from chiasm.segmentation.tidying import CHOSEN, chosen_ways
@@ -62,6 +66,8 @@ class OfMasks(OfImages):
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
 
+    file_options: ClassVar[tuple[str, ...]] = ("plan",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("flips", self.flips, FLIPS)
@@ -74,6 +80,11 @@ class OfMasks(OfImages):
         check_size("window", self.window, 1024)
         check_size("crops", self.crops, 64)
         _ = self.training_options  # refuses invalid values
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files and folders that the options name."""
+        return tuple(own for own in (str(getattr(self, name)) for name in self.file_options) if own)
 
     @property
     def training_options(self) -> TrainOptions:
@@ -149,6 +160,7 @@ class OfMasks(OfImages):
         (history,) = train(
             Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
             seed=training.seed, checkpoint=training.file(self.id), device=training.device,
+            beside=self.begins_as(network, grids, window),
         )  # fmt: skip
         without = np.concatenate([outcome.value.mean(axis=0), usual_map(maps).numbers()])
         predictor = Outliner(
@@ -166,6 +178,11 @@ class OfMasks(OfImages):
         )
         response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
         return predictor, response
+
+    def begins_as(self, network: nn.Module, grids: Mapping[str, ImageGrids], window: Sequence[int]) -> str:
+        """Return what tells a training apart beside its patients: options, images as read, window, first weights."""
+        own = [self.name, {name: content_of(grid) for name, grid in grids.items()}, list(window)]
+        return json.dumps([*own, hash_state(network.state_dict())])
 
     def tidied(self, drawing: Drawing, examples: Examples, maps: LabelMaps) -> tuple[str, ...]:
         """Return what is done to each label that was drawn, as the held-out patients have it; empty: nothing."""

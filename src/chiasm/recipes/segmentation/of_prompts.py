@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 from chiasm.fitting.base import Training
 from chiasm.fitting.neural import check_size
@@ -45,6 +45,8 @@ class OfPrompts(OfMasks):
     objects: int = 4
     crops: int = 1
     learning_rate: float = 1e-3
+
+    file_options: ClassVar[tuple[str, ...]] = ("plan", "weights")
 
     def __post_init__(self) -> None:
         super().__post_init__()

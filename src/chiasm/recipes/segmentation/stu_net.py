@@ -50,6 +50,7 @@ class StuNetRecipe(OfMasks):
     weights: str = ""
     learning_rate: float = 1e-3
 
+    file_options: ClassVar[tuple[str, ...]] = ("plan", "weights")
     row: ClassVar[Row] = ROWS["stu-net"]
 
     def __post_init__(self) -> None:
