@@ -9,7 +9,9 @@ from typing import Any
 
 from chiasm.cohort import Cohort
 from chiasm.errors import Unsupported
+from chiasm.readers import ReadError
 from chiasm.segmentation.files import write_map
+from chiasm.segmentation.seg_files import write_seg
 from chiasm.serving.answers import each_ready
 from chiasm.serving.faults import Refused, refused
 from chiasm.serving.loaded import Loaded
@@ -19,8 +21,9 @@ from chiasm.serving.outline.sessions import Open
 from chiasm.serving.patients import Patient, Upload
 from chiasm.targets.label_maps import LabelMap, map_of, of_text
 
-NIFTI, PNG = "nii.gz", "png"
-MEDIA = {NIFTI: "application/gzip", PNG: "image/png"}
+NIFTI, PNG, SEG = "nii.gz", "png", "dcm"
+SERIES = "dicom"
+MEDIA = {NIFTI: "application/gzip", PNG: "image/png", SEG: "application/dicom"}
 """Ways in which a map is saved, and how each is sent."""
 
 
@@ -48,7 +51,12 @@ def drawn(own: Open, scratch: Path) -> LabelMap:
 
 def forms_of(own: Open) -> list[str]:
     """Ways in which the map of an image can be saved, the usual one first."""
-    return [PNG] if own.pictures[own.first].flat else [NIFTI]
+    picture = own.pictures[own.first]
+    if picture.flat:
+        return [PNG]
+    if own.loaded.reads[own.first].kind != SERIES:
+        return [NIFTI]
+    return [SEG, NIFTI, *([PNG] if picture.shape[0] == 1 else [])]
 
 
 def saved(own: Open, form: str, scratch: Path) -> bytes:
@@ -64,8 +72,11 @@ def saved(own: Open, form: str, scratch: Path) -> bytes:
     with on_disk({own.first: own.files[own.first]}, scratch) as sources, TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / f"mask.{form}"
         try:
-            write_map(path, whole, codes_of(own.loaded), sources[own.first])
-        except Unsupported as error:
+            if form == SEG:
+                write_seg(path, whole, labels_of(own.loaded), sources[own.first], corrected=own.outline.by_hand)
+            else:
+                write_map(path, whole, codes_of(own.loaded), sources[own.first])
+        except (Unsupported, ReadError) as error:
             raise refused(422, "not-saved", str(error)) from None
         return path.read_bytes()
 
