@@ -73,6 +73,13 @@ def model_of_series(folder: Path) -> Path:
     return folder / "cts"
 
 
+def model_of_clicks(folder: Path) -> Path:
+    """A model of two contrasts of pictures that takes clicks; the pictures lie in `shapes` beside it."""
+    cohort = opened(folder / "shapes", 10)
+    chiasm.fit(cohort, "sam-med2d:epochs=1,width=16,depth=1,size=32,patch=8,clicks=1", seed=0).save(folder / "asked")
+    return folder / "asked"
+
+
 def sent(images: dict[str, list[Path]], **more: Any) -> dict[str, Any]:
     """What a request to open images is made of."""
     document = {"images": {name: {"upload": f"part-{name}"} for name in images}, **more}
