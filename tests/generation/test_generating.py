@@ -80,7 +80,7 @@ def test_it_comes_with_reports(written: Path) -> None:
         "copies", "nearest", "membership", "attribute", "rare", "density"
     }  # fmt: skip
     assert told["privacy"]["counts"]["training"] + told["privacy"]["counts"]["held_out"] == N
-    assert told["likeness"]["survival"]["synthetic"] < 0.35
+    assert told["likeness"]["curves"]["synthetic"] < 0.35
     assert told["utility"]["recipe"] == "late-fusion" and told["utility"]["patients"] == 96
     value, low, high = told["utility"]["synthetic"]
     assert 0 < low < value < high < 1 and "real patients held out" in told["sentences"][-1]

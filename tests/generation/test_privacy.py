@@ -76,7 +76,7 @@ def test_likeness_is_zero_of_the_same_and_sees_a_column_that_moved(parts: tuple[
     train, held = parts
     same = likeness(train, train, held, has_times=True)
     own = same["blocks"]["clinical"]["synthetic"]
-    assert own["margins"]["largest"] == 0 and own["correlations"]["largest"] == 0 and same["survival"]["synthetic"] == 0
+    assert own["margins"]["largest"] == 0 and own["correlations"]["largest"] == 0 and same["curves"]["synthetic"] == 0
     moved = train.blocks["clinical"].assign(age=train.blocks["clinical"]["age"] + 15)
     found = likeness(train, Rows({**train.blocks, "clinical": moved}, train.present, {}), held)
     assert found["blocks"]["clinical"]["synthetic"]["margins"]["largest"] > 0.4

@@ -41,7 +41,7 @@ def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> 
         }
     found: dict[str, Any] = {"blocks": blocks}
     if has_times and OUTCOME in real.blocks:
-        found["survival"] = {
+        found["curves"] = {
             whose: survival_distance(real.blocks[OUTCOME], own.blocks[OUTCOME])
             for whose, own in (("synthetic", made), ("held_out", held))
         }

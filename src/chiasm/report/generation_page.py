@@ -16,7 +16,7 @@ def render_generated(cohort: str, document: Mapping[str, Any]) -> str:
     """Render the page as text, of the document that `generate` tells all by."""
     privacy = document["privacy"]
     likeness = document["likeness"].get("blocks", {})
-    survival = document["likeness"].get("survival")
+    survival = document["likeness"].get("curves")
     return filled(
         TEMPLATE,
         title=f"Generated from '{cohort}'",
