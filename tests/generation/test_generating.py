@@ -81,13 +81,7 @@ def test_it_comes_with_reports(written: Path) -> None:
     }  # fmt: skip
     assert told["privacy"]["counts"]["training"] + told["privacy"]["counts"]["held_out"] == N
     assert told["likeness"]["curves"]["synthetic"] < 0.35
-<<<<<<< HEAD
-    assert told["utility"]["recipe"] == "late-fusion" and told["utility"]["patients"] == 96
-    value, low, high = told["utility"]["synthetic"]
-    assert 0 < low < value < high < 1 and "real patients held out" in told["sentences"][-1]
-=======
     assert told["utility"] is None and "No measure" in told["sentences"][-1]
->>>>>>> 3a22710c (Curves are called curves, and utility is tested by night)
     page = (written / "generated.html").read_text()
     assert "What it gives away" in page and "Kaplan-Meier" in page and "Musterfrau" not in page
 
