@@ -197,10 +197,15 @@ def write_part(results: Path, page: Path) -> str:
         f"`python benchmarks/outlines.py`, its results in `benchmarks/results/{NAME}.jsonl`; this part of the page is",
         f"written by `--table`. Phantoms of {SIDE} x {SIDE} pixels in two contrasts, one of them noisy; mean dice of",
         "an organ, a tumour in it and another organ on phantoms that were not learned, mean over seeds with Student's",
-        "interval. Options are the same for all arms, and none was chosen by a figure here.",
+        "interval. Options are the same for all arms, and none was chosen by a figure here; trainings are short.",
     ]  # fmt: skip
     text += [*missing_lines(rows), *verdict_lines(rows), *transfer_lines(rows), *not_run(LINES, rows)]
     return part(page, NAME, "\n".join(text) + "\n")
+
+
+def seeds(rows: Sequence[Any]) -> str:
+    """How many seeds, in words."""
+    return "1 seed" if len(rows) == 1 else f"{len(rows)} seeds"
 
 
 def of_question(rows: dict[str, Any], question: str) -> list[dict[str, Any]]:
@@ -215,19 +220,19 @@ def missing_lines(rows: dict[str, Any]) -> list[str]:
         f"{LEARNED} phantoms to learn from, {JUDGED} to be judged on; so many in a hundred lack one contrast:",
         "",
     ]
-    asked = {percent: of_question(rows, f"missing-{percent}") for percent in PERCENT}
-    heads = [f"{percent} % missing, {len(own)} seeds" for percent, own in asked.items()]
+    asked = {percent: own for percent in PERCENT if (own := of_question(rows, f"missing-{percent}"))}
+    heads = [f"{percent} % missing, {seeds(own)}" for percent, own in asked.items()]
     lines += [f"| drawn by | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
     for arm, (_, _, said) in ARMS.items():
         cells = [
-            interval([row["arms"][arm]["all"][0] for row in own]) if own and arm in own[0]["arms"] else "-"
+            interval([row["arms"][arm]["all"][0] for row in own]) if arm in own[0]["arms"] else "-"
             for own in asked.values()
         ]
         lines.append(f"| {said} | {' | '.join(cells)} |")
     lines.append("")
     for percent, own in asked.items():
         for arm, other in (("ssma-dense", "ssma-dense, black"), ("unet", "unet, black"), ("ssma-dense", "unet")):
-            if own and other in own[0]["arms"]:
+            if other in own[0]["arms"]:
                 gaps = [row["arms"][arm]["all"][0] - row["arms"][other]["all"][0] for row in own]
                 lines.append(f"- {percent} % missing, {ARMS[arm][2]}, less {ARMS[other][2]}: {apart(gaps)}.")
     return lines
@@ -235,6 +240,8 @@ def missing_lines(rows: dict[str, Any]) -> list[str]:
 
 def verdict_lines(rows: dict[str, Any]) -> list[str]:
     """What trials said of the second contrast."""
+    if not of_question(rows, "verdict"):
+        return []
     lines = [
         "",
         f"Does the second contrast pay? Trials of `unet` on {TRIED} phantoms,",
@@ -254,17 +261,19 @@ def verdict_lines(rows: dict[str, Any]) -> list[str]:
 def transfer_lines(rows: dict[str, Any]) -> list[str]:
     """The matrix of transfer, and what weights of the other scanner are worth."""
     own = of_question(rows, "transfer")
+    if not own:
+        return []
     lines = [
         "",
         f"`stu-net` of width 4, learned on {OTHER} phantoms of one scanner, tuned on so many of",
     ]
-    lines += [f"another whose bright is dark, or of the same; {len(own)} seeds:", ""]
+    lines += [f"another whose bright is dark, or of the same; {seeds(own)}:", ""]
     lines += [f"| begun with, tuned to | {' | '.join(map(str, FEW))} |", "|---" * (1 + len(FEW)) + "|"]
-    for key in own[0]["dice"] if own else ():
+    for key in own[0]["dice"]:
         cells = [interval([row["dice"][key][str(many)] for row in own]) for many in FEW]
         lines.append(f"| {key} | {' | '.join(cells)} |")
     lines.append("")
-    for many in FEW if own else ():
+    for many in FEW:
         gaps = [
             float(np.mean([row["dice"][f"{a} to {b}"][str(many)] - row["dice"][f"nothing to {b}"][str(many)]
                            for a, b in (SCANNERS, SCANNERS[::-1])]))

@@ -48,6 +48,38 @@ def model_of_volumes(folder: Path) -> Path:
     return folder / "scans"
 
 
+def model_of_series(folder: Path) -> Path:
+    """A model of one DICOM series a patient, which lie beside it as the folders `p0` and so on."""
+    from chiasm.readers.image.dicom import DicomReader
+    from chiasm.segmentation.files import write_map
+    from chiasm.targets.label_maps import map_of
+    from made_series import written_series
+
+    rng, rows = np.random.default_rng(4), []
+    for k in range(10):
+        codes = np.zeros((4, 9, 11), dtype=np.int64)
+        codes[1:3, 2 : 4 + k % 4, 3:8] = 1
+        written_series(folder / f"p{k}", codes * 100 + rng.integers(-5, 6, codes.shape))
+        read = DicomReader().read(folder / f"p{k}")
+        write_map(folder / f"map{k}.nii.gz", map_of(codes, read.spacing), [1], folder / f"p{k}")
+        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
+    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
+    (folder / "cohort.toml").write_text(
+        'name = "series"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
+        'labels = ["organ"]\n[modalities.ct]\nkind = "dicom"\npath = "{id}"\nencoder = "grid"\n'
+    )
+    cohort = chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
+    chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1,window=8", seed=0).save(folder / "cts")
+    return folder / "cts"
+
+
+def model_of_clicks(folder: Path) -> Path:
+    """A model of two contrasts of pictures that takes clicks; the pictures lie in `shapes` beside it."""
+    cohort = opened(folder / "shapes", 10)
+    chiasm.fit(cohort, "sam-med2d:epochs=1,width=16,depth=1,size=32,patch=8,clicks=1", seed=0).save(folder / "asked")
+    return folder / "asked"
+
+
 def sent(images: dict[str, list[Path]], **more: Any) -> dict[str, Any]:
     """What a request to open images is made of."""
     document = {"images": {name: {"upload": f"part-{name}"} for name in images}, **more}

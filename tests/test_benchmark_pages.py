@@ -35,7 +35,12 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "knowledge",
         "language",
         "asking",
+        "connected",
         "detection",
+        "outlines_heads",
+        "outlines_clicks",
+        "outlines",
+        "outline_volume",
         pytest.param("images", marks=pytest.mark.nightly),
     ],
 )

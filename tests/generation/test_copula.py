@@ -92,7 +92,7 @@ def test_what_is_given_stays_and_the_rest_follows_it(real: Rows) -> None:
 
 
 def test_more_columns_than_patients_stand_on_factors() -> None:
-    few = patients(1, 60, width=300)
+    few = patients(1, 60, width=150)
     fitted = GaussianCopula().fit(few)
     assert set(fitted.gaussian.loadings) == {"rna"} and fitted.gaussian.loadings["rna"].shape[1] < 12
     made = fitted.sample(200, 0).blocks["rna"]

@@ -46,7 +46,7 @@ def cohort(n: int = N) -> chiasm.Cohort:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated") / "synthetic"
-    generate(cohort(), folder, patients=96)
+    generate(cohort(), folder, patients=96, utility=False)
     return folder
 
 
@@ -66,7 +66,7 @@ def test_a_synthetic_cohort_opens_and_says_what_it_is(written: Path) -> None:
 @pytest.mark.nightly
 def test_the_same_seed_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
     files = {own.name: own.read_bytes() for own in written.iterdir()}
-    generate(cohort(), tmp_path / "again", patients=96)
+    generate(cohort(), tmp_path / "again", patients=96, utility=False)
     assert {own.name: own.read_bytes() for own in (tmp_path / "again").iterdir()} == files
 
 
@@ -80,12 +80,19 @@ def test_it_comes_with_reports(written: Path) -> None:
         "copies", "nearest", "membership", "attribute", "rare", "density"
     }  # fmt: skip
     assert told["privacy"]["counts"]["training"] + told["privacy"]["counts"]["held_out"] == N
-    assert told["likeness"]["survival"]["synthetic"] < 0.35
-    assert told["utility"]["recipe"] == "late-fusion" and told["utility"]["patients"] == 96
-    value, low, high = told["utility"]["synthetic"]
-    assert 0 < low < value < high < 1 and "real patients held out" in told["sentences"][-1]
+    assert told["likeness"]["curves"]["synthetic"] < 0.35
+    assert told["utility"] is None and "No measure" in told["sentences"][-1]
     page = (written / "generated.html").read_text()
     assert "What it gives away" in page and "Kaplan-Meier" in page and "Musterfrau" not in page
+
+
+@pytest.mark.nightly
+def test_utility_is_told_on_real_patients_beside_as_many_real_ones() -> None:
+    found = generate(cohort(), patients=96)
+    own = found.utility
+    assert own is not None and own.recipe == "late-fusion" and own.patients == 96 and own.synthetic is not None
+    value, low, high = own.synthetic
+    assert 0 < low < value < high < 1 and "real patients held out" in found.sentences[-1]
 
 
 @pytest.mark.filterwarnings("ignore::chiasm.FindingWarning")

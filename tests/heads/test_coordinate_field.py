@@ -8,8 +8,8 @@ import torch
 from chiasm.heads.coordinate_field import (
     CoordinateField,
     entropy,
+    exceeded_by_the_top,
     fourier,
-    least_of_the_top,
     places,
     sampled,
 )  # fmt: skip
@@ -70,11 +70,14 @@ def test_a_field_is_unsure_by_masks_that_a_seed_draws_in_evaluation_too() -> Non
     masks = unsure.masks(500)
     torch.testing.assert_close(masks.unique(), torch.tensor([0.0, 1 / 0.6]))
     assert float(masks.mean()) == pytest.approx(1, abs=0.02)
-    least = least_of_the_top(found, 0.125)
+    exceeded = exceeded_by_the_top(found, 0.125)
     for row in range(2):
-        assert (found[row] >= least[row]).sum() == 8
-        assert set(found[row].topk(8).indices.tolist()) == set((found[row] >= least[row]).nonzero()[:, 0].tolist())
-    assert least_of_the_top(found, 1e-9).shape == (2, 1)
+        assert (found[row] > exceeded[row]).sum() == 8
+        assert set(found[row].topk(8).indices.tolist()) == set((found[row] > exceeded[row]).nonzero()[:, 0].tolist())
+    assert exceeded_by_the_top(found, 1e-9).shape == (2, 1)
+    assert (found > exceeded_by_the_top(found, 1.0)).all()
+    alike = torch.full((1, 64), 0.5)
+    assert not (alike > exceeded_by_the_top(alike, 0.125)).any()  # nothing stands out
 
 
 def test_entropy_is_that_of_a_softmax() -> None:

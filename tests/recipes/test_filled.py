@@ -16,7 +16,7 @@ from chiasm.recipes.missing.filled import Filled, FilledIn
 from chiasm.recipes.registry import make_recipe
 
 
-def linked(n: int = 240, seed: int = 0) -> chiasm.Cohort:
+def linked(n: int = 160, seed: int = 0) -> chiasm.Cohort:
     """Two tables upon one latent; the class is drawn from `b`, which half the patients lack."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=n)

@@ -29,9 +29,9 @@ def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
     model = chiasm.fit(cohort, name, seed=0)
     said = model.predict(cohort)
     assert set(said["pattern"]) == {"one", "two", "one+two"}
-    pd.testing.assert_frame_equal(chiasm.fit(cohort, name, seed=0).predict(cohort), said)
     model.save(tmp_path / "model")
-    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
+    few = cohort.subset(np.arange(len(cohort)) % 6 == 0)
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(few), said.loc[few.ids])
     for wrong in (
         {"width": 0}, {"depth": 9}, {"hidden": 0}, {"bands": 0}, {"dropout": 1.0}, {"dropout": 0.0}, {"share": 0.0},
         {"narrow": -1}, {"rank": 0}, {"unsure": "often"},
@@ -58,7 +58,8 @@ def test_a_pretrained_trunk_stays_as_it_is_and_learns_beside_its_attention(tmp_p
     model.save(tmp_path / "model")
     loaded = chiasm.load_model(tmp_path / "model")
     shutil.rmtree(tmp_path / "vit")
-    pd.testing.assert_frame_equal(loaded.predict(cohort), model.predict(cohort))
+    few = cohort.subset(np.arange(len(cohort)) % 8 == 0)
+    pd.testing.assert_frame_equal(loaded.predict(few), model.predict(few))
     with pytest.raises(Unsupported):
         IMedSAM(trunk=str(tmp_path / "vit")).supports(cohort)
     for name, wrong in (("conv", RasterConfig("conv", width=8)), ("colours", RasterConfig(channels=3))):
@@ -70,6 +71,13 @@ def test_a_pretrained_trunk_stays_as_it_is_and_learns_beside_its_attention(tmp_p
         artifact.save(tmp_path / name, stored)
         with pytest.raises(Unsupported, match=r"holds no vit|3 channels, and modality 'one' has 2 and 1"):
             IMedSAM(trunk=str(tmp_path / name)).supports(cohort)
+
+
+@pytest.mark.nightly
+def test_the_same_seed_gives_the_same_fields(tmp_path: Path) -> None:
+    cohort = opened(tmp_path, 24, absent=0.2)
+    one, other = (chiasm.fit(cohort, "i-medsam:width=4,depth=1,epochs=2", seed=0).predict(cohort) for _ in range(2))
+    pd.testing.assert_frame_equal(one, other)
 
 
 @pytest.mark.nightly

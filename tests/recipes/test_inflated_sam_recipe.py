@@ -13,6 +13,7 @@ from chiasm.cohort import Unsupported
 from chiasm.recipes.segmentation.inflated_sam import InflatedSamRecipe
 from chiasm.recipes.segmentation.sam_med2d import SamMed2d
 from chiasm.segmentation.clicked import Click, outlined
+from chiasm.segmentation.prompted_model import on_grid
 from chiasm.targets.label_maps import map_of
 from mask_cohorts import opened
 
@@ -64,6 +65,12 @@ def test_volumes_are_drawn_and_corrected_by_clicks(tmp_path: Path) -> None:
         outlined(again, images, [Click((2.0, 1.0), True, "ball")])
     with pytest.raises(Unsupported, match="the label map before is 2 x 2 x 2"):
         outlined(again, images, clicks, map_of(np.zeros((2, 2, 2), dtype=int)))
+
+
+def test_a_click_is_moved_to_a_grid_of_another_spacing() -> None:
+    place = on_grid(Click((0.0, 2.0), True, "ball"), (4, 6), (8, 3)).place
+    assert place == (0.5, 0.75)
+    assert on_grid(Click((3.0, 5.0), True, "ball"), (4, 6), (4, 6)).place == (3.0, 5.0)
 
 
 def test_pictures_and_strange_sizes_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -54,11 +55,12 @@ def test_a_model_is_stored_and_draws_of_any_contrast(tmp_path: Path) -> None:
     said = model.predict(cohort)
     assert set(said["pattern"]) == {"one", "two", "one+two"}
     model.save(tmp_path / "model")
-    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(cohort), said)
+    few = cohort.subset(np.arange(len(cohort)) % 6 == 0)
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "model").predict(few), said.loc[few.ids])
     matched = chiasm.fit(cohort, "unit:queries=4,width=4,depth=1,latent_width=8,heads=2,crops=1,epochs=1", seed=0)
-    said = matched.predict(cohort)
+    said = matched.predict(few)
     matched.save(tmp_path / "matched")
-    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "matched").predict(cohort), said)
+    pd.testing.assert_frame_equal(chiasm.load_model(tmp_path / "matched").predict(few), said)
     with pytest.raises(Unsupported, match="more than the labels"):
         UniT(queries=2).supports(cohort)
     with pytest.raises(Unsupported, match="did you mean 'square'"):

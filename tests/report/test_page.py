@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,8 @@ import pytest
 
 from chiasm.cohort import Classification, Cohort, Survival, cohort_from_frames
 from chiasm.evaluation import Protocol, Trial
-from chiasm.report import write_report
-from chiasm.report.calibration import number_row
+from chiasm.report import calibration, write_report
+from chiasm.report.calibration import NO_SPREAD, number_row
 from chiasm.report.drawing import Picture
 from chiasm.report.recipes import best_of
 from chiasm.report.sides import aside_sentences
@@ -364,3 +366,14 @@ def test_a_mean_that_is_zero_but_for_rounding_is_told_as_zero() -> None:
     value = np.array([0.1, 0.2, -0.3]) / 3
     table = pd.DataFrame({"prediction": value + 0.5, "value": value - value.mean() + 4e-12})
     assert number_row(table)[:2] == ["0.5", "0"]
+
+
+def test_numbers_that_are_alike_in_all_are_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pd.DataFrame({"prediction": [[1.0], [2.0]], "value": [[3.0], [3.0]]})
+    monkeypatch.setattr(calibration, "first_repeat", lambda trial, name: table)
+    flags = dict.fromkeys(("has_times", "has_texts", "has_classes", "has_labels", "has_options"), False)
+    links = lambda table, classes: np.stack(table["prediction"].to_numpy())  # noqa: E731
+    target = SimpleNamespace(**flags, has_channels=True, links=links)
+    trial: Any = SimpleNamespace(target=target, classes=())
+    part = calibration.calibration_part(trial, [SimpleNamespace(name="unet", side="aside")])  # type: ignore[list-item]
+    assert part.said == NO_SPREAD and part.picture is None and part.rows == []

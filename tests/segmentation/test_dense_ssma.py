@@ -34,6 +34,9 @@ def test_one_contrast_alone_is_its_own_network_to_the_last_bit(shape: tuple[int,
     said.sum().backward()
     assert nothing.grad is None or not nothing.grad.nan_to_num(1.0).any()
     assert all(own.grad is None or not own.grad.any() for own in both.streams[0].parameters())
+    both.zero_grad()
+    both({"b": b}, torch.tensor([[False, True], [False, False]])).sum().backward()
+    assert all(own.grad is None or own.grad.isfinite().all() for own in both.parameters())
     with pytest.raises(ValueError, match="no contrast is present"):
         both({"b": b}, torch.zeros(2, 2, dtype=torch.bool))
 

@@ -64,6 +64,8 @@ def test_a_window_is_even_in_millimetres_within_the_image() -> None:
     assert deep * 4 == pytest.approx(down, rel=0.15) and down == across and 0.8 < deep * down * across / 64**3 <= 1
     assert window_for(np.array([1.0, 512, 512]), (20.0, 1.0, 1.0)) == (1, 512, 512)
     assert window_for(np.array([30.0, 40]), (1.0, 1.0)) == (30, 40)
+    assert np.prod(window_for(np.array([1.5, 700, 700]), (60.0, 1.0, 1.0))) <= 64**3
+    assert np.prod(window_for(np.array([7.5, 900, 900]), (20.0, 1.0, 1.0))) <= 64**3
     assert all(np.prod(window_for(np.array(own), (1.0, 9.0, 1.0))) <= 64**3 for own in ([9.0, 900, 900], [900.0, 2, 2]))
 
 

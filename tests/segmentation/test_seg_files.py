@@ -75,6 +75,31 @@ def test_a_series_without_places_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "a.dcm").exists() and (tmp_path / "a.png").exists()
 
 
+def test_a_series_made_anonymous_is_written_beside_and_one_that_belongs_nowhere_is_said(tmp_path: Path) -> None:
+    for own in written_series(tmp_path / "ct", np.zeros((2, 4, 4))):
+        for key in ("PatientBirthDate", "PatientSex", "PatientID", "StudyDate", "AccessionNumber", "SliceThickness"):
+            own.pop(key, None)
+        own.save_as(own.filename)
+    drawn = map_of(np.ones((2, 4, 4), int))
+    write_seg(tmp_path / "a.dcm", drawn, ["organ"], tmp_path / "ct")
+    header = pydicom.dcmread(tmp_path / "a.dcm")
+    assert header.PatientID == "" and header.StudyDate in ("", None)
+    for path in (tmp_path / "ct").iterdir():
+        own = pydicom.dcmread(path)
+        del own.FrameOfReferenceUID
+        own.save_as(path)
+    with pytest.raises(Unsupported, match="the series lacks FrameOfReferenceUID"):
+        write_seg(tmp_path / "b.dcm", drawn, ["organ"], tmp_path / "ct")
+
+
+def test_labels_of_any_script_are_read_as_they_were_named(tmp_path: Path) -> None:
+    written_series(tmp_path / "ct", np.zeros((1, 4, 4)))
+    labels = ("肝臓", "b\\c", "x" * 64 + "a", "x" * 64 + "b")
+    write_seg(tmp_path / "a.dcm", map_of(np.full((1, 4, 4), 4)), labels, tmp_path / "ct")
+    named = [str(own.SegmentLabel) for own in pydicom.dcmread(tmp_path / "a.dcm").SegmentSequence]
+    assert named == ["肝臓", "b/c", "x" * 64, "x" * 60 + " (2)"]
+
+
 @pytest.mark.nightly
 @needs_orthanc
 def test_a_server_takes_a_segmentation_and_gives_it_back(tmp_path: Path) -> None:

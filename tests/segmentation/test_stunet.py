@@ -68,6 +68,9 @@ def test_only_what_does_not_fit_begins_anew() -> None:
     for other in (StuNet({"ct": 1}, 2, 2, 4, 1), StuNet({"ct": 1}, 3, 2, 2, 1), StuNet({"ct": 1}, 2, 2, 2, 2)):
         with pytest.raises(Unsupported, match="of the same size"):
             put_into(other, given, LABELS)
+    broken = {**given.state, "up.0.weight": torch.full_like(given.state["up.0.weight"], torch.nan)}
+    with pytest.raises(Unsupported, match="no finite numbers"):
+        put_into(unnamed, Weights(broken), LABELS)
 
 
 def test_a_training_begins_with_a_stored_model_or_a_file_of_its_state(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from browser import SCHEMES, WIDTHS, chromium, faults_of, needs_browser
-from outlined_images import model_of_pictures, model_of_volumes
+from outlined_images import model_of_pictures, model_of_series, model_of_volumes
 from running_service import running
 
 pytest.importorskip("nibabel")
@@ -53,7 +53,7 @@ def square(tmp_path: Path) -> Path:
     return tmp_path / "square.png"
 
 
-def opened(browser: Any, base: str, file: Path, width: int = 1400, scheme: str = "light") -> Any:
+def opened(browser: Any, base: str, file: Path | list[str], width: int = 1400, scheme: str = "light") -> Any:
     """The page with an image that is open."""
     page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
     page.set_default_timeout(20_000)
@@ -63,7 +63,7 @@ def opened(browser: Any, base: str, file: Path, width: int = 1400, scheme: str =
     page.on("request", lambda request: page.asked.add("/".join(request.url.split("/")[:3])))
     page.goto(f"{base}/outline")
     page.wait_for_selector("#opening:not([hidden])")
-    page.set_input_files("#file-0", str(file))
+    page.set_input_files("#file-0", file if isinstance(file, list) else str(file))
     page.click("#open")
     page.wait_for_selector("#work:not([hidden])")
     until(page, "ready()")
@@ -127,6 +127,26 @@ def test_three_clicks_give_a_mask_that_is_saved(browser: Any, pictures: str, squ
     assert page.inner_text("#progress") == "The mask is saved." and page.inner_text("#many-0") == "64 pixels"
     assert page.wrong == [] and page.asked == {pictures}
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+def test_three_clicks_in_a_series_give_a_segmentation(
+    browser: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    highdicom = pytest.importorskip("highdicom")
+    model = model_of_series(tmp_path_factory.mktemp("series"))
+    files = [str(path) for path in sorted((model.parent / "p3").iterdir())]
+    with running(model) as (base, _):
+        page = opened(browser, base, files)
+        assert page.inner_text("#where") == "slice 3 of 4" and page.evaluate("view.window.join()") == "-160,240"
+        click(page, 3, 5)  # the organ, in its slice
+        choose(page, "tool", "outside")
+        click(page, 7, 9)  # which is none of it
+        choose(page, "tool", "inside")
+        page.check("#through")
+        click(page, 3, 5)
+        seg = highdicom.seg.segread(saved(page, tmp_path))
+        many = np.asarray(seg.get_volume(combine_segments=True).array).sum()
+        assert many == 2 * 5 * 5 and seg.SegmentSequence[0].SegmentLabel == "organ" and page.wrong == []
 
 
 def test_what_the_model_draws_is_corrected_by_hand_and_undone(browser: Any, pictures: str, square: Path) -> None:

@@ -16,12 +16,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import chiasm
+from chiasm.segmentation.clicked import Click
+from chiasm.segmentation.model import Outliner
 from chiasm.serving.faults import Refused
 from chiasm.serving.outline.outlines import Outline
 from chiasm.serving.outline.pictures import PLANES, place_of, seen
 from chiasm.serving.outline.routes import FILES
 from chiasm.serving.outline.sessions import IDLE_SECONDS, MOST, Open, Sessions
-from chiasm.targets.label_maps import map_of
+from chiasm.targets.label_maps import LabelMap, map_of
 from outlined_images import AFFINE, SHAPE, codes_of, model_of_pictures, model_of_volumes, open_images, sent, until_drawn
 from served_models import asked
 
@@ -122,6 +124,33 @@ def test_a_click_takes_what_is_as_bright_and_gives_it_back(client: Client, tmp_p
     assert len(mask["clicks"]) == 1 and len(mask["runs"]) == 24
 
 
+def test_a_model_that_takes_clicks_is_asked_by_those_of_one_label(
+    client: Client, disc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Any] = []
+
+    def outlined(_: Outliner, cohort: Any, clicks: Any, labels: Any, before: Any) -> LabelMap:
+        heard.append((list(clicks), before.codes))
+        codes = before.codes
+        for own in clicks:
+            codes[own.pixel] = 1 + list(labels).index(own.label) if own.inside else 0
+        return map_of(codes)
+
+    monkeypatch.setattr(Outliner, "outlined", outlined, raising=False)
+    told = open_images(client, {"one": [disc]}, model="outliner")
+    at = f"/outline/{told['id']}"
+    assert told["takes_clicks"]
+    here = {"plane": "slices", "slice": 0, "column": 6, "reach": None, "by": "model"}
+    for row, inside, label in ((3, True, "disc"), (4, True, "square"), (3, False, "disc")):
+        asked_so = {**here, "row": row, "inside": inside, "label": label}
+        assert client.post(f"{at}/click", json=asked_so).status_code == 200
+        many = until_drawn(client, told["id"])["many"]
+    assert many == [0, 1] and [len(clicks) for clicks, _ in heard] == [1, 1, 2]
+    assert heard[2][0] == [Click((3.0, 6.0), True, "disc"), Click((3.0, 6.0), False, "disc")] and heard[2][1].sum() == 3
+    assert client.post(f"{at}/undo").json()["many"] == [1, 1]
+    assert [own["row"] for own in client.get(f"{at}/mask/slices/0").json()["clicks"]] == [3, 4]
+
+
 def test_a_click_goes_on_through_the_slices(client: Client, tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
     volume = np.zeros(SHAPE, dtype=np.int16)
@@ -181,6 +210,7 @@ def test_what_is_wrong_is_said_in_one_sentence(client: Client, volumes: Path, di
         (client.post(f"{at}/click", json={**click, "row": 4, "slice": 1}), 404, "no such slice"),
         (client.post(f"{at}/click", json={**click, "row": 4.5}), 422, "whole numbers"),
         (client.post(f"{at}/click", json={"row": 4}), 422, "a click is"),
+        (client.post(f"{at}/click", json={**click, "row": 4, "by": "model"}), 422, "takes no clicks"),
         (client.put(f"{at}/mask/slices/0", json={"shape": [32, 31], "runs": []}), 422, "another shape than the slice"),
         (client.put(f"{at}/mask/slices/0", json=at_once), 422, "its runs lie in it, each"),
         (client.put(f"{at}/mask/slices/0", json={**at_once, "runs": [0, 2, 3]}), 422, "each of a label from 1"),

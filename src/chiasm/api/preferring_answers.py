@@ -27,7 +27,6 @@ from chiasm.language.preference.tuning import Schedule
 from chiasm.language.unread import ConnectedOrPrior
 from chiasm.models.same_target import as_at_the_fit
 from chiasm.protocols import Model
-from chiasm.targets.free_text import FreeText
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,9 @@ def prefer_answers(
     sampling = Sampling(candidates, predictor.longest if tokens is None else tokens, temperature)
     opened = as_at_the_fit(fitted, as_cohort(cohort))
     require_shared_modality(fitted, opened)
-    target = opened.target
-    assert isinstance(target, FreeText)  # the model's own kind
-    score = scorer_of(target.scorer if scorer is None else scorer, entities or target.entities)
+    assert opened.outcome is not None and opened.outcome.texts is not None  # the model's own kind
+    texts = opened.outcome.texts
+    score = scorer_of(texts.scorer if scorer is None else scorer, entities or texts.entities)
     ready = prepare_new(opened, fitted, progress=progress)
     warn_of_findings(ready.checked)
     used, left_out = scored_patients(ready.cohort)

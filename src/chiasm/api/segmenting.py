@@ -10,7 +10,8 @@ from typing import Any
 from chiasm.api.outlining import Images, map_model, outline, paths_of
 from chiasm.cohort import Unsupported
 from chiasm.segmentation.clicked import Click
-from chiasm.segmentation.files import write_map
+from chiasm.segmentation.files import SEG, write_map
+from chiasm.segmentation.seg_files import import_highdicom, read_series
 from chiasm.targets.label_maps import of_text
 from chiasm.targets.mask import volumes_of
 
@@ -35,6 +36,9 @@ def segment(
     paths = paths_of(fitted, images)
     labels = fitted.response.classes
     codes = fitted.target.get("codes") or range(1, len(labels) + 1)
+    if Path(out).suffix.lower() == SEG:  # refused before anything is drawn
+        import_highdicom()
+        read_series(paths[min(paths)])
     if clicks:
         own = outline(fitted, paths, clicks)
         write_map(Path(out), own, list(codes), paths[min(paths)], labels)

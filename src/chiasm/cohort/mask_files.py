@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def read_masks(
         on = str(series[place]).strip() if len(series) and isinstance(series[place], str | Path) else ""
         found[place] = read_named(
             folder, name, (*NIFTI, PNG, SEG), OTHER_FORMAT, MASK_BYTES,
-            lambda path, on=on: _read(path, spacing, codes or {}, folder, on),
+            partial(_read, spacing=spacing, codes=codes or {}, folder=folder, series=on),
         )  # fmt: skip
     return found
 

@@ -23,7 +23,7 @@ def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> 
     Of each block: `margins`, the mean and the largest distance of a column's distributions (Kolmogorov and Smirnov's of
     numbers, total variation of levels); `missing`, the largest difference of a column's share of missing cells;
     `correlations`, the mean and the largest difference of Spearman's correlations; `present`,
-    the difference of the share who have it. `survival`: the largest distance of Kaplan-Meier curves, where there are
+    the difference of the share who have it. `curves`: the largest distance of Kaplan-Meier curves, where there are
     times. Of a block of more than 200 columns as many are compared.
     """
     blocks = {}
@@ -41,7 +41,7 @@ def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> 
         }
     found: dict[str, Any] = {"blocks": blocks}
     if has_times and OUTCOME in real.blocks:
-        found["survival"] = {
+        found["curves"] = {
             whose: survival_distance(real.blocks[OUTCOME], own.blocks[OUTCOME])
             for whose, own in (("synthetic", made), ("held_out", held))
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -117,20 +118,24 @@ def outcome_columns(target: Target, outcome: Outcome) -> pd.DataFrame:
     if not target.has_times:
         return pd.DataFrame({target.columns[0]: numbers})
     if target.has_causes:
-        words = np.array([getattr(target, "censored", "") or "0", *target.names], dtype=object)
+        words = np.array([_keys(target).get("censored") or "0", *target.names], dtype=object)
         cause = pd.Series(words[causes_of(outcome)], dtype=object).where(known, np.nan)
         return pd.DataFrame({target.columns[0]: numbers, target.columns[1]: cause})
     event = np.zeros(len(value)) if outcome.event is None else outcome.event.astype(float)
-    event = 1 - event if getattr(target, "censored", "") else event
+    event = 1 - event if _keys(target).get("censored") else event
     return pd.DataFrame({target.columns[0]: numbers, target.columns[1]: np.where(known, event, np.nan)})
 
 
 def target_keys(target: Target) -> dict[str, object]:
     """Keys of `[target]` in a manifest that name the columns of `outcome_columns`, without what is empty."""
-    kept = {key: getattr(target, key, None) for key in type(target).keys}
+    kept = _keys(target)
     if target.has_causes:
         kept |= {"main": target.names[0], "censored": kept.get("censored") or "0"}
     return {
         "kind": target.kind,
         **{key: list(own) if isinstance(own, tuple) else own for key, own in kept.items() if own},
     }
+
+
+def _keys(target: Target) -> dict[str, Any]:
+    return {key: getattr(target, key, None) for key in type(target).keys}

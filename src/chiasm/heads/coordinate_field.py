@@ -148,7 +148,12 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
 
 
-def least_of_the_top(unsure: Tensor, share: float) -> Tensor:
-    """The value `(B, 1)` that the most unsure of places `(B, N)`, `share` of them and at least one, reach."""
+def exceeded_by_the_top(unsure: Tensor, share: float) -> Tensor:
+    """The value `(B, 1)` that the most unsure of places `(B, N)`, `share` of them and at least one, exceed.
+
+    Where places tie about it fewer exceed it, and none where all are alike.
+    """
     count = max(1, math.ceil(share * unsure.shape[1]))
-    return unsure.topk(count, 1).values[:, -1:]
+    if count == unsure.shape[1]:
+        return unsure.new_full((len(unsure), 1), -torch.inf)
+    return unsure.topk(count + 1, 1).values[:, -1:]

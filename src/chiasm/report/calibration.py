@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 NOTHING = 1e-6  # of the spread: what a mean differs from zero by rounding alone
 
 
+NO_SPREAD = "No number of the outcome differs between the tested patients, so that nothing is held against it."
 NO_PROBABILITY = "A text is said without a probability, so that nothing is calibrated."
 
 
@@ -68,6 +69,8 @@ def calibration_part(trial: Trial, best: Sequence[Best], new: NewSheet = sheet) 
             rows += found
         else:
             table = in_standard_units(trial, table) if trial.target.has_channels else table
+            if table.empty:
+                return CalibrationPart(NO_SPREAD, [], [], None)
             groups = groups_of(table["prediction"].to_numpy(np.float64), table["value"].to_numpy(np.float64), most=10)
             panel = Panel(title, [("", groups)], [])
             rows.append([title, *number_row(table)])

@@ -16,7 +16,7 @@ def render_generated(cohort: str, document: Mapping[str, Any]) -> str:
     """Render the page as text, of the document that `generate` tells all by."""
     privacy = document["privacy"]
     likeness = document["likeness"].get("blocks", {})
-    survival = document["likeness"].get("survival")
+    survival = document["likeness"].get("curves")
     return filled(
         TEMPLATE,
         title=f"Generated from '{cohort}'",
@@ -54,4 +54,4 @@ def _utility(own: Mapping[str, Any] | None) -> list[list[str]]:
     if own is None or own["real"] is None:
         return []
     rows = (("real patients", "real"), ("synthetic patients", "synthetic"), ("difference", "difference"))
-    return [[label, interval(*own[key], digits=3)] for label, key in rows]
+    return [[label, interval(own[key][0], own[key][1], own[key][2], digits=3)] for label, key in rows]

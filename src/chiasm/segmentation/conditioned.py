@@ -60,7 +60,8 @@ class Conditioned(nn.Module):
         seen = torch.stack(
             [images[self.names[m]][row] for row, m in zip(rows.tolist(), contrasts.tolist(), strict=True)]
         )
-        features, lowest = self.trunk.features({IMAGE: seen}, torch.ones(len(seen), 1, dtype=torch.bool))
+        here = torch.ones(len(seen), 1, dtype=torch.bool, device=seen.device)
+        features, lowest = self.trunk.features({IMAGE: seen}, here)
         own = self.head(features, lowest, self.words[contrasts])
         single = functional.log_softmax(torch.cat([torch.zeros_like(own[:, :1]), own], 1), 1)
         if len(single) == len(present):
@@ -85,5 +86,8 @@ class AlternatingMaps(DrawnMaps):
         shown = [m for m, rows in enumerate(who) if rows]
         each = -(-self.crops * len(present) // len(shown))
         alone = torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
-        found = [(who[m][place % len(who[m])], m) for place in range(each) for m in shown]
+        found, after = list[tuple[int, int]](), 0
+        for m in shown:  # each begins where the one before ended, so that no patient of the batch is passed over
+            found += [(who[m][(after + place) % len(who[m])], m) for place in range(each)]
+            after += each
         return [(row, alone[m]) for row, m in sorted(found)]

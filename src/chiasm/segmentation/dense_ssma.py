@@ -56,7 +56,7 @@ class DenseGate(nn.Module):
             m: torch.where(here, self.open[m](hidden).sigmoid().clamp_min(LEAST), first.new_zeros(()))
             for m, here, _ in parts
         }
-        above = torch.stack(list(gates.values())).sum(0)
+        above = torch.stack(list(gates.values())).sum(0).clamp_min(LEAST)
         shares = {m: gate / above for m, gate in gates.items()}
         fused = torch.zeros_like(first)
         for m, here, features in parts:

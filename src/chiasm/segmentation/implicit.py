@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.encoders.raster.config import RasterConfig
-from chiasm.heads.coordinate_field import CoordinateField, entropy, least_of_the_top, places
+from chiasm.heads.coordinate_field import CoordinateField, entropy, exceeded_by_the_top, places
 from chiasm.segmentation.drawing import DrawnMaps, map_losses
 from chiasm.segmentation.frequencies import FrequencyAdapter
 from chiasm.segmentation.patch_trunk import PatchTrunk
@@ -111,12 +111,12 @@ class Implicit(nn.Module):
         at = places(features.shape[2:]).to(features)
         coarse: Tensor = self.coarse(features, at)
         doubts = self.doubts(features, at, coarse)
-        least = least_of_the_top(doubts, self.share)
+        exceeded = exceeded_by_the_top(doubts, self.share)
         if shape:
             at = places(shape).to(features)
             coarse = self.coarse(features, at)
             doubts = self.doubts(features, at, coarse)
-        told = self.refined(features, at, coarse, (doubts >= least) & (doubts > 0))
+        told = self.refined(features, at, coarse, (doubts > exceeded) & (doubts > 0))
         sides = (len(features), -1, *(shape or features.shape[2:]))
         return told.transpose(1, 2).reshape(sides), coarse.transpose(1, 2).reshape(sides)
 

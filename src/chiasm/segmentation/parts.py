@@ -144,19 +144,31 @@ class DrawnMap:
         return self.grid
 
     def __getitem__(self, part: Part) -> Tensor:
-        """Codes of a part, int64: 0 where there is no label, else 1 + its place."""
-        if not len(self.own.start):
-            sides = [len(range(*own.indices(side))) for own, side in zip(part, self.grid, strict=True)]
+        """Codes of a part, int64: 0 where there is no label, else 1 + its place, of the runs that meet it alone."""
+        at = [
+            np.floor(places(*own.indices(new)[:2], new, old) + 0.5).astype(np.int64)
+            for own, new, old in zip(part, self.grid, self.own.shape, strict=True)
+        ]
+        sides = tuple(map(len, at))
+        if not len(self.own.start) or not all(sides):
             return torch.zeros(sides, dtype=torch.int64, device=self.device)
-        flat = np.zeros((1,) * len(self.grid), dtype=np.int64)
-        for axis, (own, new, old) in enumerate(zip(part, self.grid, self.own.shape, strict=True)):
-            start, stop, _ = own.indices(new)
-            at = np.floor(places(start, stop, new, old) + 0.5).astype(np.int64)
-            flat = flat * old + at.reshape(-1, *[1] * (len(self.grid) - 1 - axis))
-        run = np.searchsorted(self.own.start, flat.reshape(-1), "right") - 1
-        inside = (run >= 0) & (flat.reshape(-1) < (self.own.start + self.own.length)[run])
-        codes = np.where(inside, self.own.label[run] + 1, 0).reshape(flat.shape)
-        return torch.from_numpy(codes).to(self.device)
+        line = np.zeros(1, dtype=np.int64)  # of the map, each one that the part crosses
+        for own, old in zip(at[:-1], self.own.shape[:-1], strict=True):
+            line = (line[:, None] * old + own).reshape(-1)
+        begin = line * self.own.shape[-1] + at[-1][0]
+        wide = int(at[-1][-1] - at[-1][0]) + 1
+        ends = self.own.start + self.own.length
+        first = np.searchsorted(ends, begin, "right")
+        many = np.searchsorted(self.own.start, begin + wide, "left") - first
+        run = np.repeat(first - (np.cumsum(many) - many), many) + np.arange(int(many.sum()))
+        left = np.repeat(np.arange(len(line)) * wide - begin, many)  # from a place of the map to one of the lines
+        low = np.repeat(begin, many)
+        code = self.own.label[run] + 1
+        change = np.zeros(len(line) * wide + 1, dtype=np.int64)
+        np.add.at(change, np.maximum(self.own.start[run], low) + left, code)
+        np.add.at(change, np.minimum(ends[run], low + wide) + left, -code)
+        codes = np.cumsum(change[:-1]).reshape(len(line), wide)[:, at[-1] - at[-1][0]]
+        return torch.from_numpy(codes.reshape(sides)).to(self.device)
 
     def drawn_place(self) -> tuple[int, ...] | None:
         """A pixel of a label, drawn at random: first the label, each alike, then one of its pixels; None without."""

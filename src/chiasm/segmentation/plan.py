@@ -221,10 +221,11 @@ def window_for(shape: Floats, spacing: Sequence[float]) -> tuple[int, ...]:
             break
         free &= ~over
     cut = (sides < shape - 1e-6) & (sides >= 8)  # to fours, which a network halves twice
-    return tuple(
-        int((own + 1e-6) // 4 * 4) if short else max(1, round(float(own)))
-        for own, short in zip(sides, cut, strict=True)
-    )
+    whole = [max(1, round(float(own))) for own in sides]
+    for axis in np.flatnonzero(cut):  # what others were rounded up by is taken off the ones that are cut
+        room = most / np.prod([side for other, side in enumerate(whole) if other != axis])
+        whole[axis] = int(max(4, (min(float(sides[axis]), room) + 1e-6) // 4 * 4))
+    return tuple(whole)
 
 
 def values_inside(values: NDArray[np.float32], drawn: LabelMap) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, cast
 from weakref import ref
 
@@ -20,9 +20,10 @@ from chiasm.segmentation.clicked import Click, require_places
 from chiasm.segmentation.drawing import Drawing
 from chiasm.segmentation.grids import images_of
 from chiasm.segmentation.model import Outliner
+from chiasm.segmentation.parts import DrawnMap, Part, regridded
 from chiasm.segmentation.prompted_training import Promptable
 from chiasm.segmentation.prompts import asked_by
-from chiasm.segmentation.windows import Part, padded, stitched, unpadded
+from chiasm.segmentation.windows import drawn_codes, padded, unpadded
 from chiasm.targets.label_maps import LabelMap, map_of
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
@@ -50,20 +51,19 @@ class PromptedOutliner(Outliner):
         present = torch.from_numpy(presence(tokens, names)[[0]])
         drawing = of_the_last(_READING, self, self.drawing)
         asked = sorted({list(labels).index(own.label) for own in clicks})
-        each = [[own for own in clicks if own.label == labels[place]] for place in asked]
         network = cast(Promptable, drawing.network)
         work = 54.0 * self.trained_parameters * float(np.prod(self.window))
         with in_evaluation(drawing), torch.inference_mode(), threads_for(work):
             here = take(tokens, np.array([0]))
             images, spacing = images_of(here, present, self.grids, 0)
-            shape = tuple(next(iter(images.values())).shape[1:])
+            first = next(iter(images.values()))
+            shape, grid = first.values.shape[1:], first.grid
             require_places(clicks, shape, before)
+            each = [[on_grid(own, shape, grid) for own in clicks if own.label == labels[place]] for place in asked]
             if before is None:
-                codes = drawing.logits(here, present, 0)[0].argmax(0).cpu().numpy().astype(np.int32)
-                held = None
+                codes, held = drawing.codes(here, present, 0)[0].astype(np.int32), None
             else:
-                codes = before.codes
-                held = torch.from_numpy(np.stack([codes == place + 1 for place in asked]))
+                codes, held = before.codes, DrawnMap(before, grid)
 
             def of_part(part: Part) -> Tensor:
                 cut = {name: image[(slice(None), *part)] for name, image in images.items()}
@@ -71,17 +71,24 @@ class PromptedOutliner(Outliner):
                 filled = {name: padded(own, self.window, 0.0)[None] for name, own in cut.items()}
                 sides = tuple(next(iter(filled.values())).shape[2:])
                 whole = tuple(slice(own.start, own.start + side) for own, side in zip(part, sides, strict=True))
-                said = None if held is None else padded(held[(slice(None), *part)], self.window, False)
-                prompts = asked_by(each, whole, said)
+                drawn = None if held is None else torch.stack([held[part] == place + 1 for place in asked])
+                drawn = None if drawn is None else padded(drawn, self.window, False)
                 owner = torch.zeros(len(asked), dtype=torch.int64)
-                embedded = network.embedded(filled, present)
-                return unpadded(network.masks(embedded, owner, torch.tensor(asked), prompts, sides)[0], size)
+                embedded, prompts = network.embedded(filled, present), asked_by(each, whole, drawn)
+                own = unpadded(network.masks(embedded, owner, torch.tensor(asked), prompts, sides)[0], size)
+                return torch.cat([torch.zeros_like(own[:1]), own])
 
-            logits = stitched(of_part, shape, self.window).cpu().numpy()
+            found = drawn_codes(of_part, grid, self.window)
+        answer = regridded(np.array([0, *(place + 1 for place in asked)], dtype=np.int32)[found], shape)
         codes[np.isin(codes, np.array(asked) + 1)] = 0
-        drawn = (logits > 0).any(0)
-        codes[drawn] = (np.array(asked, dtype=np.int32) + 1)[logits.argmax(0)][drawn]
+        codes[answer > 0] = answer[answer > 0]
         return map_of(codes, self.spacing or spacing)
+
+
+def on_grid(own: Click, shape: Sequence[int], grid: Sequence[int]) -> Click:
+    """A click in pixels of an image, in those of another grid over it."""
+    sides = zip(own.place, shape, grid, strict=True)
+    return replace(own, place=tuple((at + 0.5) * new / old - 0.5 for at, old, new in sides))
 
 
 _READING: list[tuple[ref[PromptedOutliner], Drawing]] = []  # the network that was asked last: clicks follow one another

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chiasm.segmentation.clicked import Click
-from chiasm.segmentation.windows import Part
+from chiasm.segmentation.parts import Part
 
 OUTSIDE, INSIDE, FIRST, LAST, NOTHING, ABSENT = 0, 1, 2, 3, -1, -10
 """Kinds of a place, as SAM counts them: a click outside, one inside, the corners of a box, none beside, no token."""

@@ -21,6 +21,14 @@ from chiasm.targets.label_maps import LabelMap, stretched
 MAKER, SCHEME = "chiasm", "99CHIASM"
 SERIES_NUMBER = 9_100
 LONGEST = 64  # letters of a label that DICOM keeps
+UNICODE = "ISO_IR 192"
+KNOWN = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
+"""What a header must say for something to stand beside it."""
+EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+"""What a header may lack, as where it was made anonymous: a segmentation then has it empty."""
 
 
 def write_seg(path: Path, own: LabelMap, labels: Sequence[str], series: Path, *, corrected: bool = False) -> None:
@@ -38,44 +46,86 @@ def write_seg(path: Path, own: LabelMap, labels: Sequence[str], series: Path, *,
         Unsupported: highdicom is missing, or the series does not say where its slices lie.
         ReadError: the series cannot be read.
     """
-    try:
-        import highdicom
-        from pydicom import dcmread
-    except ImportError:
-        raise missing("highdicom", "hospital", "label maps in DICOM") from None
-
-    with guarded(NOUN, FIX):
-        of = series_of(series, LIMITS)
-    if any(part.position is None or part.orientation is None for part in of.slices):
-        raise Unsupported("the series does not say where its slices lie, and no segmentation lies on it: write a .png")
-    several = of.slices[0].header.frames > 1
-    paths = list(dict.fromkeys(part.header.path for part in of.slices))
-    if several and len(paths) > 1:
-        raise Unsupported("the series is of several files of several frames: write one file, or one a slice")
+    import_highdicom()
+    of, images = read_series(series)
     pixels = as_slices(own, of).astype(np.uint16 if len(labels) > 255 else np.uint8)
-    if several:  # frames as the file has them
+    if of.slices[0].header.frames > 1:  # frames as the file has them
         pixels = pixels[np.argsort([part.frame for part in of.slices])]
-    images = [dcmread(image, stop_before_pixels=True) for image in paths]
+    import highdicom
+
     kind = highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC if corrected else None
     concept, release = highdicom.sr.CodedConcept, version(MAKER)
     by = highdicom.AlgorithmIdentificationSequence(MAKER, concept("123109", "DCM", "Artificial Intelligence"), release)
     segments = [
         highdicom.seg.SegmentDescription(
             number,
-            label[:LONGEST],
+            label,
             concept("123037004", "SCT", "Anatomical Structure"),
-            concept(f"L{number}", SCHEME, label[:LONGEST]),
+            concept(f"L{number}", SCHEME, label),
             kind or highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             by,
         )
-        for number, label in enumerate(labels, 1)
+        for number, label in enumerate(written_labels(labels), 1)
     ]
     made: Any = highdicom.seg.Segmentation(
         images, pixels, highdicom.seg.SegmentationTypeValues.BINARY, segments, highdicom.UID(), SERIES_NUMBER,
         highdicom.UID(), 1, MAKER, MAKER, release, "0",
         omit_empty_frames=False,
     )  # fmt: skip
+    made.SpecificCharacterSet = UNICODE
     made.save_as(path)
+
+
+def import_highdicom() -> None:
+    """Raise `Unsupported` where highdicom is missing, which writes segmentations."""
+    try:
+        import highdicom  # noqa: F401
+    except ImportError:
+        raise missing("highdicom", "hospital", "label maps in DICOM") from None
+
+
+def read_series(series: Path) -> tuple[Series, list[Any]]:
+    """Read the headers of a series beside which something can stand; what it may lack is there, and empty.
+
+    Raises:
+        Unsupported: it does not say where its slices lie or what it belongs to, or is of several files of frames.
+        ReadError: it cannot be read.
+    """
+    from pydicom import dcmread
+
+    with guarded(NOUN, FIX):
+        of = series_of(series, LIMITS)
+    if any(part.position is None or part.orientation is None for part in of.slices):
+        raise Unsupported("the series does not say where its slices lie, and no segmentation lies on it: write a .png")
+    paths = list(dict.fromkeys(part.header.path for part in of.slices))
+    if of.slices[0].header.frames > 1 and len(paths) > 1:
+        raise Unsupported("the series is of several files of several frames: write one file, or one a slice")
+    images: list[Any] = [dcmread(image, stop_before_pixels=True) for image in paths]
+    for image in images:
+        if lacking := [key for key in KNOWN if not image.get(key)]:
+            raise Unsupported(
+                f"the series lacks {', '.join(lacking)}, so that no segmentation can stand beside it: write a .nii.gz"
+            )
+        for key in EMPTY:
+            if key not in image:
+                setattr(image, key, "")
+        if "SliceThickness" not in image:
+            image.SliceThickness = float(of.spacing_of_slices[0])
+    return of, images
+
+
+def written_labels(labels: Sequence[str]) -> list[str]:
+    """Labels as DICOM writes them: of 64 letters at most, no backslash, and each another."""
+    found: list[str] = []
+    for label in labels:
+        plain = label.replace("\\", "/").strip()[:LONGEST]
+        for number in range(2, len(labels) + 2):
+            if plain not in found:
+                break
+            end = f" ({number})"
+            plain = label.replace("\\", "/").strip()[: LONGEST - len(end)] + end
+        found.append(plain)
+    return found
 
 
 def as_slices(own: LabelMap, of: Series) -> NDArray[np.int32]:

@@ -66,8 +66,11 @@ def put_into(network: StuNet, given: Weights, labels: Sequence[str]) -> list[str
         labels: that the network draws.
 
     Raises:
-        Unsupported: the weights are of a network of another size, or of images of another number of axes.
+        Unsupported: the weights are of a network of another size, or of images of another number of axes, or they are
+            not finite.
     """
+    if any(own.is_floating_point() and not own.isfinite().all() for own in given.state.values()):
+        raise Unsupported("weights= hold values that are no finite numbers: name a network whose training went well")
     own, anew = network.state_dict(), list[str]()
     body = {name for name in own if not name.startswith((HEAD, *ENTRANCES))}
     theirs = {name for name in given.state if not name.startswith((HEAD, *ENTRANCES))}

@@ -1,9 +1,8 @@
-"""What is asked of the page's addresses, checked: the images that are opened, and a click."""
+"""The images of a request, checked, read and opened for the model that is to draw in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chiasm.errors import nearest
@@ -17,30 +16,6 @@ from chiasm.serving.service import Service
 from chiasm.serving.uploads import Part
 
 ASKED = 'send {"images": {"<modality>": {"upload": "<name of its parts>"}}}, and "model" where several draw'
-CLICK = '{"plane", "slice", "row", "column", "inside", "label", "reach", "through"}'
-KEYS = {"plane", "slice", "row", "column", "inside", "label", "reach", "through"}
-WHOLE = ("slice", "row", "column")
-
-
-@dataclass(frozen=True)
-class Clicked:
-    """A click in a slice as it is seen.
-
-    Args:
-        label: place of its label, from 1.
-        reach: difference of brightness that joins a pixel to the one clicked, in the unit of the values; None: a
-            tenth of the window that is shown at first.
-        through: the region goes on through the slices above and below.
-    """
-
-    plane: str
-    slice: int
-    row: int
-    column: int
-    inside: bool
-    label: int
-    reach: float | None
-    through: bool = False
 
 
 def opened_of(document: Any, files: Sequence[Part], service: Service, owner: str) -> Open:
@@ -94,23 +69,3 @@ def model_of(service: Service, name: Any) -> Loaded:
     if not own.draws:
         raise refused(422, "draws-nothing", "this model draws no label maps: /outline/models lists those that do")
     return own
-
-
-def read_click(document: Any, labels: Sequence[str]) -> Clicked:
-    """Read a click.
-
-    Raises:
-        Refused: 422, it is none, or of a label that the model does not draw.
-    """
-    if not isinstance(document, dict) or set(document) | {"through"} != KEYS:
-        raise refused(422, "no-click", f"a click is {CLICK}")
-    whole = all(type(document[key]) is int for key in WHOLE) and isinstance(document["plane"], str)
-    reach = document["reach"]
-    said = reach is None or (type(reach) in (int, float) and 0 <= reach <= 1e9)
-    through = document.get("through", False)
-    if not whole or type(through) is not bool or type(document["inside"]) is not bool or not said:
-        raise refused(422, "no-click", f"a click is {CLICK}: whole numbers, true or false, and a reach from 0 or null")
-    if document["label"] not in labels:
-        raise refused(422, "unknown-label", f"the model draws {', '.join(labels)}, and no other label", "label")
-    place = {key: document[key] for key in ("plane", *WHOLE, "inside", "reach")}
-    return Clicked(**place, label=1 + list(labels).index(document["label"]), through=through)

@@ -9,30 +9,46 @@ from typing import Any
 
 from chiasm.cohort import Cohort
 from chiasm.errors import Unsupported
+from chiasm.readers import ReadError
+from chiasm.segmentation.clicked import Click, Clicked
 from chiasm.segmentation.files import write_map
+from chiasm.segmentation.seg_files import write_seg
 from chiasm.serving.answers import each_ready
 from chiasm.serving.faults import Refused, refused
 from chiasm.serving.loaded import Loaded
 from chiasm.serving.outline.kept import on_disk
 from chiasm.serving.outline.outlines import Outline
+from chiasm.serving.outline.pictures import place_of
+from chiasm.serving.outline.seen_clicks import SeenClick
 from chiasm.serving.outline.sessions import Open
 from chiasm.serving.patients import Patient, Upload
-from chiasm.targets.label_maps import LabelMap, map_of, of_text
+from chiasm.targets.label_maps import LabelMap, as_text, map_of, of_text
 
-NIFTI, PNG = "nii.gz", "png"
-MEDIA = {NIFTI: "application/gzip", PNG: "image/png"}
+NIFTI, PNG, SEG = "nii.gz", "png", "dcm"
+SERIES = "dicom"
+MEDIA = {NIFTI: "application/gzip", PNG: "image/png", SEG: "application/dicom"}
 """Ways in which a map is saved, and how each is sent."""
 
 
-def drawn(own: Open, scratch: Path) -> LabelMap:
-    """The label map that the model draws in the image.
+def takes_clicks(loaded: Loaded) -> bool:
+    """True of a model that can be asked by clicks."""
+    return isinstance(loaded.model.predictor, Clicked)
+
+
+def drawn(own: Open, scratch: Path, clicks: Sequence[SeenClick] = ()) -> LabelMap:
+    """The label map that the model draws in the image, by itself or from clicks of one label upon what is drawn.
 
     Raises:
         Refused: 422, it cannot; what is wrong is said, and no value.
     """
     loaded = own.loaded
+    labels, before = labels_of(loaded), map_on_image(own.outline, own) if clicks else None
+    places = [_click(click, own, labels) for click in clicks]
 
     def maps(cohort: Cohort, _: Sequence[Patient]) -> list[dict[str, Any]]:
+        predictor = loaded.model.predictor
+        if places and isinstance(predictor, Clicked):
+            return [{"map": as_text(predictor.outlined(cohort, places, labels, before), labels)}]
         return [{"map": text} for text in loaded.model.predict_ready(cohort)["mask"]]
 
     with on_disk(own.files, scratch) as sources:
@@ -46,9 +62,21 @@ def drawn(own: Open, scratch: Path) -> LabelMap:
     return drawn_map
 
 
+def _click(own: SeenClick, of: Open, labels: Sequence[str]) -> Click:
+    """A click as models take it: where it lies in the image."""
+    picture = of.pictures[of.first]
+    place = place_of(picture.shape, own.plane, own.slice, own.row, own.column)
+    return Click(tuple(map(float, place[1:] if picture.flat else place)), own.inside, labels[own.label - 1])
+
+
 def forms_of(own: Open) -> list[str]:
     """Ways in which the map of an image can be saved, the usual one first."""
-    return [PNG] if own.pictures[own.first].flat else [NIFTI]
+    picture = own.pictures[own.first]
+    if picture.flat:
+        return [PNG]
+    if own.loaded.reads[own.first].kind != SERIES:
+        return [NIFTI]
+    return [SEG, NIFTI, *([PNG] if picture.shape[0] == 1 else [])]
 
 
 def saved(own: Open, form: str, scratch: Path) -> bytes:
@@ -64,8 +92,11 @@ def saved(own: Open, form: str, scratch: Path) -> bytes:
     with on_disk({own.first: own.files[own.first]}, scratch) as sources, TemporaryDirectory(dir=scratch) as folder:
         path = Path(folder) / f"mask.{form}"
         try:
-            write_map(path, whole, codes_of(own.loaded), sources[own.first])
-        except Unsupported as error:
+            if form == SEG:
+                write_seg(path, whole, labels_of(own.loaded), sources[own.first], corrected=own.outline.by_hand)
+            else:
+                write_map(path, whole, codes_of(own.loaded), sources[own.first])
+        except (Unsupported, ReadError) as error:
             raise refused(422, "not-saved", str(error)) from None
         return path.read_bytes()
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.cohort.mask_files import place_of, read_masks
+from chiasm.cohort.mask_files import TO_RAS, place_of, placed, read_masks
+from chiasm.readers import LIMITS
+from chiasm.readers.image.dicom import series_of
+from chiasm.segmentation.seg_files import affine_of
 from chiasm.serving.faults import refused
-from chiasm.serving.outline.drawing import codes_of
+from chiasm.serving.outline.drawing import SERIES, codes_of
 from chiasm.serving.outline.kept import Kept, on_disk
 from chiasm.serving.outline.sessions import Open
 from chiasm.targets.label_maps import LabelMap
@@ -31,7 +34,7 @@ def given_mask(own: Open, files: Kept, scratch: Path) -> LabelMap:
         raise refused(422, "no-mask", "a mask is one file: .nii.gz, .png, or .dcm of a DICOM SEG")
     with on_disk({"mask": files, own.first: own.files[own.first]}, scratch) as paths:
         (found,) = read_masks(None, [str(paths["mask"])], ())
-        place = None if own.pictures[own.first].flat else place_of(paths[own.first])
+        place = None if own.pictures[own.first].flat else place_of_image(paths[own.first], own)
     if not isinstance(found, ReadMap):
         raise refused(422, "no-mask", "the file is no label map: send .nii.gz or .png of codes, or .dcm of a DICOM SEG")
     runs = found.runs
@@ -49,6 +52,17 @@ def given_mask(own: Open, files: Kept, scratch: Path) -> LabelMap:
             422, "unknown-label", f"the mask has a code that the model does not know: its labels are {listed}"
         )
     return replace(runs, label=known[np.searchsorted(np.unique(runs.label), runs.label)])
+
+
+def place_of_image(path: Path, own: Open) -> tuple[Sequence[int], NDArray[np.float64]] | None:
+    """Shape and affine of the image that is open, as masks have them; None where its file does not say them."""
+    if own.loaded.reads[own.first].kind != SERIES:
+        return place_of(path)
+    series = series_of(path, LIMITS)
+    affine, first = affine_of(series), series.slices[0].header
+    if affine is None:
+        return None
+    return placed((first.columns, first.rows, len(series.slices)), TO_RAS @ affine[:, [2, 1, 0, 3]])
 
 
 def _apart(shape: Sequence[int], one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

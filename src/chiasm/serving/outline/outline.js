@@ -6,7 +6,6 @@ const HINTS = {
   image: "A picture: PNG, JPEG, TIFF.", volume: "A volume: .nii.gz.", dicom: "The files of one series, or one .zip of them.",
 };
 const NAMES = { "nii.gz": "NIfTI (.nii.gz)", png: "PNG", dcm: "DICOM SEG (.dcm)" };
-const LOOKS = 1500; // milliseconds between two looks whether the model has drawn, at most
 
 async function begin() {
   trouble("");
@@ -157,10 +156,7 @@ async function letDraw() {
   busy(true, "The model is drawing ...");
   try {
     let found = await ask(`outline/${view.id}/draw`, { method: "POST" });
-    for (let wait = 100; found.state === "drawing"; wait = Math.min(1.5 * wait, LOOKS)) {
-      await new Promise((done) => setTimeout(done, wait));
-      found = await ask(`outline/${view.id}`);
-    }
+    if (found.state === "drawing") found = await untilDrawn();
     busy(false, "");
     told(found);
     if (found.fault) trouble(found.fault);
@@ -243,6 +239,7 @@ for (const name of ["level", "width", "cover"]) at(name).addEventListener("input
 at("zoom").addEventListener("input", zoomed);
 at("given").addEventListener("change", () => { if (at("given").files.length) goOnWith(at("given").files[0]); });
 for (const name of ["size", "reach"]) at(name).addEventListener("input", () => choose(tool.name));
+at("by").addEventListener("change", () => choose(tool.name));
 for (const own of document.querySelectorAll('input[name="tool"]')) own.addEventListener("change", () => choose(own.value));
 at("slice").addEventListener("input", () => turnTo(Number(at("slice").value)));
 at("plane").addEventListener("change", () => {

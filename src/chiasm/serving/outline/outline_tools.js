@@ -3,6 +3,7 @@
 "use strict";
 
 const tool = { name: "inside", label: 1, stroke: null, waiting: 0, last: Promise.resolve() };
+const LOOKS = 1500; // milliseconds between two looks whether the model has drawn, at most
 const BRUSHES = ["brush", "eraser"];
 
 // One change after another, so that none overtakes the one before.
@@ -27,8 +28,10 @@ const ready = () => view.codes && !view.turning && !known.busy && !tool.waiting;
 function asked(address, options) {
   tool.waiting += 1;
   return change(async () => {
-    const found = await ask(address, options);
+    let found = await ask(address, options);
+    if (found.state === "drawing") found = await untilDrawn();
     await showMask();
+    if (found.fault) trouble(found.fault);
     return found;
   }).finally(() => { tool.waiting -= 1; });
 }
@@ -39,8 +42,24 @@ function click(place) {
   const inside = tool.name === "inside";
   const { plane, number } = view;
   const label = view.facts.labels[tool.label - 1];
-  const sent = { plane, slice: number, ...place, inside, label, reach: reach(), through: at("through").checked };
+  const sent = { plane, slice: number, ...place, inside, label, reach: reach(), through: at("through").checked, by: by() };
   return asked(`outline/${view.id}/click`, asJson("POST", sent));
+}
+
+const by = () => (view.facts.takes_clicks ? at("by").value : "brightness");
+
+// Look at the state of the image until the model has drawn.
+async function untilDrawn() {
+  at("progress").textContent = "The model is drawing ...";
+  try {
+    for (let wait = 60; ; wait = Math.min(1.5 * wait, LOOKS)) {
+      await new Promise((done) => setTimeout(done, wait));
+      const found = await ask(`outline/${view.id}`);
+      if (found.state !== "drawing") return found;
+    }
+  } finally {
+    at("progress").textContent = "";
+  }
 }
 
 // Half the share of the window that the slider says, in the unit of the image on which the map lies.
@@ -102,7 +121,9 @@ function choose(name) {
   document.querySelector(`input[name="tool"][value="${name}"]`).checked = true;
   const brushes = BRUSHES.includes(name);
   known.brush = brushes ? Number(at("size").value) : 0;
-  [at("sizing").hidden, at("reaching").hidden] = [!brushes, brushes];
+  at("sizing").hidden = !brushes;
+  at("asking").hidden = brushes || !view.facts?.takes_clicks;
+  at("reaching").hidden = brushes || (Boolean(view.facts) && by() === "model");
   at("size-said").textContent = `${at("size").value} pixels`;
   at("reach-said").textContent = `${at("reach").value} % of the width`;
   at("stage").style.touchAction = brushes ? "none" : "manipulation"; // a finger that clicks may scroll too

@@ -49,6 +49,7 @@ class Outline:
         self.many = np.zeros(labels + 1, dtype=np.int64)
         self.many[0] = self.codes.size
         self.clicks: tuple[Any, ...] = ()
+        self.by_hand = False  # a person has had a hand in it
         self.version = 0
         self.done: list[Step] = []
         self.undone: list[Step] = []
@@ -60,11 +61,13 @@ class Outline:
     def draw(
         self, plane: str, number: int, codes: NDArray[np.integer[Any]], clicks: tuple[Any, ...] | None = None
     ) -> None:
-        """Draw a slice anew."""
+        """Draw a slice anew, by hand or by a click."""
+        self.by_hand = True
         self._take(Step((plane, number), self.slice(plane, number), map_of(codes), self._between(clicks)))
 
     def replace(self, whole: LabelMap, clicks: tuple[Any, ...] | None = None) -> None:
         """Draw the whole map anew; one of two axes is the map of a picture."""
+        self.by_hand |= clicks is not None
         self._take(Step(None, map_of(self.codes), whole, self._between(clicks)))
 
     def undo(self) -> bool:

@@ -53,7 +53,7 @@ class Picture:
         return depth, height, width
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         return self.stored.nbytes
 
     def slice(self, plane: str, number: int) -> bytes:
@@ -128,8 +128,10 @@ def seen(volume: NDArray[Any], plane: str, number: int) -> NDArray[Any]:
     if plane not in PLANES or not 0 <= number < volume.shape[PLANES.index(plane)]:
         raise refused(404, "no-slice", "there is no such slice: planes are slices, front and side, and count from 0")
     if plane == "slices":
-        return volume[number]
-    return volume[::-1, number] if plane == "front" else volume[::-1, :, number]
+        of: NDArray[Any] = volume[number]
+    else:
+        of = volume[::-1, number] if plane == "front" else volume[::-1, :, number]
+    return of
 
 
 def place_of(shape: tuple[int, int, int], plane: str, number: int, row: int, column: int) -> tuple[int, int, int]:

@@ -14,11 +14,12 @@ from chiasm.serving.application import require
 from chiasm.serving.documents import document_of, parts_of
 from chiasm.serving.faults import refused
 from chiasm.serving.openapi import RESPONSES
-from chiasm.serving.outline.asked import Clicked, opened_of, read_click
-from chiasm.serving.outline.drawing import MEDIA, forms_of, labels_of, saved
+from chiasm.serving.outline.asked import opened_of
+from chiasm.serving.outline.drawing import MEDIA, forms_of, labels_of, saved, takes_clicks
 from chiasm.serving.outline.given_masks import given_mask
 from chiasm.serving.outline.kept import kept_of
 from chiasm.serving.outline.outlines import as_runs, of_runs
+from chiasm.serving.outline.seen_clicks import read_click
 from chiasm.serving.outline.sessions import Open, Sessions
 from chiasm.serving.outline.working import Workshop
 from chiasm.serving.page import POLICY
@@ -146,8 +147,11 @@ def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
     @router.post("/outline/{name}/click", responses=RESPONSES, summary="Click in a slice")
     async def click(request: Request, name: str) -> Response:
         own = of(request, name)
-        asked: Clicked = read_click(await document_of(await request.body()), labels_of(own.loaded))
-        await asyncio.to_thread(workshop.click, own, asked)
+        asked = read_click(await document_of(await request.body()), labels_of(own.loaded))
+        if asked.by_model:
+            workshop.let_draw(own, asked)
+        else:
+            await asyncio.to_thread(workshop.click, own, asked)
         return JSONResponse(drawn_so_far(own))
 
     @router.post("/outline/{name}/draw", responses=RESPONSES, status_code=202, summary="Let the model draw")
@@ -195,6 +199,7 @@ def facts(own: Open) -> dict[str, Any]:
         "shape": list(picture.shape),
         "spacing": list(picture.spacing),
         "flat": picture.flat,
+        "takes_clicks": takes_clicks(own.loaded),
         "images": {name: picture.facts() for name, picture in sorted(own.pictures.items())},
         "forms": forms_of(own),
         **drawn_so_far(own),

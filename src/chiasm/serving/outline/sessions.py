@@ -49,7 +49,7 @@ class Open:
 
     @property
     def bytes(self) -> int:
-        own = sum(picture.bytes for picture in self.pictures.values()) + self.outline.codes.nbytes
+        own = sum(picture.nbytes for picture in self.pictures.values()) + self.outline.codes.nbytes
         return own + sum(map(size_of, self.files.values()))
 
 

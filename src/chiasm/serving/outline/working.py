@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.serving.faults import Refused, refused
-from chiasm.serving.outline.asked import Clicked
-from chiasm.serving.outline.drawing import drawn
+from chiasm.serving.outline.drawing import drawn, takes_clicks
 from chiasm.serving.outline.outlines import Outline
 from chiasm.serving.outline.pictures import PLANES, place_of, seen
 from chiasm.serving.outline.regions import clicked, regions_of
+from chiasm.serving.outline.seen_clicks import SeenClick
 from chiasm.serving.outline.sessions import DRAWING, IDLE, Open
 from chiasm.serving.service import Service
 from chiasm.targets.label_maps import LabelMap, map_of
@@ -33,7 +33,7 @@ class Workshop:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._one = threading.Lock()  # held by the model that draws
-        self._waiting = 0
+        self._places = threading.BoundedSemaphore(MOST_WAITING)
 
     def mask(self, own: Open, plane: str, number: int) -> LabelMap:
         """The mask of a slice as it is seen."""
@@ -56,7 +56,7 @@ class Workshop:
         """
         self._change(own, lambda outline: outline.draw(plane, number, codes))
 
-    def click(self, own: Open, asked: Clicked) -> None:
+    def click(self, own: Open, asked: SeenClick) -> None:
         """Draw the region about a click, or take it away.
 
         Raises:
@@ -101,27 +101,36 @@ class Workshop:
         """Do again what was taken back last, where there is something."""
         self._change(own, lambda outline: outline.redo())
 
-    def let_draw(self, own: Open) -> None:
+    def let_draw(self, own: Open, click: SeenClick | None = None) -> None:
         """Let the model draw, once those before it are done; `own.state` says when.
 
+        Args:
+            click: is asked of it, with those of the same label before; None: it draws by itself.
+
         Raises:
-            Refused: 409, it draws already; 503, many wait.
+            Refused: 409, it draws already; 422, it takes no clicks, or this one lies outside; 503, many wait.
         """
+        if click is not None:
+            if not takes_clicks(own.loaded):
+                raise refused(422, "takes-no-clicks", "this model takes no clicks: ask by brightness", "by")
+            _ = place_of(own.pictures[own.first].shape, click.plane, click.slice, click.row, click.column)
         with own.lock:
             _require_idle(own)
-            if self._waiting >= MOST_WAITING:
+            if not self._places.acquire(blocking=False):
                 raise refused(503, "busy", f"{MOST_WAITING} images wait for a model to draw: try later", retry_after=10)
-            self._waiting += 1
             own.state, own.fault = DRAWING, None
-        threading.Thread(target=self._draws, args=(own,), name="outline", daemon=True).start()  # ends with the service
+        threading.Thread(
+            target=self._draws, args=(own, click), name="outline", daemon=True
+        ).start()  # ends with the service
 
-    def _draws(self, own: Open) -> None:
-        fault = None
+    def _draws(self, own: Open, click: SeenClick | None) -> None:
+        fault, clicks = None, None if click is None else (*own.outline.clicks, click)
         try:
+            asked = [one for one in clicks or () if one.by_model and click is not None and one.label == click.label]
             with self._one:
-                found = drawn(own, self._service.scratch)
+                found = drawn(own, self._service.scratch, asked)
             with own.lock:
-                own.outline.replace(found)
+                own.outline.replace(found, clicks)
         except Refused as error:
             fault = error
         except Exception as error:  # its words may quote the image: they are neither told nor logged
@@ -129,8 +138,8 @@ class Workshop:
             fault = refused(500, "failed", "the model could not draw: the log of the service says where")
         finally:
             with own.lock:
-                self._waiting -= 1
                 own.state, own.fault = IDLE, fault
+            self._places.release()
 
     def _change(self, own: Open, does: Callable[[Outline], Any]) -> None:
         with own.lock:
