@@ -14,6 +14,7 @@ from chiasm.cohort.synthetic import synthetic_cohort
 from chiasm.generation.filling import filled_in
 from chiasm.recipes.missing.filled import Filled, FilledIn
 from chiasm.recipes.registry import make_recipe
+from chiasm.testing import check_recipe
 
 
 def linked(n: int = 160, seed: int = 0) -> chiasm.Cohort:
@@ -96,3 +97,11 @@ def test_nobody_lacks_anything() -> None:
         Filled(recipe="early-fusion").supports(synthetic_cohort("unique", 60))
     with pytest.raises(ValueError, match="filled fits another recipe of chiasm"):
         Filled(recipe="filled")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["classification", "survival", "regression", "multilabel"])
+def test_it_keeps_the_laws_of_a_recipe(kind: str) -> None:
+    recipe = make_recipe("filled:recipe=late-fusion")
+    assert recipe.id == "filled"
+    check_recipe(recipe, kinds=(kind,), n=84)

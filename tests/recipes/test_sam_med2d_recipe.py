@@ -78,6 +78,16 @@ def test_clicks_draw_their_label_anew_and_leave_the_others(model: chiasm.FittedM
         outlined(model, images, clicks, map_of(before[:8, :8]))
 
 
+def test_what_was_erased_where_nobody_clicked_stays_erased(model: chiasm.FittedModel, shapes: Path) -> None:
+    """Windows without a click keep the map before them, an empty one too."""
+    small = replace(model, predictor=replace(model.predictor, window=(16, 16)))
+    before = np.zeros((32, 32), dtype=int)
+    before[:5, :5] = 1
+    (image, *_) = sorted(shapes.glob("p00*_one.png"))
+    own = outlined(small, {"one": image}, [Click((28.0, 30.0), False, "disc")], map_of(before))
+    np.testing.assert_array_equal(own.codes[:8, :8], before[:8, :8])  # no window of the click reaches so far
+
+
 def test_what_it_cannot_read_is_refused(cohort: chiasm.Cohort, shapes: Path) -> None:
     for wrong in ({"width": 20}, {"size": 30}, {"clicks": -1}, {"objects": 0}, {"patch": 0}):
         with pytest.raises(ValueError, match=r"multiple|lies between"):

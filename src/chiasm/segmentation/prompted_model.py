@@ -22,11 +22,13 @@ from chiasm.segmentation.grids import images_of
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.parts import DrawnMap, Part, regridded
 from chiasm.segmentation.prompted_training import Promptable
-from chiasm.segmentation.prompts import asked_by
+from chiasm.segmentation.prompts import asked_by, lies
 from chiasm.segmentation.windows import drawn_codes, padded, unpadded
 from chiasm.targets.label_maps import LabelMap, map_of
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
+
+FAINT = 0.1  # logit of what was drawn before, in windows without a click
 
 
 @storable("prompted-outliner")
@@ -72,17 +74,30 @@ class PromptedOutliner(Outliner):
                 sides = tuple(next(iter(filled.values())).shape[2:])
                 whole = tuple(slice(own.start, own.start + side) for own, side in zip(part, sides, strict=True))
                 drawn = None if held is None else torch.stack([held[part] == place + 1 for place in asked])
-                drawn = None if drawn is None else padded(drawn, self.window, False)
+                clicked = torch.tensor([any(lies(own, part) for own in of_label) for of_label in each])
+                if drawn is not None and not bool(clicked.any()):  # nobody has asked for anything here
+                    return kept(drawn)
+                told = None if drawn is None else padded(drawn, self.window, False)
                 owner = torch.zeros(len(asked), dtype=torch.int64)
-                embedded, prompts = network.embedded(filled, present), asked_by(each, whole, drawn)
+                embedded, prompts = network.embedded(filled, present), asked_by(each, whole, told)
                 own = unpadded(network.masks(embedded, owner, torch.tensor(asked), prompts, sides)[0], size)
-                return torch.cat([torch.zeros_like(own[:1]), own])
+                own = torch.cat([torch.zeros_like(own[:1]), own])
+                if drawn is None:
+                    return own
+                asks = torch.cat([torch.ones(1, dtype=torch.bool), clicked]).view(-1, *[1] * len(size))
+                return torch.where(asks, own, kept(drawn))
 
             found = drawn_codes(of_part, grid, self.window)
         answer = regridded(np.array([0, *(place + 1 for place in asked)], dtype=np.int32)[found], shape)
         codes[np.isin(codes, np.array(asked) + 1)] = 0
         codes[answer > 0] = answer[answer > 0]
         return map_of(codes, self.spacing or spacing)
+
+
+def kept(drawn: Tensor) -> Tensor:
+    """Faint logits `(N + 1, ...)` of masks before, `(N, ...)` bool, that yield to those of a window with a click."""
+    own = torch.where(drawn, FAINT, -FAINT)
+    return torch.cat([torch.zeros_like(own[:1]), own])
 
 
 def on_grid(own: Click, shape: Sequence[int], grid: Sequence[int]) -> Click:

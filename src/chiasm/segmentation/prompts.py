@@ -114,7 +114,7 @@ def asked_by(clicks: Sequence[Sequence[Click]], part: Part, before: Tensor | Non
     """
     shape = [own.stop - own.start for own in part]
     start = whole(shape, len(clicks))
-    here = [[own for own in each if _lies(own, part)] for each in clicks]
+    here = [[own for own in each if lies(own, part)] for each in clicks]
     most = max(map(len, here), default=0)
     places = torch.zeros(len(clicks), most, len(shape))
     kinds = torch.full((len(clicks), most), ABSENT)
@@ -127,5 +127,6 @@ def asked_by(clicks: Sequence[Sequence[Click]], part: Part, before: Tensor | Non
     return settled(Prompts(*together, before, given))
 
 
-def _lies(click: Click, part: Part) -> bool:
+def lies(click: Click, part: Part) -> bool:
+    """True if a click is of a pixel of a part of the image."""
     return all(own.start <= at < own.stop for at, own in zip(click.pixel, part, strict=True))

@@ -41,6 +41,7 @@ async function pixels(plane, number) {
 // Show a slice: its pixels and its mask; of several that are asked for quickly the last one is shown. What was changed is
 // told first, and nothing is drawn until the slice is there.
 async function show(number = view.number) {
+  released(); // what is being drawn belongs to the slice that is left
   const own = sizes();
   view.number = Math.min(Math.max(number, 0), own.many - 1);
   at("slice").value = view.number;

@@ -13,7 +13,8 @@ from chiasm.serving.outline.pictures import seen
 from chiasm.targets.label_maps import LabelMap, map_of
 
 MOST_STEPS = 200
-MOST_RUNS = 2_000_000  # of all steps that can be undone
+MOST_RUNS = 2_000_000  # of all steps that can be undone; a change of more cannot
+LONG = 1_024  # a run of more pixels is written by itself
 SHAPE = (
     'a mask of a slice is {"shape": [rows, columns], "runs": [gap, length, label, ...]}, and its runs lie in it, each '
     "of a label from 1"
@@ -65,9 +66,13 @@ class Outline:
         self.by_hand = True
         self._take(Step((plane, number), self.slice(plane, number), map_of(codes), self._between(clicks)))
 
-    def replace(self, whole: LabelMap, clicks: tuple[Any, ...] | None = None) -> None:
-        """Draw the whole map anew; one of two axes is the map of a picture."""
-        self.by_hand |= clicks is not None
+    def replace(self, whole: LabelMap, clicks: tuple[Any, ...] | None = None, *, by_hand: bool = False) -> None:
+        """Draw the whole map anew; one of two axes is the map of a picture.
+
+        Args:
+            by_hand: it was drawn by somebody, and not by the model of this image; so is what clicks asked for.
+        """
+        self.by_hand |= by_hand or clicks is not None
         self._take(Step(None, map_of(self.codes), whole, self._between(clicks)))
 
     def undo(self) -> bool:
@@ -95,7 +100,7 @@ class Outline:
         self.undone.clear()
         self.done.append(own)
         self._set(own.at, own.after, own.clicks[1])
-        while len(self.done) > MOST_STEPS or (len(self.done) > 1 and sum(step.runs for step in self.done) > MOST_RUNS):
+        while len(self.done) > MOST_STEPS or sum(step.runs for step in self.done) > MOST_RUNS:
             del self.done[0]
 
     def _set(self, at: tuple[str, int] | None, own: LabelMap, clicks: tuple[Any, ...]) -> None:
@@ -116,13 +121,16 @@ class Outline:
 
 def fill(flat: Codes, own: LabelMap) -> None:
     """Write the runs of a map into its flattened codes, part by part, so that no larger copy is made."""
-    part = 1 << 16
-    for start in range(0, len(own.start), part):
-        at = slice(start, start + part)
-        length = own.length[at]
+    long = own.length > LONG
+    for start, length, label in zip(own.start[long], own.length[long], own.label[long], strict=True):
+        flat[start : start + length] = label + 1
+    starts, lengths, labels = own.start[~long], own.length[~long], own.label[~long]
+    part = 1 << 12
+    for first in range(0, len(starts), part):
+        length = lengths[first : first + part]
         before = np.cumsum(length) - length
-        place = np.repeat(own.start[at] - before, length) + np.arange(int(length.sum()))
-        flat[place] = np.repeat(own.label[at] + 1, length)
+        place = np.repeat(starts[first : first + part] - before, length) + np.arange(int(length.sum()))
+        flat[place] = np.repeat(labels[first : first + part] + 1, length)
 
 
 def as_runs(own: LabelMap) -> dict[str, Any]:

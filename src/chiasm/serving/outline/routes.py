@@ -137,7 +137,8 @@ def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
         own, sent = of(request, name, "outline-mask"), await parts_of(request, service.limits)
         try:
             async with heavy:
-                (kept, *_) = [*kept_of(sent.files, service.limits.upload_bytes).values(), ()]
+                every = await asyncio.to_thread(kept_of, sent.files, service.limits.upload_bytes)
+                (kept, *_) = [*every.values(), ()]
                 whole = await asyncio.to_thread(given_mask, own, kept, service.scratch)
                 await asyncio.to_thread(workshop.take, own, whole)
         finally:

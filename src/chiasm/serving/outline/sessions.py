@@ -18,6 +18,7 @@ MOST = 8
 MOST_BYTES = 2 << 30
 """Of all images that are open, as they were sent and as they are shown."""
 IDLE_SECONDS = 1_800.0
+SWEEP_SECONDS = 60.0
 IDLE, DRAWING = "idle", "drawing"
 
 
@@ -63,6 +64,7 @@ class Sessions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most_bytes: int = MOST_BYTES) -> None:
         self._clock, self._open, self._guard, self._most = clock, dict[str, Open](), threading.Lock(), most_bytes
+        self._sweeper: threading.Timer | None = None
 
     def require_room(self, size: int = 0) -> None:
         """Refuse before anything is read.
@@ -86,6 +88,7 @@ class Sessions:
             own.used = self._clock()
             name = secrets.token_hex(16)
             self._open[name] = own
+            self._sweep_later()
         return name
 
     def of(self, name: str, owner: str) -> Open:
@@ -116,6 +119,22 @@ class Sessions:
         """Forget all."""
         with self._guard:
             self._open.clear()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
+
+    def sweep(self) -> None:
+        """Forget what was not asked for half an hour, also where nobody asks; once a minute while an image is open."""
+        with self._guard:
+            self._sweeper = None
+            self._expire()
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if self._open and self._sweeper is None:
+            self._sweeper = threading.Timer(SWEEP_SECONDS, self.sweep)
+            self._sweeper.daemon = True
+            self._sweeper.start()
 
     def _require_room(self, size: int) -> None:
         if len(self._open) >= MOST:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from chiasm.serving.faults import Refused, refused
 from chiasm.serving.outline.drawing import drawn, takes_clicks
-from chiasm.serving.outline.outlines import Outline
+from chiasm.serving.outline.outlines import MOST_RUNS, Outline
 from chiasm.serving.outline.pictures import PLANES, place_of, seen
 from chiasm.serving.outline.regions import clicked, regions_of
 from chiasm.serving.outline.seen_clicks import SeenClick
@@ -86,12 +86,15 @@ class Workshop:
         self._change(own, does)
 
     def take(self, own: Open, whole: LabelMap) -> None:
-        """Take a whole map over.
+        """Take over a whole map that somebody has drawn.
 
         Raises:
-            Refused: 409, the model draws in the image.
+            Refused: 409, the model draws in the image; 422, it is made of too many pieces.
         """
-        self._change(own, lambda outline: outline.replace(whole))
+        if len(whole.start) > MOST_RUNS:
+            what = f"the mask is made of over {MOST_RUNS:,} runs of pixels: it is no outline of anything"
+            raise refused(422, "too-many-runs", what)
+        self._change(own, lambda outline: outline.replace(whole, by_hand=True))
 
     def undo(self, own: Open) -> None:
         """Take the last change back, where there is one."""
