@@ -61,9 +61,10 @@ def write_cohort(
     write_text(folder / "patients.csv", _whole(patients).to_csv())
     if target is not None:
         lines += ["[target]", *(f"{name} = {_text(value)}" for name, value in target.items())]
+    written: set[str] = set()
     for modality in (name for name in rows.blocks if name != OUTCOME):
         block = rows.blocks[modality].set_axis(index, axis=0)[rows.present[modality]]
-        safe = modality.replace(" ", "_")
+        safe = _apart(modality.replace(" ", "_"), written)
         file = f"modality-{safe}.parquet" if kinds[modality] == "omics" else f"modality-{safe}.csv"
         if file.endswith(".parquet"):
             block.astype(np.float32).reset_index().to_parquet(folder / file, index=False)
@@ -88,6 +89,16 @@ def write_cohort(
         said = ", ".join(f"{_text(name)} = {number}" for name, number in mark.modalities.items())
         lines.append(f"modalities = {{{said}}}")
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+
+
+def _apart(name: str, written: set[str]) -> str:
+    """The name, numbered where a file system that knows no case would take it for one that is written already."""
+    free, number = name, 1
+    while free.casefold() in written:
+        number += 1
+        free = f"{name}-{number}"
+    written.add(free.casefold())
+    return free
 
 
 def _text(value: Any) -> str:
