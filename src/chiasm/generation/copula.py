@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.generation.gaussian import FactorGaussian
-from chiasm.generation.margins import Margins
+from chiasm.generation.margins import Margins, without_few
 from chiasm.generation.rows import OUTCOME, Rows
 
 Array = NDArray[np.float64]
@@ -122,8 +122,11 @@ class GaussianCopula:
         return "gaussian-copula" if not self.factors else f"gaussian-copula:factors={self.factors}"
 
     def fit(self, rows: Rows) -> FittedCopula:
-        """Fit to patients; nothing of a single one is kept."""
+        """Fit to patients; no level of fewer than five is kept but those of the outcome, and of nobody his extreme."""
         frames = {name: with_lacking(own, rows.present[name]) for name, own in rows.blocks.items()}
+        frames |= {
+            name: without_few(own, list(rows.blocks[name].columns)) for name, own in frames.items() if name != OUTCOME
+        }
         frames[PRESENT] = who_has(rows, tuple(name for name, own in rows.present.items() if not own.all()))
         order = leading(frames)
         margins = {name: Margins.fit(frame, ordered_words(frame, order)) for name, frame in frames.items()}

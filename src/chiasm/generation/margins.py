@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,6 +18,8 @@ KNOTS = 101
 FEW = 10  # number of distinct values up to which a column of numbers has levels, not quantiles
 HIDDEN = 5  # the outermost knots are means of so many patients, so that no extreme of one patient is kept
 MOST_DECIMALS = 6
+OTHER = "[other]"
+"""The word that stands for all words of fewer than five patients each."""
 
 
 @storable("column-margins")
@@ -72,7 +75,10 @@ class Margins:
         return cls(tuple(map(str, frame.columns)), levels, tuple(numeric), cuts, table, np.array(decimals, np.int64))
 
     def scores(self, frame: pd.DataFrame) -> Array:
-        """Normal scores `(n, F)` of columns of the fit, NaN where a value is missing, or a level was never seen."""
+        """Normal scores `(n, F)` of columns of the fit, NaN where a value is missing, or a level was never seen.
+
+        Where words of few patients are one level, a word never seen is of it.
+        """
         out = np.full((len(frame), len(self.columns)), np.nan)
         position = -1
         for number, name in enumerate(self.columns):
@@ -117,12 +123,13 @@ class Margins:
     def _codes(self, name: str, column: pd.Series) -> NDArray[np.int_]:
         """Place of each cell among the levels; the last one is for a missing cell."""
         known = {level: place for place, level in enumerate(self.levels[name])}
+        unseen = known.get(OTHER, len(known)) if name not in self.numeric else len(known)
         as_text = (lambda own: repr(float(own))) if name in self.numeric else str
         missing = column.isna().to_numpy()
         cells = column.to_numpy()
         return np.array(
             [
-                len(known) if lacks else known.get(as_text(own), len(known))
+                len(known) if lacks else known.get(as_text(own), unseen)
                 for own, lacks in zip(cells, missing, strict=True)
             ],
             dtype=int,
@@ -138,6 +145,44 @@ class Margins:
                 shares > 0, -np.diff(heights) / shares, ndtri(np.clip(self.cuts[name][1:], 1e-6, 1 - 1e-6))
             )
         return np.append(means, np.nan)
+
+
+def without_few(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The same rows without a level of fewer than five patients in some columns, so that no such level is kept.
+
+    Words of few patients become one, `[other]`; numbers of at most ten values become the mean of neighbours, with the
+    decimals of the column. Where these are fewer than five patients too they are missing.
+    """
+    changed = {}
+    for name in columns:
+        sizes = frame[name].value_counts()
+        words = frame[name].dtype == object
+        if not len(sizes) or sizes.min() >= HIDDEN or (not words and len(sizes) > FEW):
+            continue
+        if words:
+            few = frame[name].isin(sizes.index[sizes < HIDDEN])
+            changed[name] = frame[name].mask(few, OTHER if few.sum() >= HIDDEN else np.nan)
+        else:
+            changed[name] = frame[name].map(_merged(sizes.sort_index())).astype(np.float64)
+    return frame.assign(**changed)
+
+
+def _merged(sizes: pd.Series) -> dict[float, float]:
+    """Each of ascending numbers to the mean of its run of at least five patients; NaN where all are fewer."""
+    values, counts = sizes.index.to_numpy(np.float64), sizes.to_numpy(np.float64)
+    runs: list[list[int]] = [[]]
+    for place in range(len(values)):
+        runs[-1].append(place)
+        if counts[runs[-1]].sum() >= HIDDEN and place + 1 < len(values):
+            runs.append([])
+    if len(runs) > 1 and counts[runs[-1]].sum() < HIDDEN:
+        last = runs.pop()
+        runs[-1] += last
+    digits, found = _decimals(values), {}
+    for run in runs:
+        mean = float(np.average(values[run], weights=counts[run])) if counts[run].sum() >= HIDDEN else np.nan
+        found |= dict.fromkeys(values[run].tolist(), mean if len(run) == 1 else float(np.round(mean, digits)))
+    return found
 
 
 def _quantiles(ordered: Array) -> Array:
