@@ -79,7 +79,7 @@ def test_no_identifier_is_written(written: Path) -> None:
 def test_it_comes_with_reports(written: Path) -> None:
     told = json.loads((written / "generated.json").read_text())
     assert {own["id"] for own in told["privacy"]["measures"]} == {
-        "copies", "nearest", "membership", "attribute", "rare", "density"
+        "copies", "near_copies", "nearest", "membership", "attribute", "rare", "rare_pair", "rare_value", "density"
     }  # fmt: skip
     assert told["privacy"]["counts"]["training"] + told["privacy"]["counts"]["held_out"] == N
     assert told["likeness"]["curves"]["synthetic"] < 0.35

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -17,24 +17,30 @@ from chiasm.generation.rows import Rows
 Array = NDArray[np.float64]
 MOST_COLUMNS = 400
 """Columns of a block that are compared, evenly spaced, where it has more."""
+NEAR = 0.1
+"""A row is another's but for a trifle, if so much of that one's own distance to its nearest other parts them."""
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Space:
     """A space in which Manhattan distance is Gower's: the difference of ranks of a number, 1 for another word.
 
-    A value that one of two lacks is a difference of between 1/2 and 1. Fitted to training patients.
+    A value that one of two lacks is a difference of between 1/2 and 1. Ranks are those of training patients.
     """
 
     margins: dict[str, Margins]
 
     @classmethod
-    def fit(cls, rows: Rows) -> Self:
-        """Rank the values of patients, at most 400 columns of each block."""
+    def fit(cls, rows: Rows, *others: Rows) -> Self:
+        """Rank the values of patients, at most 400 columns of each block; words of others differ as theirs do."""
         made = {}
         for name, frame in rows.blocks.items():
             step = max(1, -(-frame.shape[1] // MOST_COLUMNS))
-            made[name] = Margins.fit(frame.iloc[:, ::step])
+            own = Margins.fit(frame.iloc[:, ::step])
+            for other in others:
+                own = _with_levels(own, Margins.fit(other.blocks[name][list(own.columns)]), other.blocks[name])
+            made[name] = own
         return cls(made)
 
     def features(self, rows: Rows) -> Array:
@@ -75,9 +81,52 @@ def nearest(features: Array, among: Array) -> tuple[Array, NDArray[np.int_]]:
     return between[np.arange(len(features)), place], place
 
 
+def shared(features: Array, among: Array) -> Array:
+    """`(N,)` of how many patients each of N others is the nearest; of k who are as near each counts 1 / k."""
+    between = cdist(features, among, "cityblock")
+    tied = between <= between.min(axis=1, keepdims=True) + ROUNDING
+    return np.asarray((tied / tied.sum(axis=1, keepdims=True)).sum(axis=0))
+
+
+def too_near(others: Array, among: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Who is one of N patients but for a trifle: of others, and of the N each among the rest.
+
+    It is told by a scale of each patient, the distance to his own nearest other, so that neither a crowd nor few who
+    are far from everybody set it for all; who has a double has none.
+    """
+    own = cdist(among, among, "cityblock")
+    np.fill_diagonal(own, np.inf)
+    first, two = own.argmin(axis=1), np.partition(own, 1, axis=1)[:, :2]
+    distance, place = nearest(others, among)
+    scale = np.where(first[first] == np.arange(len(among)), two[first, 1], two[first, 0])
+    return _trifle(distance, two[place, 0]), _trifle(two[:, 0], scale)
+
+
+def _trifle(distance: Array, scale: Array) -> NDArray[np.bool_]:
+    return (distance < NEAR * scale) & (scale > ROUNDING)
+
+
 def same_rows(rows: Rows, among: Rows) -> NDArray[np.bool_]:
     """`(n,)` True for patients who equal one of others in every cell."""
     return np.isin(_hashes(rows), _hashes(among))
+
+
+def doubles(rows: Rows) -> NDArray[np.bool_]:
+    """`(n,)` True for patients who equal another of them in every cell."""
+    _, place, sizes = np.unique(_hashes(rows), return_inverse=True, return_counts=True)
+    return np.asarray(sizes[place.reshape(-1)] > 1)
+
+
+def _with_levels(own: Margins, other: Margins, frame: pd.DataFrame) -> Margins:
+    """Add the levels of others to columns of levels, which nobody of the fit has."""
+    levels, cuts = dict(own.levels), dict(own.cuts)
+    for name, known in own.levels.items():
+        found = other.levels.get(name)
+        if found is None:
+            found = tuple(repr(float(level)) for level in sorted(frame[name].dropna().unique()))
+        new = tuple(level for level in found if level not in known)
+        levels[name], cuts[name] = (*known, *new), np.append(own.cuts[name], np.ones(len(new)))
+    return replace(own, levels=levels, cuts=cuts)
 
 
 def _hashes(rows: Rows) -> NDArray[np.uint64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import ndtr  # type: ignore[import-untyped]
 from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from chiasm.errors import count
-from chiasm.generation.distances import Space, nearest, same_rows
+from chiasm.generation.distances import Space, doubles, nearest, same_rows, shared, too_near
 from chiasm.generation.rows import Rows
 
 Array = NDArray[np.float64]
@@ -21,7 +22,10 @@ FEW = 5
 """A combination of categories that fewer training patients have names who they are."""
 MOST_ATTRIBUTES = 12
 MOST_COMBINED = 5
-LIMITS = {"copies": 0.01, "nearest": 0.3, "membership": 0.6, "attribute": 0.05, "rare": 0.1}
+LIMITS = {
+    "copies": 0.0, "near_copies": 0.01, "nearest": 0.3, "membership": 0.6, "attribute": 0.05,
+    "rare": 0.1, "rare_pair": 0.1, "rare_value": 0.1,
+}  # fmt: skip
 """Above which a set is refused, where the interval lies above what the same measure is without a leak."""
 UNLIMITED = "density"
 
@@ -57,7 +61,7 @@ class Privacy:
 
     Args:
         measures: see each.
-        counts: patients of the training set, held out, and drawn; copies, and rows of rare combinations.
+        counts: patients of the training set, held out, and drawn; copies, near copies, and rows of rare combinations.
     """
 
     measures: tuple[Measure, ...]
@@ -91,13 +95,21 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
         train, held, made: training patients, patients held out, and synthetic ones, of the same blocks.
         density: log density of patients under the generator, which is not given away itself; None: it has none.
     """
-    space = Space.fit(train)
+    space = Space.fit(train, held, made)
     inside, outside, drawn = (space.features(own) for own in (train, held, made))
-    copied, by_chance = same_rows(made, train), same_rows(held, train)
-    rare_made, rare_held = _in_rare(made, train), _in_rare(held, train)
+    copied, by_chance = same_rows(made, train), np.concatenate([same_rows(held, train), doubles(train)])
+    trifles, among_real = too_near(np.concatenate([drawn, outside]), inside)
+    trifles, among_real = trifles[: len(made)], np.concatenate([trifles[len(made) :], among_real])
+    columns = combined(train)
+    together, single = [columns[:MOST_COMBINED]] if columns else [], [[own] for own in columns]
+    pairs = [list(own) for own in combinations(columns[:MOST_COMBINED], 2)]
+    rare = {name: [_in_rare(own, train, sets) for own in (made, held)]
+            for name, sets in (("rare", together), ("rare_pair", pairs), ("rare_value", single))}  # fmt: skip
     measures = [
-        Measure("copies", "the share of synthetic rows that copy a training patient, beyond that of patients held out",
+        Measure("copies", "the share of synthetic rows that copy a training patient, beyond that of real patients",
                 *_difference(copied, by_chance), 0.0, LIMITS["copies"]),
+        Measure("near_copies", "the share of synthetic rows that are a training patient but for a trifle, beyond that "
+                "of real patients", *_difference(trifles, among_real), 0.0, LIMITS["near_copies"]),
         Measure("nearest", "the share of synthetic rows nearest to a training patient and to none held out, beyond "
                 "chance",
                 *_nearer(drawn, inside, outside), 0.0, LIMITS["nearest"]),
@@ -106,8 +118,10 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
         Measure("attribute", "what the nearest synthetic row says better of a column of a training patient than of "
                 "one held out", *_attributes(space, (train, held, made), (inside, outside, drawn)), 0.0,
                 LIMITS["attribute"]),
-        Measure("rare", f"the share of synthetic rows whose categories fewer than {FEW} training patients have, beyond "
-                "that of patients held out", *_difference(rare_made, rare_held), 0.0, LIMITS["rare"]),
+        *(Measure(name, f"the share of synthetic rows {what} fewer than {FEW} training patients have, beyond that of "
+                  "patients held out", *_difference(*rare[name]), 0.0, LIMITS[name])
+          for name, what in (("rare", "whose categories together"), ("rare_pair", "of which two categories together"),
+                             ("rare_value", "with a category that"))),
     ]  # fmt: skip
     if density is not None:
         found = auroc(density(train), density(held))
@@ -115,7 +129,7 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
         measures.append(Measure(UNLIMITED, what, *found, 0.5, None))
     counts = {
         "training": len(train), "held_out": len(held), "synthetic": len(made), "copies": int(copied.sum()),
-        "rare_combinations": int(rare_made.sum()),
+        "near_copies": int(trifles.sum()), "rare_combinations": int(rare["rare"][0].sum()),
     }  # fmt: skip
     return Privacy(tuple(measures), counts)
 
@@ -134,12 +148,14 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float, float]:
 def _nearer(drawn: Array, inside: Array, outside: Array) -> tuple[float, float, float]:
     """How much more often than by chance the nearest real patient is of the training set: 0 by chance, 1 always.
 
+    Of real patients who are as near each is the nearest in part.
+
     The interval is over who of the real patients is held out: with c_j rows nearest to patient j, of n patients inside
     and m outside, the variance of their share is `n m / ((n + m) (n + m - 1)) sum_j (c_j - mean)^2 / rows^2`.
     """
     real = np.concatenate([inside, outside])
     n, m = len(inside), len(outside)
-    found = np.bincount(nearest(drawn, real)[1], minlength=len(real)).astype(np.float64)
+    found = shared(drawn, real)
     chance = n / (n + m)
     share = found[:n].sum() / len(drawn)
     scatter = float(((found - found.mean()) ** 2).sum())
@@ -203,18 +219,17 @@ def _right(space: Space, attribute: tuple[str, str], rows: Rows, made: Rows, fou
     return np.where(own.isna().to_numpy(), np.nan, right)
 
 
-def _in_rare(rows: Rows, train: Rows) -> NDArray[np.bool_]:
-    """`(n,)` True for whose categories some training patients have together, and fewer than five."""
-    columns = combined(train)
-    if not columns:
-        return np.zeros(len(rows), dtype=bool)
-    known = _tuples(train, columns)
-    kinds, sizes = np.unique(known, return_counts=True)
-    return np.isin(_tuples(rows, columns), kinds[sizes < FEW])
+def _in_rare(rows: Rows, train: Rows, sets: Sequence[Sequence[tuple[str, str]]]) -> NDArray[np.bool_]:
+    """`(n,)` True for who has in one of these sets of columns what some training patients have, and fewer than five."""
+    found = np.zeros(len(rows), dtype=bool)
+    for columns in sets:
+        kinds, sizes = np.unique(_tuples(train, columns), return_counts=True)
+        found |= np.isin(_tuples(rows, columns), kinds[sizes < FEW])
+    return found
 
 
 def combined(train: Rows) -> list[tuple[str, str]]:
-    """The columns whose values together may name somebody: of at most ten levels, five of them, with most levels."""
+    """The columns whose values may name somebody: words, and numbers of at most ten levels; most levels first."""
     own = {
         (name, str(column)): frame[column].nunique()
         for name, frame in train.blocks.items()
@@ -222,7 +237,7 @@ def combined(train: Rows) -> list[tuple[str, str]]:
         for column in frame.columns
         if frame[column].dtype == object or frame[column].nunique() <= 10
     }
-    return sorted(own, key=lambda place: (-own[place], place))[:MOST_COMBINED]
+    return sorted(own, key=lambda place: (-own[place], place))
 
 
 def _tuples(rows: Rows, columns: Sequence[tuple[str, str]]) -> NDArray[np.str_]:
@@ -237,6 +252,11 @@ def told(privacy: Privacy) -> tuple[str, ...]:
         f"{count(own['synthetic'], 'synthetic patient')}, drawn from a generator that was fitted to "
         f"{count(own['training'], 'patient')}; {own['held_out']:,} were held out to compare with.",
     ]
+    if own["copies"] + own["near_copies"]:
+        said.append(
+            f"{own['copies']:,} of them are a training patient in every cell, and {own['near_copies']:,} one who has "
+            "no double, wholly or but for a trifle."
+        )
     said += [f"Refused: {sentence}." for sentence in privacy.refused]
     if not privacy.refused:
         said.append("No measure of what is given away is above its limit; that proves no safety against other attacks.")
