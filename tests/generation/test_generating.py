@@ -16,8 +16,10 @@ from chiasm.api import generating
 from chiasm.api.generating import PrivacyError, generate
 from chiasm.cohort import Unsupported
 from chiasm.cohort.generated import Generated
-from chiasm.generation.rows import OUTCOME, Rows
+from chiasm.generation.rows import OUTCOME, Rows, timed
 from chiasm.generation.writing import write_cohort
+from chiasm.targets import CompetingRisks
+from chiasm.targets.outcome import causes_of
 
 N = 120
 
@@ -185,3 +187,24 @@ def test_modalities_whose_names_meet_in_files_are_written_apart(tmp_path: Path) 
         name: [f"c{k}"] for k, name in enumerate(names)
     }
     assert opened.feature_groups == groups
+
+
+def test_competing_risks_are_drawn_and_the_curve_is_of_any_event(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    index = pd.Index([f"p{k}" for k in range(60)], dtype=object)
+    table = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60)}, index=index)
+    outcome = pd.DataFrame(
+        {"t": rng.exponential(size=60), "why": rng.choice(["0", "relapse", "death"], 60)}, index=index
+    )
+    target = CompetingRisks("t", "why", main="relapse")
+    own = chiasm.cohort_from_frames(outcome, {"a": table}, target)
+    made = generate(own, tmp_path / "made", patients=60, utility=False, accept_privacy="an exercise")
+    assert 0 < made.likeness["curves"]["synthetic"] < 0.6
+    opened = chiasm.open_cohort(tmp_path / "made")
+    assert opened.outcome is not None and len(opened) == 60 and len(set(causes_of(opened.outcome).tolist())) == 3
+    assert timed(target, outcome)["event"].mean() == (outcome["why"] != "0").mean()
+
+
+def test_where_a_column_says_who_is_censored_an_event_is_its_contrary() -> None:
+    cells = pd.DataFrame({"t": [1.0, 2.0, 3.0], "alive": [1.0, 0.0, np.nan]})
+    assert timed(chiasm.Survival("t", censored="alive"), cells)["event"].tolist() == [0.0, 1.0]

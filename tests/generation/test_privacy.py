@@ -11,6 +11,7 @@ from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.likeness import likeness
 from chiasm.generation.privacy import Privacy, auroc, privacy_of
 from chiasm.generation.rows import Rows
+from chiasm.targets import Survival
 
 
 def parted(n: int = 300) -> tuple[Rows, Rows]:
@@ -74,7 +75,7 @@ def test_the_auroc_is_scikit_learns_and_its_interval_covers() -> None:
 @pytest.mark.nightly
 def test_likeness_is_zero_of_the_same_and_sees_a_column_that_moved(parts: tuple[Rows, Rows]) -> None:
     train, held = parts
-    same = likeness(train, train, held, has_times=True)
+    same = likeness(train, train, held, target=Survival("months", "died"))
     own = same["blocks"]["clinical"]["synthetic"]
     assert own["margins"]["largest"] == 0 and own["correlations"]["largest"] == 0 and same["curves"]["synthetic"] == 0
     moved = train.blocks["clinical"].assign(age=train.blocks["clinical"]["age"] + 15)

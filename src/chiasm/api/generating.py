@@ -159,8 +159,7 @@ def _drawn(
     mark = Generated(
         generator.name, seed, cohort.subset(~held).fingerprint, True, {}, accepted.strip() if privacy.refused else ""
     )
-    has_times = cohort.target is not None and cohort.target.has_times
-    alike = likeness(train_rows, made, held_rows, has_times=has_times)
+    alike = likeness(train_rows, made, held_rows, target=cohort.target)
     used = None
     if utility and cohort.target is not None:
         used = utility_of(cohort.subset(~held), cohort.subset(held), made, recipe, seed)

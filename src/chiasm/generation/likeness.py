@@ -9,22 +9,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp  # type: ignore[import-untyped]
 
+from chiasm.cohort import Target
 from chiasm.generation.margins import FEW
-from chiasm.generation.rows import OUTCOME, Rows
+from chiasm.generation.rows import OUTCOME, Rows, timed
 
 Array = NDArray[np.float64]
 MOST_COLUMNS = 200
 """Columns of a block that are compared, evenly spaced, where it has more."""
 
 
-def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> dict[str, Any]:
+def likeness(real: Rows, made: Rows, held: Rows, *, target: Target | None = None) -> dict[str, Any]:
     """Compare synthetic patients with real ones, and patients held out with the same, who differ by chance.
 
     Of each block: `margins`, the mean and the largest distance of a column's distributions (Kolmogorov and Smirnov's of
     numbers, total variation of levels); `missing`, the largest difference of a column's share of missing cells;
     `correlations`, the mean and the largest difference of Spearman's correlations; `present`,
-    the difference of the share who have it. `curves`: the largest distance of Kaplan-Meier curves, where there are
-    times. Of a block of more than 200 columns as many are compared.
+    the difference of the share who have it. `curves`: the largest distance of Kaplan-Meier curves of any event, where
+    the target has times. Of a block of more than 200 columns as many are compared.
     """
     blocks = {}
     for name in real.blocks:
@@ -40,22 +41,21 @@ def likeness(real: Rows, made: Rows, held: Rows, *, has_times: bool = False) -> 
             for whose, own in (("synthetic", made), ("held_out", held))
         }
     found: dict[str, Any] = {"blocks": blocks}
-    if has_times and OUTCOME in real.blocks:
+    if target is not None and target.has_times and OUTCOME in real.blocks:
         found["curves"] = {
-            whose: survival_distance(real.blocks[OUTCOME], own.blocks[OUTCOME])
+            whose: survival_distance(*(timed(target, one.blocks[OUTCOME]) for one in (real, own)))
             for whose, own in (("synthetic", made), ("held_out", held))
         }
     return found
 
 
 def survival_distance(real: pd.DataFrame, other: pd.DataFrame) -> float:
-    """Largest difference of two Kaplan-Meier curves until the earlier of their last times; columns time and event."""
+    """Largest difference of two Kaplan-Meier curves until the earlier of their last times; see `rows.timed`."""
     from lifelines import KaplanMeierFitter  # type: ignore[import-untyped]
 
     curves, last = [], np.inf
     for frame in (real, other):
-        known = frame.dropna()
-        time, event = known.iloc[:, 0].to_numpy(np.float64), known.iloc[:, 1].to_numpy(np.float64)
+        time, event = frame.to_numpy(np.float64).T
         curves.append(KaplanMeierFitter().fit(time, event))
         last = min(last, float(time.max()))
     grid = np.linspace(0, last, 200)

@@ -126,6 +126,17 @@ def outcome_columns(target: Target, outcome: Outcome) -> pd.DataFrame:
     return pd.DataFrame({target.columns[0]: numbers, target.columns[1]: np.where(known, event, np.nan)})
 
 
+def timed(target: Target, outcome: pd.DataFrame) -> pd.DataFrame:
+    """Columns `time` and `event`, 1 of any cause and 0 without one, of what `outcome_columns` wrote of times."""
+    known, censored = outcome.dropna(), _keys(target).get("censored")
+    cells = known.iloc[:, 1]
+    if target.has_causes:
+        event = (cells.astype(str) != str(censored or "0")).astype(float)
+    else:
+        event = 1 - cells.astype(float) if censored else cells.astype(float)
+    return pd.DataFrame({"time": known.iloc[:, 0].astype(float), "event": event})
+
+
 def target_keys(target: Target) -> dict[str, object]:
     """Keys of `[target]` in a manifest that name the columns of `outcome_columns`, without what is empty."""
     kept = _keys(target)
