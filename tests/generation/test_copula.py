@@ -109,6 +109,15 @@ def test_no_extreme_of_one_patient_is_kept() -> None:
     assert made.values(np.array([[8.0], [-8.0]]))["weight"].between(50, 150).all()
 
 
+def test_no_quantile_is_the_value_of_one_patient() -> None:
+    values = np.random.default_rng(0).normal(size=101)
+    made = Margins.fit(pd.DataFrame({"marker": values}))
+    assert not np.isin(made.knots, values).any() and (np.diff(made.knots[:, 0]) >= 0).all()
+    assert abs(made.knots.mean() - values.mean()) < 0.05 and abs(made.knots[50, 0] - np.median(values)) < 0.05
+    tied = Margins.fit(pd.DataFrame({"count": [0.0] * 300 + list(range(1, 51))}))
+    assert (tied.knots[:80, 0] == 0).all()
+
+
 def test_every_outcome_of_a_table_is_written_and_read_again() -> None:
     for kind in ("classification", "regression", "survival", "multilabel", "competing"):
         cohort = synthetic_parts(kind, 60, 0).cohort()

@@ -16,7 +16,7 @@ from chiasm.artifact import storable
 Array = NDArray[np.float64]
 KNOTS = 101
 FEW = 10  # number of distinct values up to which a column of numbers has levels, not quantiles
-HIDDEN = 5  # the outermost knots are means of so many patients, so that no extreme of one patient is kept
+HIDDEN = 5  # each knot is a mean of so many patients, so that no value of one patient is kept
 MOST_DECIMALS = 6
 OTHER = "[other]"
 """The word that stands for all words of fewer than five patients each."""
@@ -29,7 +29,7 @@ class Margins:
 
     A number x has the normal score `ndtri(F(x))`, F interpolated from 101 quantiles, the middle of the ranks where
     values are tied. A column of levels has cuts `c_k = ndtri(P(level <= k))`, and the score of a level is the mean of a
-    standard normal between its cuts. The outermost quantiles are means of the five lowest and of the five highest.
+    standard normal between its cuts. Each quantile is the mean of five patients beside each other; these means overlap.
 
     Args:
         columns: names, in order.
@@ -186,10 +186,11 @@ def _merged(sizes: pd.Series) -> dict[float, float]:
 
 
 def _quantiles(ordered: Array) -> Array:
-    """101 quantiles of sorted values, the outermost of which no single patient tells."""
-    found = np.asarray(np.quantile(ordered, np.linspace(0, 1, KNOTS)))
-    lowest, highest = ordered[:HIDDEN].mean(), ordered[-HIDDEN:].mean()
-    return np.clip(found, lowest, highest)
+    """101 quantiles of sorted values, each the mean of five beside each other, so that none is one patient's value."""
+    many = min(HIDDEN, len(ordered))
+    means = np.lib.stride_tricks.sliding_window_view(ordered, many).mean(axis=1)
+    middle = np.round(np.linspace(0, len(ordered) - 1, KNOTS)).astype(int) - many // 2
+    return np.asarray(means[np.clip(middle, 0, len(means) - 1)])
 
 
 def _decimals(values: Array) -> int:
