@@ -9,7 +9,7 @@ import pytest
 from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.distances import Space, nearest
 from chiasm.generation.margins import OTHER, without_few
-from chiasm.generation.privacy import Measure, Privacy, privacy_of
+from chiasm.generation.privacy import Measure, Privacy, privacy_of, told
 from chiasm.generation.rows import Rows
 
 
@@ -31,7 +31,10 @@ def of(found: Privacy, name: str) -> Measure:
     return next(own for own in found.measures if own.id == name)
 
 
-@pytest.mark.parametrize(("cohort", "many", "copies"), [(100, 100, 12), (400, 500, 6), (1000, 1000, 10)])
+@pytest.mark.parametrize(
+    ("cohort", "many", "copies"),
+    [(100, 100, 12), (400, 500, 6), pytest.param(1000, 1000, 10, marks=pytest.mark.nightly)],
+)
 def test_a_few_verbatim_copies_are_caught(cohort: int, many: int, copies: int) -> None:
     rng = np.random.default_rng(0)
     train, held = numbers(rng, cohort * 4 // 5), numbers(rng, cohort // 5)
@@ -85,3 +88,19 @@ def test_levels_of_few_patients_are_merged() -> None:
     assert made["word"].value_counts().to_dict() == {"much": 20, "x": 12, OTHER: 8}
     assert made["grade"].value_counts().to_dict() == {0.0: 20, 3.0: 20} and (made["flag"] == 0).all()
     assert made["single"].isna().sum() == 1 and set(made["single"].dropna()) == {"all"}
+
+
+def test_columns_of_a_wide_table_are_asked_for_and_one_column_alone_is_said_not_to_be() -> None:
+    rng = np.random.default_rng(0)
+    train, held = (pd.DataFrame(rng.normal(size=(n, 13))).add_prefix("c") for n in (120, 40))
+    assert of(privacy_of(rows(train), rows(held), rows(train)), "attribute").refused
+    found = privacy_of(rows(train[["c0"]]), rows(held[["c0"]]), rows(held[["c0"]]))
+    assert "attribute" not in {own.id for own in found.measures}
+    assert "not measured" in " ".join(told(found))
+
+
+def test_a_small_set_whose_every_row_is_a_patient_is_caught() -> None:
+    rng = np.random.default_rng(0)
+    train, held = numbers(rng, 320), numbers(rng, 80)
+    for many in (3, 8):
+        assert of(privacy_of(rows(train), rows(held), rows(train.iloc[:many] + 1e-6)), "near_copies").refused
