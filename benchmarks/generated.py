@@ -88,8 +88,9 @@ def text_of(rows: dict[str, dict[str, Any]]) -> str:
     """Tables of all cases that have run."""
     lines = []
     if there := [case for case in PATIENTS if case in rows]:
-        measures = ("copies", "nearest", "membership", "attribute", "rare", "density")
-        lines += [f"| drawn from | {' | '.join(measures)} | refused |", "|---|---|---|---|---|---|---|---|"]
+        measures = ("copies", "near_copies", "nearest", "membership", "attribute", "rare", "rare_pair", "rare_value",
+                    "density")  # fmt: skip
+        lines += [f"| drawn from | {' | '.join(measures)} | refused |", "|---" * (len(measures) + 2) + "|"]
         for case in there:
             own = {one["id"]: one for one in rows[case]["privacy"]["measures"]}
             told = (interval(own[m]["value"], own[m]["low"], own[m]["high"], digits=3) for m in measures)

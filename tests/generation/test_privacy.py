@@ -58,6 +58,7 @@ def test_strangers_and_the_copula_are_let_through(parts: tuple[Rows, Rows]) -> N
     assert found.refused == () and found.counts == {
         "training": 240, "held_out": 60, "synthetic": 300, "copies": 0,
         "near_copies": found.counts["near_copies"], "rare_combinations": found.counts["rare_combinations"],
+        "rare_values": 0,
     }  # fmt: skip
     assert [own.limit for own in found.measures if own.id == "density"] == [None]
     assert all(own.low <= own.value <= own.high for own in found.measures if own.id in ("nearest", "membership"))

@@ -131,6 +131,7 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
     counts = {
         "training": len(train), "held_out": len(held), "synthetic": len(made), "copies": int(copied.sum()),
         "near_copies": int(trifles.sum()), "rare_combinations": int(rare["rare"][0].sum()),
+        "rare_values": int(rare["rare_value"][0].sum()),
     }  # fmt: skip
     return Privacy(tuple(measures), counts)
 
