@@ -178,7 +178,7 @@ def _merged(sizes: pd.Series) -> dict[float, float]:
     if len(runs) > 1 and counts[runs[-1]].sum() < HIDDEN:
         last = runs.pop()
         runs[-1] += last
-    digits, found = _decimals(values), {}
+    digits, found = _decimals(values), dict[float, float]()
     for run in runs:
         mean = float(np.average(values[run], weights=counts[run])) if counts[run].sum() >= HIDDEN else np.nan
         found |= dict.fromkeys(values[run].tolist(), mean if len(run) == 1 else float(np.round(mean, digits)))
