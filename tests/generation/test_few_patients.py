@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chiasm.generation import distances
 from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.distances import Space, nearest
 from chiasm.generation.margins import OTHER, without_few
@@ -104,3 +105,15 @@ def test_a_small_set_whose_every_row_is_a_patient_is_caught() -> None:
     train, held = numbers(rng, 320), numbers(rng, 80)
     for many in (3, 8):
         assert of(privacy_of(rows(train), rows(held), rows(train.iloc[:many] + 1e-6)), "near_copies").refused
+
+
+def test_distances_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 3, (30, 2)).astype(float), rng.integers(0, 3, (20, 2)) + rng.normal(size=(20, 2))
+    one[7], other[3] = other[5] + 1e-7, other[4] + 1e-4
+    whole = (*nearest(one, other), distances.shared(one, other), *distances.too_near(one, other))
+    assert whole[3][7] and whole[2].sum() == pytest.approx(30)
+    monkeypatch.setattr(distances, "MOST_DISTANCES", 70)
+    for own, pieces in zip(whole, (*nearest(one, other), distances.shared(one, other),
+                                   *distances.too_near(one, other)), strict=True):  # fmt: skip
+        np.testing.assert_allclose(own, pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,6 +21,8 @@ MOST_COLUMNS = 400
 NEAR = 0.1
 """A row is another's but for a trifle, if so much of that one's own distance to its nearest other parts them."""
 ROUNDING = 1e-9
+MOST_DISTANCES = 4_000_000
+"""Distances that are held at once, 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,17 @@ class Space:
 
 def nearest(features: Array, among: Array) -> tuple[Array, NDArray[np.int_]]:
     """Distance `(n,)` to the nearest of others, and its place among them."""
-    between = cdist(features, among, "cityblock")
-    place = between.argmin(axis=1)
-    return between[np.arange(len(features)), place], place
+    found = [(own.min(axis=1), own.argmin(axis=1)) for own in _between(features, among)]
+    return np.concatenate([own for own, _ in found]), np.concatenate([place for _, place in found])
 
 
 def shared(features: Array, among: Array) -> Array:
     """`(N,)` of how many patients each of N others is the nearest; of k who are as near each counts 1 / k."""
-    between = cdist(features, among, "cityblock")
-    tied = between <= between.min(axis=1, keepdims=True) + ROUNDING
-    return np.asarray((tied / tied.sum(axis=1, keepdims=True)).sum(axis=0))
+    counted = np.zeros(len(among))
+    for between in _between(features, among):
+        tied = between <= between.min(axis=1, keepdims=True) + ROUNDING
+        counted += (tied / tied.sum(axis=1, keepdims=True)).sum(axis=0)
+    return counted
 
 
 def too_near(others: Array, among: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -94,12 +98,24 @@ def too_near(others: Array, among: Array) -> tuple[NDArray[np.bool_], NDArray[np
     It is told by a scale of each patient, the distance to his own nearest other, so that neither a crowd nor few who
     are far from everybody set it for all; who has a double has none.
     """
-    own = cdist(among, among, "cityblock")
-    np.fill_diagonal(own, np.inf)
-    first, two = own.argmin(axis=1), np.partition(own, 1, axis=1)[:, :2]
+    firsts, twos, at = [], [], 0
+    for own in _between(among, among):
+        rows = np.arange(len(own))
+        own[rows, at + rows] = np.inf
+        at += len(own)
+        firsts.append(own.argmin(axis=1))
+        twos.append(np.partition(own, 1, axis=1)[:, :2])
+    first, two = np.concatenate(firsts), np.concatenate(twos)
     distance, place = nearest(others, among)
     scale = np.where(first[first] == np.arange(len(among)), two[first, 1], two[first, 0])
     return _trifle(distance, two[place, 0]), _trifle(two[:, 0], scale)
+
+
+def _between(features: Array, among: Array) -> Iterator[Array]:
+    """Distances `(m, N)` of m patients after another, so few at once that they stay small."""
+    step = max(1, MOST_DISTANCES // max(1, len(among)))
+    for start in range(0, max(1, len(features)), step):
+        yield cdist(features[start : start + step], among, "cityblock")
 
 
 def _trifle(distance: Array, scale: Array) -> NDArray[np.bool_]:
