@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def test_a_copier_is_refused_and_nothing_is_written(tmp_path: Path, monkeypatch:
 
 def test_what_patients_lack_is_filled_in_and_marked(tmp_path: Path) -> None:
     own = cohort()
+    own = replace(own, encoders={"rna": "set"})
     made = generate(own, tmp_path / "filled", fill="rna")
+    assert made.sentences[-1] == "Not written, although the manifest has them: encoders."
     opened = chiasm.open_cohort(tmp_path / "filled")
     assert list(opened.ids) == list(own.ids) and opened.present.all()
     lacking = int((~own.present[:, 1]).sum())

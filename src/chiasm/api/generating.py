@@ -194,6 +194,12 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: in
         "they have; it is no observation, and a score on these patients would be of the generator too."
         for name, n in number.items()
     )
+    left = {
+        "subgroups": cohort.subgroups, "encoders": cohort.encoders, "hours of an index": cohort.index_hours,
+        "knowledge": cohort.knowledge, "accepted findings": cohort.accepted, "a seal": cohort.sealed,
+    }  # fmt: skip
+    if some := [what for what, own in left.items() if own]:
+        said += (f"Not written, although the manifest has them: {', '.join(some)}.",)
     return Made(Rows(blocks, present, rows.declared), mark, sentences=said)
 
 
