@@ -28,7 +28,8 @@ class Click:
     """A place in an image that belongs to a label, or does not.
 
     Args:
-        place: in pixels or voxels, (y, x) or (z, y, x); (0, 0) is the middle of the first.
+        place: in pixels or voxels, (y, x) or (z, y, x); (0, 0) is the middle of the first. A volume is counted as it is
+            read: slices from the feet, rows from the front, columns from the patient's right, whatever its file does.
         inside: True where the label is there; False where it is not.
         label: its name.
     """
