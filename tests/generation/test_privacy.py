@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.likeness import likeness
-from chiasm.generation.privacy import Privacy, auroc, privacy_of
+from chiasm.generation.privacy import Measure, Privacy, auroc, privacy_of, told
 from chiasm.generation.rows import Rows
 from chiasm.targets import Survival
 
@@ -83,3 +83,12 @@ def test_likeness_is_zero_of_the_same_and_sees_a_column_that_moved(parts: tuple[
     found = likeness(train, Rows({**train.blocks, "clinical": moved}, train.present, {}), held)
     assert found["blocks"]["clinical"]["synthetic"]["margins"]["largest"] > 0.4
     assert same["blocks"]["rna"]["held_out"]["margins"]["mean"] > 0.05  # what chance makes of sixty patients
+
+
+def test_a_value_above_its_limit_that_chance_explains_is_said() -> None:
+    counts = {"synthetic": 9, "training": 8, "held_out": 2, "copies": 0, "near_copies": 0}
+    unsure = Measure("nearest", "the share of nearer rows", 0.304, -0.12, 0.73, 0.0, 0.3)
+    said = told(Privacy((unsure,), counts))
+    assert not unsure.refused and "lies nearest: a larger cohort" in said[-2] and "No other measure" in said[-1]
+    below = Measure("nearest", "the share of nearer rows", 0.2, -0.12, 0.73, 0.0, 0.3)
+    assert "No measure" in told(Privacy((below,), counts))[-1]

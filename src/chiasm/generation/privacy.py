@@ -267,5 +267,14 @@ def told(privacy: Privacy) -> tuple[str, ...]:
         said.append("What a row says of a column given the others is not measured: there is one column alone.")
     said += [f"Refused: {sentence}." for sentence in privacy.refused]
     if not privacy.refused:
-        said.append("No measure of what is given away is above its limit; that proves no safety against other attacks.")
+        unsure = [own.id for own in privacy.measures if own.limit is not None and own.value > own.limit]
+        if unsure:
+            said.append(
+                f"Above its limit, but with an interval that reaches what is harmless, lies {', '.join(unsure)}: a larger "
+                "cohort would tell more."
+            )
+        other = "other measure" if unsure else "measure"
+        said.append(
+            f"No {other} of what is given away is above its limit; that proves no safety against other attacks."
+        )
     return tuple(said)

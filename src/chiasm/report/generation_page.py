@@ -33,6 +33,8 @@ def render_generated(cohort: str, document: Mapping[str, Any]) -> str:
 def _measure(own: Mapping[str, Any]) -> list[str]:
     limit = "none" if own["limit"] is None else f"{own['limit']:g}"
     verdict = "above" if own["refused"] else "reported alone" if own["limit"] is None else "below"
+    if verdict == "below" and own["value"] > own["limit"]:
+        verdict = "above, not for sure"
     value = interval(own["value"], own["low"], own["high"], digits=3)
     return [own["what"], value, f"{own['harmless']:g}", limit, verdict]
 
