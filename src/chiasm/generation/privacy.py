@@ -270,8 +270,8 @@ def told(privacy: Privacy) -> tuple[str, ...]:
         unsure = [own.id for own in privacy.measures if own.limit is not None and own.value > own.limit]
         if unsure:
             said.append(
-                f"Above its limit, but with an interval that reaches what is harmless, lies {', '.join(unsure)}: a larger "
-                "cohort would tell more."
+                f"Above its limit, but with an interval that reaches what is harmless, lies {', '.join(unsure)}: "
+                "a larger cohort would tell more."
             )
         other = "other measure" if unsure else "measure"
         said.append(
