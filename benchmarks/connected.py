@@ -38,6 +38,7 @@ import chiasm
 from chiasm.cohort import Cohort, cohort_from_frames
 from chiasm.language.curriculum import Stage
 from chiasm.language.language_model import LanguageModel
+from chiasm.language.question_sets.planted import QUESTIONS, patches, picture
 from chiasm.recipes.language.biomedgpt import BioMedGpt
 from chiasm.recipes.language.connected import Questions
 from chiasm.recipes.language.llava_med import LlavaMed
@@ -49,11 +50,8 @@ SHAPES, MOLECULES, ORDER = "shapes", "molecules", "order"
 LINES = tuple(f"{what}-{seed}" for seed in SEEDS for what in (SHAPES, MOLECULES, ORDER))
 LEARNED, ASKED = 300, 300
 OPTIONS: dict[str, Any] = {"control": "none"}
-FORMS, SHADES, SIDES = ("square", "cross", "ring"), ("dark", "bright"), ("left", "right")
-QUESTIONS = {"which shape is it?": FORMS, "how is its shade?": SHADES, "on which side is it?": SIDES}
 COUNTS = {"how many rings does it have?": "ring", "how many nitrogen atoms?": "N", "how many oxygen atoms?": "O"}
 THIRDS = ("few", "some", "many")
-SIZE, PATCH = 16, 4
 ORDERS = {"own": "in their order", "turned": "turned around", "at-once": "all at once"}
 
 
@@ -73,23 +71,6 @@ class AtOnce(LlavaMed):
         both = super().stages(asked, language, soft)
         epochs = sum(own.options.epochs for own in both)
         return [replace(both[-1], options=replace(both[-1].options, epochs=epochs, patience=epochs))]
-
-
-def picture(shape: int, shade: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Patches of four pixels `(16, 32)` of a noisy picture, each with its place behind it."""
-    grid = np.zeros((7, 7))
-    if shape == 0:
-        grid[1:6, 1:6] = 1
-    elif shape == 1:
-        grid[3, :] = grid[:, 3] = 1
-    else:
-        grid[[0, 6], 1:6] = grid[1:6, [0, 6]] = 1
-    found = rng.normal(0, 0.05, (SIZE, SIZE))
-    top, left = 1 + int(rng.integers(8)), int(rng.integers(2)) + (8 if side else 0)
-    found[top : top + 7, left : left + 7] += grid * (1.0 if shade else 0.4)
-    n = SIZE // PATCH
-    cut = found.reshape(n, PATCH, n, PATCH).swapaxes(1, 2).reshape(n * n, -1)
-    return np.concatenate([cut, np.eye(n * n)], axis=1).astype(np.float32)
 
 
 def asked_of(questions: list[str], answers: list[str], among: list[Sequence[str]], name: str, things: Any) -> Cohort:
@@ -112,7 +93,7 @@ def shapes(n: int, seed: int) -> tuple[Cohort, Cohort, float]:
     rng = np.random.default_rng(seed)
     facts = np.stack([rng.integers(3, size=n), rng.integers(2, size=n), rng.integers(2, size=n)], 1)
     kind, names = rng.integers(3, size=n), list(QUESTIONS)
-    pictures = [picture(*own, rng) for own in facts]
+    pictures = [patches(picture(*own, rng)) for own in facts]
     questions, among = [names[k] for k in kind], [QUESTIONS[names[k]] for k in kind]
     answers = [own[int(facts[row, kind[row]])] for row, own in enumerate(among)]
     others = [pictures[int(k)] for k in exchanged(n, rng)]

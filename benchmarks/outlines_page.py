@@ -24,9 +24,9 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pandas as pd
 
 import chiasm
+from chiasm.segmentation.phantoms import phantom_cohort
 from serving import free_port, running
 
 SIDE = 512
@@ -36,22 +36,10 @@ EDGE = "a-part-of-a-request"
 
 
 def model_of_volumes(folder: Path) -> Path:
-    """A model of one volume, fitted on small ones."""
-    rng, rows = np.random.default_rng(0), []
-    for k in range(10):
-        codes = np.zeros((12, 12, 6), dtype=np.uint8)
-        codes[3:8, 2 : 5 + k % 4, 1:5] = 1
-        values = (codes * 50 + rng.normal(0, 5, codes.shape)).astype(np.float32)
-        nibabel.save(nibabel.Nifti1Image(values, AFFINE), folder / f"p{k}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(codes, AFFINE), folder / f"map{k}.nii.gz")
-        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
-    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
-    (folder / "cohort.toml").write_text(
-        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
-        'labels = ["organ"]\n[modalities.scan]\nkind = "volume"\npath = "{id}.nii.gz"\nencoder = "grid"\n'
-    )
-    cohort = chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
-    chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1", seed=0).save(folder / "model")
+    """A model of one volume, `clear`, fitted on small phantoms."""
+    manifest = phantom_cohort(folder / "phantoms", 10, (12, 12, 12))
+    cohort = chiasm.encode(chiasm.open_cohort(manifest)).cohort
+    chiasm.fit(cohort, "unet:modality=clear,width=4,depth=1,epochs=1,crops=1", seed=0).save(folder / "model")
     return folder / "model"
 
 
@@ -85,7 +73,7 @@ class Client:
         return json.loads(self.ask(method, path, None if document is None else json.dumps(document).encode()))
 
     def open(self, path: Path) -> Any:
-        document = json.dumps({"images": {"scan": {"upload": "a"}}}).encode()
+        document = json.dumps({"images": {"clear": {"upload": "a"}}}).encode()
         head = f'--{EDGE}\r\nContent-Disposition: form-data; name="request"\r\n\r\n'.encode() + document
         part = f'\r\n--{EDGE}\r\nContent-Disposition: form-data; name="a"; filename="scan.nii"\r\n\r\n'.encode()
         body = head + part + path.read_bytes() + f"\r\n--{EDGE}--\r\n".encode()

@@ -1,8 +1,9 @@
-"""Made images of a disc and a square on grey in two contrasts, with their label maps, as cohorts."""
+"""Made images of a disc and a square on grey in two contrasts, and volumes of an organ, with their maps, as cohorts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,30 @@ def made_cohort(folder: Path, n: int = 24, seed: int = 0, *, absent: float = 0.0
 def opened(folder: Path, n: int = 24, seed: int = 0, **options: float) -> chiasm.Cohort:
     """The cohort of `made_cohort`, encoded."""
     return chiasm.encode(chiasm.open_cohort(made_cohort(folder, n, seed, **options))).cohort
+
+
+def volume_cohort(folder: Path, made: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Path:
+    """Write volumes `p0.nii.gz`, ... and their label maps `map0.nii.gz`, ... of an organ; return the manifest.
+
+    Args:
+        made: of each patient the values and codes of his volume, and the affine of both.
+    """
+    import nibabel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for k, (values, codes, affine) in enumerate(made):
+        nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), affine), folder / f"p{k}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(codes.astype(np.uint8), affine), folder / f"map{k}.nii.gz")
+        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
+    return organ_cohort(folder, rows, "scan", 'kind = "volume"\npath = "{id}.nii.gz"')
+
+
+def organ_cohort(folder: Path, rows: list[dict[str, str]], name: str, lines: str) -> Path:
+    """Write a table of patients with label maps of an organ, and a manifest with one modality of these lines."""
+    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
+    (folder / "cohort.toml").write_text(
+        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
+        f'labels = ["organ"]\n[modalities.{name}]\n{lines}\nencoder = "grid"\n'
+    )
+    return folder / "cohort.toml"

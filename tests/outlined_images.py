@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from starlette.testclient import TestClient
 
 import chiasm
-from mask_cohorts import opened
+from mask_cohorts import opened, organ_cohort, volume_cohort
 
 AFFINE = np.array([[-0.9, 0, 0, 30], [0, -1.2, 0, 4], [0, 0, 2.5, -7], [0, 0, 0, 1]])
 SHAPE = (11, 9, 5)
@@ -28,22 +27,12 @@ def model_of_pictures(folder: Path) -> Path:
 
 def model_of_volumes(folder: Path) -> Path:
     """A model of one volume, which lie beside it as `p0.nii.gz` and so on."""
-    import nibabel
-
-    rng, rows = np.random.default_rng(3), []
+    rng, made = np.random.default_rng(3), []
     for k in range(10):
         codes = np.zeros(SHAPE, dtype=np.uint8)
         codes[3:8, 2 : 4 + k % 4, 1:4] = 1
-        image = nibabel.Nifti1Image((codes * 50 + rng.normal(0, 5, SHAPE)).astype(np.float32), AFFINE)
-        nibabel.save(image, folder / f"p{k}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(codes, AFFINE), folder / f"map{k}.nii.gz")
-        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
-    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
-    (folder / "cohort.toml").write_text(
-        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
-        'labels = ["organ"]\n[modalities.scan]\nkind = "volume"\npath = "{id}.nii.gz"\nencoder = "grid"\n'
-    )
-    cohort = chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
+        made.append((codes * 50 + rng.normal(0, 5, SHAPE), codes, AFFINE))
+    cohort = chiasm.encode(chiasm.open_cohort(volume_cohort(folder, made))).cohort
     chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1,window=8", seed=0).save(folder / "scans")
     return folder / "scans"
 
@@ -63,12 +52,8 @@ def model_of_series(folder: Path) -> Path:
         read = DicomReader().read(folder / f"p{k}")
         write_map(folder / f"map{k}.nii.gz", map_of(codes, read.spacing), [1], folder / f"p{k}")
         rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
-    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
-    (folder / "cohort.toml").write_text(
-        'name = "series"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
-        'labels = ["organ"]\n[modalities.ct]\nkind = "dicom"\npath = "{id}"\nencoder = "grid"\n'
-    )
-    cohort = chiasm.encode(chiasm.open_cohort(folder / "cohort.toml")).cohort
+    manifest = organ_cohort(folder, rows, "ct", 'kind = "dicom"\npath = "{id}"')
+    cohort = chiasm.encode(chiasm.open_cohort(manifest)).cohort
     chiasm.fit(cohort, "unet:width=4,depth=1,epochs=1,crops=1,window=8", seed=0).save(folder / "cts")
     return folder / "cts"
 

@@ -8,33 +8,7 @@ import numpy as np
 import pandas as pd
 
 import chiasm
-
-SHAPES, SHADES, SIDES = ("square", "cross", "ring"), ("dark", "bright"), ("left", "right")
-QUESTIONS = {"which shape is it?": SHAPES, "how is its shade?": SHADES, "on which side is it?": SIDES}
-SIZE, PATCH = 16, 4
-
-
-def picture(shape: int, shade: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A noisy picture `(16, 16)` of one shape of seven pixels, on one side, in one shade."""
-    grid = np.zeros((7, 7))
-    if shape == 0:
-        grid[1:6, 1:6] = 1
-    elif shape == 1:
-        grid[3, :] = grid[:, 3] = 1
-    else:
-        grid[[0, 6], 1:6] = 1
-        grid[1:6, [0, 6]] = 1
-    found = rng.normal(0, 0.05, (SIZE, SIZE))
-    top, left = 1 + int(rng.integers(8)), int(rng.integers(2)) + (8 if side else 0)
-    found[top : top + 7, left : left + 7] += grid * (1.0 if shade else 0.4)
-    return found
-
-
-def patches(image: np.ndarray) -> np.ndarray:
-    """Patches of four pixels, `(16, 16)`, each with its place in the picture behind it."""
-    n = SIZE // PATCH
-    cut = image.reshape(n, PATCH, n, PATCH).swapaxes(1, 2).reshape(n * n, -1)
-    return np.concatenate([cut, np.eye(n * n)], axis=1).astype(np.float32)
+from chiasm.language.question_sets.planted import QUESTIONS, patches, picture
 
 
 def shapes_cohort(n: int, seed: int = 0, *, exchanged: bool = False) -> Any:

@@ -24,7 +24,7 @@ EXTRAS = {
     "report": ("openpyxl",),
     "tables": ("python-calamine", "pyreadstat"),
     "genotypes": ("cyvcf2", "bed-reader"),
-    "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "imagecodecs", "h5py"),
+    "imaging": ("pydicom", "nibabel", "pillow", "tifffile", "tiffslide", "monai", "einops", "imagecodecs", "h5py"),
     "signals": ("wfdb", "pyedflib", "pydicom"),
     "audio": ("soundfile",),
     "video": ("av",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +54,7 @@ def test_the_laws_of_networks_for_pictures() -> None:
     pictures = [image(3), image(1)]
     for network, size in (("DenseNet121", 64), ("ResNet50", 32)):
         assert_laws(MonaiNetwork(network, random=True, dims=2, size=size, channels=3), pictures)
-    transformer = MonaiNetwork("ViT", random=True, dims=2, size=32, channels=3)
-    if find_spec("einops"):
-        assert_laws(transformer, pictures)
-    else:
-        with pytest.raises(Unsupported, match="pip install einops"):
-            transformer.encode(pictures)
+    assert_laws(MonaiNetwork("ViT", random=True, dims=2, size=32, channels=3), pictures)
 
 
 def assert_laws(encoder: MonaiNetwork, raw: list[Volume] | list[Image]) -> None:

@@ -14,8 +14,9 @@ import chiasm
 from chiasm.language.connected import Connected
 from chiasm.language.curriculum import digests
 from chiasm.language.language_model import language_file
+from chiasm.language.question_sets.planted import QUESTIONS
 from chiasm.recipes.language.llava_med import LlavaMed
-from planted_shapes import QUESTIONS, shapes_cohort
+from planted_shapes import shapes_cohort
 
 pytestmark = pytest.mark.nightly  # transformers takes longer to import than all other tests of the connector together
 BRIEF: dict[str, Any] = {"epochs": 1, "soft": 2, "batch": 16, "rank": 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import torch
 import chiasm
 from chiasm.fitting.model import FittedModel
 from chiasm.language.predictor import ConnectedPredictor
-from chiasm.language.preference.answers import Asker, PreferredAnswer
+from chiasm.language.preference.answers import Asker, PreferredAnswer, held_aside
 from chiasm.language.preference.losses import Preference
+from chiasm.language.question_sets.planted import SHAPES
 from chiasm.recipes.language.llava_med import LlavaMed
 from command_line import Run
-from planted_shapes import SHAPES, shapes_cohort
+from planted_shapes import shapes_cohort
 
 BRIEF: dict[str, Any] = {"epochs": 1, "soft": 2, "batch": 32, "longest": 3, "lessons": 1, "tune": "none"}
 
@@ -98,6 +100,14 @@ def test_texts_of_a_patient_depend_on_nobody_else(model: FittedModel) -> None:
     asker = Asker(predictor, predictor.network().fusion, described(6))  # type: ignore[arg-type]
     both = asker.drawn([1, 4], Sampling(3, 3), 0)
     assert asker.drawn([4], Sampling(3, 3), 0) == both[1:] and len(both[0]) == 3
+
+
+def test_nobody_is_held_out_from_those_of_his_group() -> None:
+    cohort = described(12)
+    assert len(held_aside(cohort, 0.25, 0)) == 3
+    twins = replace(cohort, group=np.array([f"family {k // 3}" for k in range(12)], dtype=object))
+    aside = held_aside(twins, 0.25, 0)
+    assert len(aside) == 3 and len({row // 3 for row in aside}) == 1
 
 
 def test_what_cannot_be_preferred_is_refused(model: FittedModel, tmp_path: Path) -> None:

@@ -41,8 +41,6 @@ def test_a_model_says_the_same_of_one_and_of_all_and_after_it_was_stored(
 ) -> None:
     if name in MONAI:
         pytest.importorskip("monai")
-    if "swin" in name:
-        pytest.importorskip("einops")
     model = chiasm.fit(cohort, name, seed=0)
     said = model.predict(cohort)
     assert set(said["pattern"]) == {"one", "two", "one+two"}
@@ -88,8 +86,6 @@ def test_a_network_of_monai_reads_zeros_for_what_is_absent_and_draws_at_the_imag
 @pytest.mark.parametrize(("network", "width"), [("unet", 4), ("dynunet", 4), ("swin-unetr", 12)])
 def test_networks_of_monai_draw_volumes_alone_as_in_a_batch(network: str, width: int) -> None:
     pytest.importorskip("monai")
-    if network == "swin-unetr":
-        pytest.importorskip("einops")
     torch.manual_seed(0)
     made = monai_nets.MonaiNet(network, {"a": 1}, 3, 2, width, 2).eval()
     a, present = torch.randn(2, 1, 5, 9, 12), torch.ones(2, 1, dtype=torch.bool)
@@ -103,7 +99,7 @@ def test_what_a_network_of_monai_lacks_is_said(monkeypatch: pytest.MonkeyPatch) 
     vars(stand_in).update(dict.fromkeys(("DynUNet", "SwinUNETR", "UNet")))
     monkeypatch.setitem(sys.modules, "monai.networks.nets", stand_in)
     monkeypatch.setattr(monai_nets, "find_spec", lambda _: None)
-    with pytest.raises(Unsupported, match="pip install einops"):
+    with pytest.raises(Unsupported, match="needs einops, which is not installed"):
         monai_nets.made("swin-unetr", 1, 2, 2, 12, 2)
     monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
     with pytest.raises(Unsupported, match=r"chiasm\[imaging\]"):

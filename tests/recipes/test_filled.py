@@ -12,6 +12,7 @@ import chiasm
 from chiasm.cohort import Unsupported
 from chiasm.cohort.synthetic import synthetic_cohort
 from chiasm.generation.filling import filled_in
+from chiasm.protocols import borrows
 from chiasm.recipes.missing.filled import Filled, FilledIn
 from chiasm.recipes.registry import make_recipe
 from chiasm.testing import check_recipe
@@ -97,6 +98,11 @@ def test_nobody_lacks_anything() -> None:
         Filled(recipe="early-fusion").supports(synthetic_cohort("unique", 60))
     with pytest.raises(ValueError, match="filled fits another recipe of chiasm"):
         Filled(recipe="filled")
+
+
+@pytest.mark.parametrize(("recipe", "reads"), [("late-fusion", False), ("transfer", True), ("healnet", False)])
+def test_sources_are_read_where_the_recipe_reads_them(recipe: str, reads: bool) -> None:
+    assert borrows(make_recipe(f"filled:recipe={recipe}")) == borrows(make_recipe(recipe)) == reads
 
 
 @pytest.mark.nightly

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 import chiasm
+from chiasm.language.question_sets.planted import SHAPES
 from chiasm.recipes.language.retina_vlm import RetinaVlm
-from planted_shapes import SHAPES, shapes_cohort
+from planted_shapes import shapes_cohort
 from small_recipes import at_night
 
 BRIEF: dict[str, Any] = {"epochs": 1, "lessons": 1, "soft": 2, "connector": "resampler", "batch": 64}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.cohort import Unsupported
-from chiasm.segmentation.clicked import Click, grown, parsed_click, require_places
+from chiasm.segmentation.clicked import Click, parsed_click, require_places
 from chiasm.targets.label_maps import map_of
 
 LABELS = ("organ", "tumour")
@@ -35,23 +35,3 @@ def test_a_click_outside_and_a_map_of_another_shape_are_one_sentence() -> None:
         require_places([inside], (2, 4, 5))
     with pytest.raises(Unsupported, match="the label map before is 5 x 4, and the image 4 x 5"):
         require_places([], (4, 5), map_of(np.zeros((5, 4), dtype=int)))
-
-
-@pytest.mark.parametrize("shape", [(20, 24), (6, 20, 24)])
-def test_a_region_of_like_intensity_grows_about_a_click(shape: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    truth = np.zeros(shape, dtype=int)
-    truth[..., 4:9, 5:12], truth[..., 13:18, 14:20] = 1, 1  # two regions of one intensity, apart
-    image = 100 * truth + rng.normal(0, 1, shape)
-    first = truth.copy()
-    first[..., 13:, :] = 0
-    at = tuple(side // 2 for side in shape[:-2])
-    own = grown(image, [Click((*at, 6, 7), True, "tumour")], LABELS, spacing=[2.0] * len(shape))
-    np.testing.assert_array_equal(own.codes, 2 * first)
-    assert own.spacing == (2.0,) * len(shape)
-    both = grown(image, [Click((*at, 15, 16), True, "organ")], LABELS, own)
-    np.testing.assert_array_equal(both.codes, first + truth)
-    less = grown(image, [Click((*at, 6, 7), False, "organ"), Click((*at, 15, 16), False, "organ")], LABELS, both)
-    np.testing.assert_array_equal(less.codes, 2 * first)  # what is of another label is not taken away
-    flat = grown(np.ones(shape), [Click((*at, 0, 0), True, "organ")], LABELS)
-    assert (flat.codes == 1).all()

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,15 +16,14 @@ from chiasm.segmentation.grids import ImageGrids
 from chiasm.segmentation.plan import Plan, grid_as_planned, spacing_for, window_for
 from chiasm.targets.label_maps import of_text
 from command_line import Run
-from mask_cohorts import made_cohort
+from mask_cohorts import made_cohort, volume_cohort
 
 nibabel = pytest.importorskip("nibabel")
 
 
 def volumes(folder: Path, n: int = 12) -> Path:
     """Volumes in HU-like numbers of two spacings, an organ in each; the last but one of one slice, the last empty."""
-    rng, rows = np.random.default_rng(3), []
-    folder.mkdir()
+    rng, made = np.random.default_rng(3), []
     for k in range(n):
         fine = 1 if k % 3 else 2
         shape, mm = ((12 * fine, 10 * fine, 1 if k == n - 2 else 4), (1.2 / fine, 1.5 / fine, 24.0 if k % 2 else 20.0))
@@ -34,16 +32,8 @@ def volumes(folder: Path, n: int = 12) -> Path:
             codes[2 * fine : 7 * fine, 3 * fine : 8 * fine, : 2 + k % 2] = 1
         values = np.where(codes == 1, 60.0, -900.0) + rng.normal(0, 20, shape)
         values[0, 0, 0] = 900.0  # metal
-        affine = np.diag([*mm, 1.0])
-        nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), affine), folder / f"p{k}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(codes, affine), folder / f"map{k}.nii.gz")
-        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
-    pd.DataFrame(rows).to_csv(folder / "patients.csv", index=False)
-    (folder / "cohort.toml").write_text(
-        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
-        'labels = ["organ"]\n[modalities.scan]\nkind = "volume"\npath = "{id}.nii.gz"\nencoder = "grid"\n'
-    )
-    return folder / "cohort.toml"
+        made.append((values, codes, np.diag([*mm, 1.0])))
+    return volume_cohort(folder, made)
 
 
 def test_spacing_is_the_median_and_of_a_coarse_axis_the_tenth_percentile() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,7 +14,7 @@ from chiasm.cohort.mask_files import read_masks, turned
 from chiasm.segmentation.files import as_stored
 from chiasm.targets.label_maps import map_of, of_text
 from command_line import Run
-from mask_cohorts import LABELS, opened
+from mask_cohorts import LABELS, opened, volume_cohort
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +65,20 @@ def test_axes_of_a_file_come_back() -> None:
 def test_a_volume_is_learned_and_its_map_lies_on_it(tmp_path: Path) -> None:
     """Volumes whose file has other axes than the patient: the map that is written reads as the one that was said."""
     nibabel = pytest.importorskip("nibabel")
-    rng, rows = np.random.default_rng(3), []
+    rng, made = np.random.default_rng(3), []
     affine = np.array([[0, 0, -0.9, 30], [2.5, 0, 0, -7], [0, 1.2, 0, 4], [0, 0, 0, 1]])
     for k in range(12):
         codes = np.zeros((5, 9, 11), dtype=np.uint8)
         codes[1:4, 2 : 4 + k % 4, 3:8] = 1
-        image = nibabel.Nifti1Image((codes * 50 + rng.normal(0, 5, codes.shape)).astype(np.float32), affine)
-        nibabel.save(image, tmp_path / f"p{k}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(codes, affine), tmp_path / f"map{k}.nii.gz")
-        rows.append({"id": f"p{k}", "map": f"map{k}.nii.gz"})
-    pd.DataFrame(rows).to_csv(tmp_path / "patients.csv", index=False)
-    (tmp_path / "cohort.toml").write_text(
-        'name = "scans"\n[patients]\ntable = "patients.csv"\nid = "id"\n[target]\nkind = "mask"\ncolumn = "map"\n'
-        'labels = ["organ"]\n[modalities.scan]\nkind = "volume"\npath = "{id}.nii.gz"\nencoder = "grid"\n'
-    )
-    cohort = chiasm.encode(chiasm.open_cohort(tmp_path / "cohort.toml")).cohort
+        made.append((codes * 50 + rng.normal(0, 5, codes.shape), codes, affine))
+    cohort = chiasm.encode(chiasm.open_cohort(volume_cohort(tmp_path, made))).cohort
     model = chiasm.fit(cohort, "unet:width=4,depth=1,epochs=8,crops=1,window=8,batch=4,learning_rate=0.02", seed=0)
     assert model.predictor.window == (8, 5, 8)  # foot to head, front to back, right to left
     volumes = chiasm.segment(model, tmp_path / "p5.nii.gz", tmp_path / "out.nii.gz")
-    made = nibabel.load(tmp_path / "out.nii.gz")
-    np.testing.assert_allclose(made.affine, affine, atol=1e-5)
-    assert made.shape == (5, 9, 11)
-    many = int((np.asarray(made.dataobj) == 1).sum())
+    written = nibabel.load(tmp_path / "out.nii.gz")
+    np.testing.assert_allclose(written.affine, affine, atol=1e-5)
+    assert written.shape == (5, 9, 11)
+    many = int((np.asarray(written.dataobj) == 1).sum())
     assert many and volumes["organ"] == pytest.approx(many * 0.9 * 2.5 * 1.2, rel=1e-5)
     (again,) = read_masks(None, [tmp_path / "out.nii.gz"], ())
     said = of_text(model.predict(cohort).loc["p5", "mask"], ("organ",))

@@ -18,6 +18,7 @@ from chiasm.metrics.scores import PRIMARY, score
 from chiasm.metrics.table import METRICS
 from chiasm.protocols import Model
 from chiasm.recipes import registry
+from chiasm.shown import interval
 
 DRAWS = 1000
 LEAST = 5  # events, or members of a class, among those who are tested
@@ -64,7 +65,8 @@ class Utility:
         )
         return (
             f"On {count(self.tested, 'real patient')} held out, {self.recipe} trained on {self.patients:,} synthetic "
-            f"patients has {self.metric} {_told(self.synthetic)}, and on as many real ones {_told(self.real)}: {kept}.",
+            f"patients has {self.metric} {interval(*self.synthetic)}, and on as many real ones "
+            f"{interval(*self.real)}: {kept}.",
         )
 
 
@@ -145,7 +147,3 @@ def _interval(values: Floats) -> tuple[float, float, float]:
 
 def _without(whole: Utility, why: str) -> Utility:
     return Utility(whole.recipe, whole.metric, whole.chance, whole.patients, whole.tested, why=why.rstrip("."))
-
-
-def _told(value: tuple[float, float, float]) -> str:
-    return f"{value[0]:.3f} ({value[1]:.3f} to {value[2]:.3f})"

@@ -16,7 +16,7 @@ from chiasm.artifact import storable
 Array = NDArray[np.float64]
 KNOTS = 101
 FEW = 10  # number of distinct values up to which a column of numbers has levels, not quantiles
-HIDDEN = 5  # each knot is a mean of so many patients, so that no value of one patient is kept
+HIDDEN = 5  # patients among whom one can hide: each knot is a mean of so many, and a level of fewer is not kept
 MOST_DECIMALS = 6
 OTHER = "[other]"
 """The word that stands for all words of fewer than five patients each."""

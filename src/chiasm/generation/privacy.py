@@ -14,12 +14,11 @@ from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 from chiasm.errors import count
 from chiasm.generation.distances import Space, doubles, nearest, same_rows, shared, too_near
+from chiasm.generation.margins import HIDDEN
 from chiasm.generation.rows import Rows
 
 Array = NDArray[np.float64]
 Z = 1.959964
-FEW = 5
-"""A combination of categories that fewer training patients have names who they are."""
 MOST_ATTRIBUTES = 12
 MOST_COMBINED = 5
 LIMITS = {
@@ -119,8 +118,8 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
             Measure("attribute", "what the nearest synthetic row says better of a column of a training patient than "
                     "of one held out", *_attributes(space, (train, held, made), (inside, outside, drawn)), 0.0,
                     LIMITS["attribute"])]),
-        *(Measure(name, f"the share of synthetic rows {what} fewer than {FEW} training patients have, beyond that of "
-                  "patients held out", *_difference(*rare[name]), 0.0, LIMITS[name])
+        *(Measure(name, f"the share of synthetic rows {what} fewer than {HIDDEN} training patients have, beyond that "
+                  "of patients held out", *_difference(*rare[name]), 0.0, LIMITS[name])
           for name, what in (("rare", "whose categories together"), ("rare_pair", "of which two categories together"),
                              ("rare_value", "with a category that"))),
     ]  # fmt: skip
@@ -230,7 +229,7 @@ def _in_rare(rows: Rows, train: Rows, sets: Sequence[Sequence[tuple[str, str]]])
     found = np.zeros(len(rows), dtype=bool)
     for columns in sets:
         kinds, sizes = np.unique(_tuples(train, columns), return_counts=True)
-        found |= np.isin(_tuples(rows, columns), kinds[sizes < FEW])
+        found |= np.isin(_tuples(rows, columns), kinds[sizes < HIDDEN])
     return found
 
 

@@ -35,7 +35,7 @@ def _measure(own: Mapping[str, Any]) -> list[str]:
     verdict = "above" if own["refused"] else "reported alone" if own["limit"] is None else "below"
     if verdict == "below" and own["value"] > own["limit"]:
         verdict = "above, not for sure"
-    value = interval(own["value"], own["low"], own["high"], digits=3)
+    value = interval(own["value"], own["low"], own["high"])
     return [own["what"], value, f"{own['harmless']:g}", limit, verdict]
 
 
@@ -56,4 +56,4 @@ def _utility(own: Mapping[str, Any] | None) -> list[list[str]]:
     if own is None or own["real"] is None:
         return []
     rows = (("real patients", "real"), ("synthetic patients", "synthetic"), ("difference", "difference"))
-    return [[label, interval(own[key][0], own[key][1], own[key][2], digits=3)] for label, key in rows]
+    return [[label, interval(own[key][0], own[key][1], own[key][2])] for label, key in rows]

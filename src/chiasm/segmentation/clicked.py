@@ -1,4 +1,4 @@
-"""Clicks into an image: what one is, how it is read and refused, and the label map that a model or a region gives."""
+"""Clicks into an image: what one is, how it is read and refused, and the label map that a model gives."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol, runtime_checkable
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.handed import handed
 from chiasm.encoding.preparing import encode_for
 from chiasm.fitting.model import FittedModel
-from chiasm.targets.label_maps import LabelMap, map_of, of_text
+from chiasm.targets.label_maps import LabelMap, of_text
 
 SIGNS = {"+": True, "-": False}
-TOLERANCE = 0.1
-"""Difference of intensity that a region reaches over, in the spread of an image from its 1st to its 99th percentile."""
 Pixels = tuple[int, ...]
 
 
@@ -143,44 +138,3 @@ def require_places(clicks: Sequence[Click], shape: Sequence[int], before: LabelM
     if before is not None and before.shape != tuple(shape):
         drawn = " x ".join(f"{side:,}" for side in before.shape)
         raise Unsupported(f"the label map before is {drawn}, and the image {sides}: draw on in the same image")
-
-
-def grown(
-    image: NDArray[Any],
-    clicks: Sequence[Click],
-    labels: Sequence[str],
-    before: LabelMap | None = None,
-    *,
-    tolerance: float = TOLERANCE,
-    spacing: Sequence[float] | None = None,
-) -> LabelMap:
-    """Draw without a model: each click adds to its label, or takes from it, the region about it of like intensity.
-
-    A region is what hangs together with the clicked pixel, over edges or faces, where no pixel differs from it by more
-    than `tolerance` times the image's spread. Clicks act one after another; a later one may take from an earlier.
-
-    Args:
-        image: `(H, W)` or `(D, H, W)`.
-        before: what was drawn before; its spacing is kept.
-        spacing: of the map, where nothing was drawn before.
-
-    Raises:
-        Unsupported: a click lies outside of the image or names no label, or `before` is of another shape.
-    """
-    from scipy import ndimage  # type: ignore[import-untyped]
-
-    require_labels(clicks, labels)
-    require_places(clicks, image.shape, before)
-    codes = np.zeros(image.shape, dtype=np.int32) if before is None else before.codes
-    low, high = np.percentile(image, [1, 99]) if clicks else (0.0, 1.0)
-    reach = tolerance * max(float(high - low), np.finfo(np.float64).tiny)
-    for own in clicks:
-        alike = np.abs(image - np.float64(image[own.pixel])) <= reach
-        parts = ndimage.label(alike)[0]
-        region = parts == parts[own.pixel]
-        code = 1 + list(labels).index(own.label)
-        if own.inside:
-            codes[region] = code
-        else:
-            codes[region & (codes == code)] = 0
-    return map_of(codes, spacing if before is None else before.spacing)

@@ -212,8 +212,13 @@ def map_sums(logits: Tensor, codes: Tensor) -> dict[str, Tensor]:
 
 def losses_of(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The losses of `map_losses`, of its sums."""
-    dice = (2 * sums["both"] + SMOOTH) / (sums["said"] + sums["true"] + SMOOTH)
+    dice = soft_dice(sums["both"], sums["said"], sums["true"])
     return {"entropy": sums["entropy"] / sums["many"].clamp_min(1), "dice": 1 - dice.mean()}
+
+
+def soft_dice(both: Tensor, said: Tensor, true: Tensor) -> Tensor:
+    """`(2 both + s) / (said + true + s)`, s = 1, of sums of `p y`, p and y over the places of a mask."""
+    return (2 * both + SMOOTH) / (said + true + SMOOTH)
 
 
 def drawn_map(numbers: Tensor, images: Mapping[str, Pixels]) -> DrawnMap:

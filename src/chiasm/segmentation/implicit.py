@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from chiasm.encoders.raster.config import RasterConfig
 from chiasm.heads.coordinate_field import CoordinateField, entropy, exceeded_by_the_top, places
+from chiasm.segmentation.contrasts import mean_of, those_present
 from chiasm.segmentation.drawing import DrawnMaps, map_losses
 from chiasm.segmentation.frequencies import FrequencyAdapter
 from chiasm.segmentation.patch_trunk import PatchTrunk
@@ -77,13 +78,8 @@ class Implicit(nn.Module):
         found = self.trunk.features(images, present)[0]
         if self.frequencies is None:
             return found
-        added = torch.zeros(())
-        for m, name in enumerate(self.names):
-            if name in images and bool(present[:, m].any()):
-                here = present[:, m].view(-1, *[1] * (found.ndim - 1))
-                image = torch.where(here, images[name], torch.zeros((), dtype=images[name].dtype))
-                added = added + self.frequencies(image) * present[:, [m]]
-        added = added / present.sum(1, keepdim=True)
+        parts = those_present(self.names, images, present)
+        added = mean_of([(here.flatten(1), self.frequencies(image)) for _, here, image in parts])
         return found + added.view(*added.shape, *[1] * (found.ndim - 2))
 
     def doubts(self, features: Tensor, at: Tensor, coarse: Tensor) -> Tensor:

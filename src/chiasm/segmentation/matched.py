@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.segmentation.drawing import NOT_THERE, SMOOTH, DrawnMaps
+from chiasm.segmentation.drawing import NOT_THERE, DrawnMaps, soft_dice
 from chiasm.segmentation.label_tree import TOP
 from chiasm.segmentation.queried import LabelQueries
 from chiasm.segmentation.unet import GatedTrunk
@@ -42,7 +42,7 @@ def matching_costs(classes: Tensor, masks: Tensor, codes: Tensor, truths: Tensor
     said = classes.softmax(1)[:, codes]
     inside = functional.softplus(-masks) @ truths.T + functional.softplus(masks) @ (1 - truths).T
     p = masks.sigmoid()
-    dice = (2 * p @ truths.T + SMOOTH) / (p.sum(1)[:, None] + truths.sum(1) + SMOOTH)
+    dice = soft_dice(p @ truths.T, p.sum(1)[:, None], truths.sum(1))
     return -said + WHERE * (inside / max(masks.shape[1], 1) + 1 - dice)
 
 
@@ -123,7 +123,6 @@ class MatchedMaps(DrawnMaps):
             own_masks, own_truths = drawn[queries], truths[places]
             inside.append(functional.binary_cross_entropy_with_logits(own_masks, own_truths))
             p = own_masks.sigmoid()
-            overlap = 2 * (p * own_truths).sum(1) + SMOOTH
-            dice.append(1 - (overlap / (p.sum(1) + own_truths.sum(1) + SMOOTH)).mean())
+            dice.append(1 - soft_dice((p * own_truths).sum(1), p.sum(1), own_truths.sum(1)).mean())
         said, within, apart = (torch.stack(own).mean() for own in (named, inside, dice))
         return {"said": said, "inside": WHERE * within, "dice": WHERE * apart}

@@ -94,7 +94,7 @@ def made(network: str, channels: int, axes: int, labels: int, width: int, depth:
             res_block=True,
         )
     elif find_spec("einops") is None:
-        raise Unsupported("MONAI's SwinUNETR needs the package einops, which is not installed: pip install einops")
+        raise Unsupported("MONAI's SwinUNETR needs einops, which is not installed: pip install 'chiasm[imaging]'")
     else:
         found = SwinUNETR(**options, feature_size=width)
     return found

@@ -12,6 +12,7 @@ from chiasm.adapters.attach import attach
 from chiasm.adapters.attention_lora import AttentionLoRA
 from chiasm.encoders.raster.config import RasterConfig
 from chiasm.encoders.raster.patch_transformer import PatchTransformer
+from chiasm.segmentation.contrasts import mean_of, those_present
 from chiasm.segmentation.unet import Block, convolution, norm
 
 ATTENTION = "attention.qkv"
@@ -50,23 +51,18 @@ class PatchTrunk(nn.Module):
 
     def features(self, images: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features at full size `(B, D, ...)`, and those of patches, as `GatedTrunk.features`."""
-        fine, coarse = torch.zeros(()), torch.zeros(())
-        seen: tuple[int, ...] = ()
-        for m, name in enumerate(self.names):
-            if name not in images or not bool(present[:, m].any()):
-                continue
-            here = present[:, m].view(-1, *[1] * (images[name].ndim - 1))
-            image = torch.where(here, images[name], torch.zeros((), dtype=images[name].dtype))
-            seen = tuple(image.shape[2:])
-            size = functional.interpolate(image, self.config.shape[1:], mode=self.mode, align_corners=False)
-            said = self.transformer(size)[:, 1:].transpose(1, 2).unflatten(2, self.config.grid)
-            fine, coarse = fine + self.stem(image) * here, coarse + said * here
-        if not seen:
-            raise ValueError("no contrast is present: there is nothing to draw in")
-        many = present.sum(1).view(-1, *[1] * (fine.ndim - 1)).to(fine)
-        fine, coarse = fine / many, coarse / many
+        parts = [(here, image) for _, here, image in those_present(self.names, images, present)]
+        fine = mean_of([(here, self.stem(image)) for here, image in parts])
+        coarse = mean_of([(here, self.patches(image)) for here, image in parts])
+        seen = fine.shape[2:]
         stretched = functional.interpolate(self.narrow(coarse), seen, mode=self.mode, align_corners=False)
         return self.join(torch.cat([fine, stretched], 1)), coarse
+
+    def patches(self, image: Tensor) -> Tensor:
+        """What the transformer says of the patches of images `(B, C, ...)`."""
+        size = functional.interpolate(image, self.config.shape[1:], mode=self.mode, align_corners=False)
+        said: Tensor = self.transformer(size)[:, 1:].transpose(1, 2).unflatten(2, self.config.grid)
+        return said
 
     @property
     def mode(self) -> str:

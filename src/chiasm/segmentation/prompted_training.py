@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from chiasm.protocols import Fused
 from chiasm.segmentation.clicks import drawn_clicks
-from chiasm.segmentation.drawing import NOT_THERE, SMOOTH, Drawing, DrawnMaps
+from chiasm.segmentation.drawing import NOT_THERE, Drawing, DrawnMaps, soft_dice
 from chiasm.segmentation.prompts import Prompts, drawn_prompts
 from chiasm.training import Batch, Computed, Network
 
@@ -125,7 +125,7 @@ def mask_losses(logits: Tensor, fits: Tensor, truth: Tensor, there: Tensor, weig
     without = (1 - weighing.inside) * (1 - y) * p**weighing.power * functional.logsigmoid(-logits)
     focal = -((within + without) * there).sum(axes) / many
     p = p * there
-    dice = (2 * (p * y).sum(axes) + SMOOTH) / (p.sum(axes) + y.sum(axes) + SMOOTH)
+    dice = soft_dice((p * y).sum(axes), p.sum(axes), y.sum(axes))
     drawn = (logits.detach() > 0) & there
     both, either = (drawn & truth).sum(axes), (drawn | truth).sum(axes)
     iou = torch.where(either > 0, both / either.clamp_min(1), torch.ones_like(fits))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.segmentation.drawing import SMOOTH
+from chiasm.segmentation.drawing import soft_dice
 from chiasm.segmentation.promptable import PromptedSam
 
 ENTROPY, DICE = 2.0, 0.5
@@ -87,7 +87,7 @@ def asked_losses(asked: Asked, truth: Tensor) -> dict[str, Tensor]:
     if not len(truth):
         return {"entropy": asked.logits.sum(), "dice": asked.logits.sum()}
     y, p = truth.to(asked.logits), asked.logits.sigmoid()
-    dice = (2 * (p * y).sum((1, 2)) + SMOOTH) / (p.sum((1, 2)) + y.sum((1, 2)) + SMOOTH)
+    dice = soft_dice((p * y).sum((1, 2)), p.sum((1, 2)), y.sum((1, 2)))
     entropy = functional.binary_cross_entropy_with_logits(asked.logits, y)
     return {"entropy": ENTROPY * entropy, "dice": DICE * (1 - dice.mean())}
 

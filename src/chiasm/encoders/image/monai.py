@@ -187,7 +187,7 @@ def _transformer(make: Any, encoder: MonaiNetwork) -> Any:
     try:
         return make(encoder.channels, **sides, spatial_dims=encoder.dims)
     except ImportError:
-        raise Unsupported("MONAI's ViT needs einops, which MONAI does not install: pip install einops") from None
+        raise Unsupported("MONAI's ViT needs einops, which is not installed: pip install 'chiasm[imaging]'") from None
 
 
 def _shortcut(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def prefer_answers(
         cohort: encoded patients of the model.
         references: of each patient, in the cohort's sorted order; the one that a text fits best counts.
         held_out: share of the patients who are asked before and after, and never learned from; at least one where any
-            are asked for.
+            are asked for, and whole groups where the cohort has some.
 
     Raises:
         ValueError: a loss that cannot be had, too few patients, or no pair.
@@ -114,7 +114,7 @@ def prefer_answers(
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out={held_out} must be 0 or more and below 1")
     keys = [str(row) for row in range(len(cohort))]
-    aside = apart(keys, held_out, seed)
+    aside = held_aside(cohort, held_out, seed)
     learned = [row for row in range(len(keys)) if row not in aside]
     if not learned:
         raise ValueError("there is no patient to learn from: give more, or hold fewer out")
@@ -142,6 +142,12 @@ def prefer_answers(
     tuned = replace(score[1], kl=_distance(after, before, aside, wrote[1]))
     agreed = _agreed(after, before, [int(pair.prompt) for pair in beside.pairs], beside, own)
     return PreferredAnswers(newer, pairs, score[0], tuned, agreed, done.changed)
+
+
+def held_aside(cohort: Cohort, share: float, seed: int) -> list[int]:
+    """Rows of the patients who are held out: a share of the patients, or of the groups where the cohort has some."""
+    own = range(len(cohort)) if cohort.group is None else cohort.group.tolist()
+    return apart([str(name) for name in own], share, seed)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from chiasm.generation.copula import FittedCopula, GaussianCopula
 from chiasm.generation.filling import filled_in, lacking
 from chiasm.generation.rows import drawable, inputs_of
 from chiasm.heads.response import Response
-from chiasm.protocols import Predictor
+from chiasm.protocols import Predictor, borrows
 from chiasm.recipes.missing import ROWS
 from chiasm.specs import nested_spec
 
@@ -91,7 +91,7 @@ class Filled(BaseRecipe):
     @property
     def borrows(self) -> bool:
         """True if the inner recipe reads the sources of a cohort."""
-        return False
+        return borrows(self.inner)
 
     @property
     def reads_inputs(self) -> bool:

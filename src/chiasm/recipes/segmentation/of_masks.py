@@ -127,9 +127,9 @@ class OfMasks(OfImages):
         if cohort.target is None or not cohort.target.has_masks:
             raise Unsupported('label maps are drawn for a target of them: write kind = "mask" in [target]')
         super().supports(cohort)
-        names = self.modalities(cohort)
-        if self.planned is not None:
-            self.planned.require_suits(cohort, names)
+        names, plan = self.modalities(cohort), self.planned
+        if plan is not None:
+            plan.require_suits(cohort, names)
         for name in names:
             grids_of(cohort, name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from chiasm.serving.outline.outlines import as_runs, of_runs
 from chiasm.serving.outline.seen_clicks import read_click
 from chiasm.serving.outline.sessions import Open, Sessions
 from chiasm.serving.outline.working import Workshop
-from chiasm.serving.page import POLICY
+from chiasm.serving.page import page_routes
 from chiasm.serving.service import Service
 
 FOLDER = Path(__file__).parent
@@ -48,18 +47,10 @@ class OutlinePage:
 
     def __call__(self, app: FastAPI, service: Service) -> None:
         service.open_addresses |= FILES.keys()
-        app.include_router(page_routes())
+        app.include_router(page_routes(FOLDER, FILES))
         app.include_router(outline_routes(service, self.sessions))
         if app.openapi_tags is not None:
             app.openapi_tags = [*app.openapi_tags, TAG]
-
-
-def page_routes() -> APIRouter:
-    """Routes of the page and of what it loads, all from here."""
-    router = APIRouter(include_in_schema=False)
-    for address, (name, media) in FILES.items():
-        router.add_api_route(address, _sends((FOLDER / name).read_bytes(), media), methods=["GET"])
-    return router
 
 
 def outline_routes(service: Service, sessions: Sessions) -> APIRouter:
@@ -229,10 +220,3 @@ def number_of(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise refused(404, "no-slice", "slices are counted by whole numbers from 0")
     return int(text)
-
-
-def _sends(content: bytes, media: str) -> Callable[[], Awaitable[Response]]:
-    async def send() -> Response:
-        return Response(content, media_type=media, headers={"Content-Security-Policy": POLICY})
-
-    return send

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -20,18 +20,30 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+HEADERS = {"Content-Security-Policy": POLICY}
+ACCESS = b"  <!-- access -->\n"
 
 
-def page_routes() -> APIRouter:
-    """Routes of the page and of what it loads, all from here."""
+def page_routes(
+    folder: Path = FOLDER, files: Mapping[str, tuple[str, str]] = FILES, headers: Mapping[str, str] = HEADERS
+) -> APIRouter:
+    """Routes of a page and of what it loads, all from one folder.
+
+    Args:
+        files: address to the name of a file and its type; `ACCESS` in a file is the form in which a token is given, and
+            the place where trouble is told, the same on every page.
+        headers: that are sent with each.
+    """
     router = APIRouter(include_in_schema=False)
-    for address, (name, media) in FILES.items():
-        router.add_api_route(address, _sends((FOLDER / name).read_bytes(), media), methods=["GET"])
+    access = (FOLDER / "access.html").read_bytes()
+    for address, (name, media) in files.items():
+        content = (folder / name).read_bytes().replace(ACCESS, access)
+        router.add_api_route(address, _sends(content, media, headers), methods=["GET"])
     return router
 
 
-def _sends(content: bytes, media: str) -> Callable[[], Awaitable[Response]]:
+def _sends(content: bytes, media: str, headers: Mapping[str, str]) -> Callable[[], Awaitable[Response]]:
     async def send() -> Response:
-        return Response(content, media_type=media, headers={"Content-Security-Policy": POLICY})
+        return Response(content, media_type=media, headers=dict(headers))
 
     return send

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from chiasm.serving.application import require
 from chiasm.serving.documents import document_of
 from chiasm.serving.faults import refused
-from chiasm.serving.page import POLICY
+from chiasm.serving.page import HEADERS as PLAIN
+from chiasm.serving.page import page_routes
 from chiasm.serving.service import Service
 from chiasm.serving.talk.talks import Talks
 
@@ -26,10 +27,7 @@ FILES = {
     "/recorder.js": ("recorder.js", "text/javascript; charset=utf-8"),
 }
 """Addresses of the page, which hold nothing that was said and are told without a token."""
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)",
-}
+HEADERS = {**PLAIN, "Permissions-Policy": "camera=(), geolocation=(), microphone=(self)"}
 RECORDING = "audio/wav"
 
 
@@ -41,14 +39,13 @@ class TalkPage:
 
     def __call__(self, app: FastAPI, service: Service) -> None:
         service.open_addresses |= FILES.keys()
+        app.include_router(page_routes(FOLDER, FILES, HEADERS))
         app.include_router(talk_routes(self.talks))
 
 
 def talk_routes(talks: Talks) -> APIRouter:
-    """Routes of the page, and to begin a conversation, say something in it, and end it with its score."""
+    """Routes to begin a conversation, say something in it, and end it with its score."""
     router = APIRouter(include_in_schema=False)
-    for address, (name, media) in FILES.items():
-        router.add_api_route(address, _sends((FOLDER / name).read_bytes(), media), methods=["GET"])
 
     @router.post("/talk/begin")
     async def begin(request: Request) -> Response:
@@ -93,10 +90,3 @@ def _json(document: dict[str, Any]) -> Response:
 
 def _text(sound: bytes | None) -> str | None:
     return None if sound is None else base64.b64encode(sound).decode("ascii")
-
-
-def _sends(content: bytes, media: str) -> Any:
-    async def send() -> Response:
-        return Response(content, media_type=media, headers=HEADERS)
-
-    return send
