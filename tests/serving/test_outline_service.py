@@ -52,6 +52,13 @@ def disc(pictures: Path) -> Path:
     return pictures.parent / "shapes" / "p000_one.png"
 
 
+def test_a_token_is_asked_by_the_same_form_on_every_page(client: Client) -> None:
+    pages = [client.get(address, headers={"accept": "text/html"}) for address in ("/", "/outline")]
+    forms = [page.text.partition('<form id="access"')[2].partition("</form>")[0] for page in pages]
+    assert forms[0] and forms[0] == forms[1] and not any("<!-- access" in page.text for page in pages)
+    assert all("script-src 'self'" in page.headers["content-security-policy"] for page in pages)
+
+
 def test_a_picture_is_drawn_by_the_model_corrected_and_saved(client: Client, pictures: Path, disc: Path) -> None:
     told = open_images(client, {"one": [disc]})
     assert told["shape"] == [1, 32, 32] and told["flat"] and told["forms"] == ["png"] and told["many"] == [0, 0]

@@ -92,6 +92,7 @@ def test_the_page_may_use_the_microphone_and_no_other_page_may(client: TestClien
         assert found.status_code == 200 and "microphone=(self)" in found.headers["permissions-policy"]
         assert "script-src 'self'" in found.headers["content-security-policy"]
     assert "microphone=()" in client.get("/").headers["permissions-policy"]
+    assert client.get("/talk").text.count('<form id="access"') == 1
 
 
 def test_with_tokens_the_page_is_open_and_a_conversation_is_its_owners(served_folder: Path, tmp_path: Path) -> None:
