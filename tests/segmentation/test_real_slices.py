@@ -73,9 +73,9 @@ def test_whole_slices_are_read_and_the_truth_scores_one(tmp_path: Path) -> None:
 def test_pieces_of_slices_run_from_the_check_to_the_page(tmp_path: Path) -> None:
     place = written(tmp_path / "slices", 3, 48)
     protocol = chiasm.Protocol(folds=3, repeats=1)
-    trial = chiasm.evaluate(place, ["unet:width=8,depth=2,epochs=2"], protocol, seed=0, out=tmp_path / "run")
+    trial = chiasm.evaluate(place, ["unet:epochs=2,width=8,depth=2"], protocol, seed=0, out=tmp_path / "run")
     table = trial.table().set_index("recipe")["mean"]
-    assert table["single:ct"] == 0 < table["unet:width=8,depth=2,epochs=2"]
+    assert table["single:ct"] == 0 < table["unet:epochs=2,width=8,depth=2"]
     drawn = trial.drawn("null").set_index("label")["drawn"]
     assert list(drawn.index) == list(LABELS) and (drawn > 0).all()
     again = chiasm.load_trial(tmp_path / "run")
