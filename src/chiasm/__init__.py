@@ -64,6 +64,7 @@ _PUBLIC = {
     "crops": "chiasm.api.cropping",
     "outline": "chiasm.api.outlining",
     "plan": "chiasm.api.planning",
+    "regrid": "chiasm.api.regridding",
     "segment": "chiasm.api.segmenting",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
@@ -226,6 +227,7 @@ if TYPE_CHECKING:
     from chiasm.api.planning import plan
     from chiasm.api.preferring import prefer
     from chiasm.api.prompting import prompted
+    from chiasm.api.regridding import regrid
     from chiasm.api.segmenting import segment
     from chiasm.api.splitting import split_by_combination, split_by_identity
     from chiasm.api.text_answers import text_baselines, text_scores

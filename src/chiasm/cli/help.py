@@ -63,9 +63,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "plan": ("chiasm plan cohort.toml --out plan.json", "chiasm plan cohort.toml --modality t1 --out plan.json"),
+    "regrid": ("chiasm regrid cohort.toml", "chiasm regrid cohort.toml --out on-one-grid"),
     "segment": (
         "chiasm segment model scan.nii.gz --out map.nii.gz",
         "chiasm segment model t1=a.nii.gz t2=b.nii.gz --out map.nii.gz",
+        "chiasm segment model t1=a.nii.gz t2=b.nii.gz --grid t1 --out map.nii.gz",
         "chiasm segment model slice.png --click 40,52,+ --click 12,9,- --out map.png",
     ),
     "stress": (

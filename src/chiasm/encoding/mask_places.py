@@ -105,7 +105,7 @@ def contrasts_apart(cohort: Cohort, seen: Mapping[str, Mapping[int, Place]]) -> 
                 of.add(first)
         if wrong.any():
             what = f"images in '{name}' lie on another grid than those in {' and '.join(sorted(of))}"
-            fix = "register and resample them to one grid, or leave one modality out"
+            fix = "register them, bring them onto one grid by `chiasm regrid`, or leave one modality out"
             told.append(replace(of_rows(cohort, wrong, what, fix, "error"), modality=name))
     return told
 
