@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import chiasm
+from chiasm.cli import app
 from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.metrics.scores import METRICS
 from chiasm.recipes.adaptation.adapted import AdaptedRecipe
@@ -47,10 +48,20 @@ def test_every_recipe_has_a_section_with_all_its_options(name: str) -> None:
         assert f"`{option}`" in text, f"option '{option}' of {name} is not in its section, nor before it"
 
 
-def test_the_readme_lists_recipes_that_are_there() -> None:
-    table = PAGES[0].read_text(encoding="utf-8").partition("\n## Recipes\n")[2].partition("\n## ")[0]
-    listed = set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE))
-    assert len(listed) > 20 and listed <= set(chiasm.list_recipes()["name"])
+def test_the_page_of_recipes_lists_every_one() -> None:
+    table = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    listed = re.findall(r"`([^`]+)`", first)
+    assert len(set(listed)) == len(listed) and set(listed) == set(chiasm.list_recipes()["name"])
+
+
+def test_the_page_of_commands_lists_every_one() -> None:
+    table = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    first = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    listed = {name.partition(" ")[0] for name in re.findall(r"`([^`]+)`", first)}
+    every = {own.name or own.callback.__name__.replace("_", "-") for own in app.registered_commands if own.callback}
+    groups = {own.name for own in app.registered_groups}
+    assert every <= listed and {own for own in groups if own} <= listed
 
 
 def test_every_metric_is_explained() -> None:

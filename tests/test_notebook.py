@@ -60,7 +60,7 @@ def test_the_stored_notebook_holds_no_output() -> None:
         assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
 
 
-@pytest.mark.nightly  # as the pages of docs/: the README runs the same each time, P39 holds what is shown
+@pytest.mark.nightly  # as the pages of docs/: the first steps run the same each time, P39 holds what is shown
 def test_it_shows_the_cohort_the_verdict_the_pictures_and_the_model(ran: Any) -> None:
     html = [unescape(text) for text in outputs(ran, "text/html")]
     assert any("made-up" in text and "180" in text for text in html)
@@ -71,7 +71,7 @@ def test_it_shows_the_cohort_the_verdict_the_pictures_and_the_model(ran: Any) ->
     assert any("12 of 12 training sets" in text for text in outputs(ran, "text/plain"))
 
 
-@pytest.mark.nightly  # as the pages of docs/: the README runs the same each time, P39 holds what is shown
+@pytest.mark.nightly  # as the pages of docs/: the first steps run the same each time, P39 holds what is shown
 def test_nothing_that_it_shows_names_a_patient_or_fills_the_screen(ran: Any) -> None:
     for cell in ran.cells:
         for out in cell.get("outputs", []):

@@ -1,8 +1,8 @@
 """P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU.
 
-In `make test` the README's blocks and commands are forked from the process of the tests, which saves the imports of
-each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly` each starts by itself
-and does as it is told, as a reader's does.
+In `make test` those of the README and of the first steps are forked from the process of the tests, which saves the
+imports of each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly` each starts
+by itself and does as it is told, as a reader's does.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from served_commands import serve_commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BY_DAY = ("README.md", "docs/first_steps.md")
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
@@ -62,7 +63,7 @@ def script(page: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["README.md"])
+@pytest.mark.parametrize("name", BY_DAY)
 def test_every_block_runs(name: str, tmp_path: Path) -> None:
     (tmp_path / "commands").mkdir()
     environment, said = prepared(tmp_path), tmp_path / "said"
@@ -119,8 +120,8 @@ def prepared(place: Path) -> dict[str, str]:
     }
 
 
-def test_the_readme_has_blocks_of_both_languages() -> None:
-    languages = [language for language, _, _ in blocks(PAGES[0])]
+def test_the_first_steps_have_blocks_of_both_languages() -> None:
+    languages = [language for language, _, _ in blocks(ROOT / "docs" / "first_steps.md")]
     assert languages.count("python") >= 4 and languages.count("bash") >= 1
 
 

@@ -121,7 +121,7 @@ def manifest_file(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str | os.PathLike):
         what = f"this is a {type(path).__name__} in memory, and no path of a manifest"
-        fix = 'write its tables to files and name them in a cohort.toml, as in the README, "From files"'
+        fix = 'write its tables to files and name them in a cohort.toml, as in docs/first_steps.md, "From files"'
         raise CohortError([error(what, fix, path="cohort", finding="unfit-kind")])
     file = Path(path)
     return file / "cohort.toml" if file.is_dir() else file
