@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from chiasm.cli import app
-from chiasm.cli.help import EXAMPLES
+from chiasm.cli.help import EXAMPLES, SECTIONS
 
 
 def commands() -> dict[str, click.Command]:
@@ -57,3 +57,14 @@ def test_every_example_names_a_command_and_options_that_there_are(line: str) -> 
 def test_every_command_with_arguments_has_an_example() -> None:
     alone = {name for name, command in COMMANDS.items() if " " not in name and not isinstance(command, click.Group)}
     assert alone - set(EXAMPLES) <= {"doctor"}
+
+
+def test_every_command_stands_in_one_section_with_its_whole_sentence() -> None:
+    placed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(placed) == sorted(name for name in COMMANDS if " " not in name)
+    whole = typer.main.get_command(app)
+    text = whole.get_help(click.Context(whole, info_name="chiasm", terminal_width=80))
+    assert "More:" not in text
+    for own in (COMMANDS[name] for name in placed):
+        assert own.get_short_help_str(400) in " ".join(text.split())
+    assert re.findall(r"^([A-Z][a-z ]+):$", text, re.M) == ["Options", *SECTIONS]

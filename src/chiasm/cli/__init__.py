@@ -52,10 +52,11 @@ from chiasm.cli import (
     upkeep,
     validation,
 )
-from chiasm.cli.help import PlainCommand
+from chiasm.cli.help import PlainCommand, PlainGroup
 
 app = typer.Typer(
     name="chiasm",
+    cls=PlainGroup,
     help="From a cohort with missing modalities to one model, and whether combining them was worth it.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -6,7 +6,7 @@ import inspect
 from typing import Any, get_args, get_type_hints
 
 import click
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "demo": ("chiasm demo", "chiasm demo --full --out demo-run"),
@@ -116,6 +116,36 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "similar": ("chiasm similar rna cohort.toml --patient case-007", "chiasm similar model cohort.toml --score"),
 }
+
+
+SECTIONS = {
+    "A cohort": ("check", "split", "seal", "encode", "label", "crops", "regrid", "articles", "questions", "generate"),
+    "Is it worth it": (
+        *("demo", "evaluate", "report", "open-seal", "tune", "interaction", "collect", "stress", "not-at-random"),
+        *("embed", "ask", "bench"),
+    ),
+    "A model": (
+        *("fit", "predict", "validate", "explain", "similar", "merge", "extend", "update", "monitor", "pretrain"),
+        *("prefer", "plan", "segment", "states", "control"),
+    ),
+    "A model elsewhere": ("serve", "audit", "export", "inspect", "keys", "sign", "track", "push", "pull", "federate"),
+    "What is here": ("recipes", "encoders", "doctor", "store"),
+}
+
+
+class PlainGroup(TyperGroup):
+    """The list of all commands, in sections, each with the whole of its first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section; what stands in none comes last."""
+        placed = {name for names in SECTIONS.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in placed)
+        for title, names in {**SECTIONS, "More": others}.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, own.get_short_help_str(limit=400)) for name, own in found if own is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 class PlainCommand(TyperCommand):
