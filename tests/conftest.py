@@ -30,7 +30,7 @@ from chiasm import screen
 from chiasm.cli import main
 from cohort_folder import MANIFEST, CohortFolder
 from command_line import Run, Said
-from examples import examples
+from examples import examples, leave_constants
 
 pytest_plugins = ["pytester", "cpu_costs", "forks", "not_run", "random_order"]
 
@@ -51,6 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 settings.register_profile("ours", max_examples=examples(100))  # where a law names no number of its own
 settings.load_profile("ours")
+leave_constants()
 
 STORES = count()
 
