@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from chiasm.artifact import storable
 from chiasm.generation.gaussian import FactorGaussian
+from chiasm.generation.lacks import PRESENT, assembled, who_has, with_lacking
 from chiasm.generation.margins import Margins, without_few
 from chiasm.generation.rows import OUTCOME, Rows
 
 Array = NDArray[np.float64]
 NARROW = 20
-LACKS = "\0lacks\0"  # before the name of a column, whether its cell is missing; no column of a table is called so
-PRESENT = "[present]"  # block of who has which other block; no modality can be called so
-RARELY = 0.01  # share of missing cells up to which a column has no latent of its own for them
 
 
 @storable("gaussian-copula")
@@ -76,30 +74,14 @@ class FittedCopula:
         core = np.zeros((n, len(self.gaussian.correlation)))
         for found in self.gaussian.given(narrow, wide):
             core[found.rows] = found.mean if rng is None else self.gaussian.drawn(found, rng)
-        blocks, present, values_of, at = {}, {}, {}, 0
+        values_of, at = {}, 0
         for name, own in self.margins.items():
             if name in self.gaussian.loadings:
                 values_of[name] = own.values(self.gaussian.block(name, core, rng))
             else:
                 values_of[name] = own.values(core[:, at : at + len(own.columns)])
                 at += len(own.columns)
-        who = values_of.pop(PRESENT)
-        for name, values in values_of.items():
-            own = self.margins[name]
-            lacks = {c.removeprefix(LACKS) for c in own.columns if c.startswith(LACKS)}
-            frame = values[list(self.columns[name])].copy()
-            if given is None:
-                there = who[name].to_numpy() == 1.0 if name in who else np.ones(n, dtype=bool)
-                for column in lacks:
-                    frame.loc[values[LACKS + column].to_numpy() == 1.0, column] = np.nan
-                frame.loc[~there] = np.nan
-                present[name] = there & frame.notna().any(axis=1).to_numpy()
-            else:
-                known = given.blocks[name].reindex(columns=frame.columns) if name in given.blocks else None
-                frame = frame if known is None else known.where(known.notna(), frame).astype(frame.dtypes.to_dict())
-                present[name] = np.ones(n, dtype=bool)
-            blocks[name] = frame
-        return Rows(blocks, present, self.declared)
+        return assembled(values_of, self.columns, self.declared, given)
 
 
 @dataclass(frozen=True)
@@ -142,35 +124,6 @@ class GaussianCopula:
         gaussian = FactorGaussian.fit(np.concatenate(parts, axis=1), np.concatenate(variances), wide, self.factors)
         columns = {name: tuple(map(str, own.columns)) for name, own in rows.blocks.items()}
         return FittedCopula(margins, columns, gaussian, dict(rows.declared))
-
-
-GENERATORS: Mapping[str, Callable[[], GaussianCopula]] = {"gaussian-copula": GaussianCopula}
-
-
-def with_lacking(
-    frame: pd.DataFrame, present: NDArray[np.bool_], columns: tuple[str, ...] | None = None
-) -> pd.DataFrame:
-    """Columns with one of 0 and 1 for the cells that each lacks; `columns` selects.
-
-    Of who lacks the block its cells are not known, and neither is which of them would be missing.
-    """
-    missing = frame.isna().to_numpy() & present[:, None]
-    seen = max(1, int(present.sum()))
-    added = {
-        f"{LACKS}{column}": np.where(present, missing[:, k].astype(float), np.nan)
-        for k, column in enumerate(map(str, frame.columns))
-        if (missing[:, k].sum() / seen > RARELY if columns is None else f"{LACKS}{column}" in columns)
-    }
-    whole = pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
-    return whole if columns is None else whole.reindex(columns=list(columns))
-
-
-def who_has(rows: Rows, names: tuple[str, ...]) -> pd.DataFrame:
-    """`(n, len(names))` columns of 0 and 1: who has each of these blocks; nobody has one that is not there."""
-    return pd.DataFrame(
-        {name: rows.present[name].astype(float) if name in rows.present else 0.0 for name in names},
-        index=range(len(rows)),
-    )
 
 
 def leading(frames: Mapping[str, pd.DataFrame]) -> Array:

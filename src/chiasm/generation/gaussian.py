@@ -66,7 +66,7 @@ class FactorGaussian:
         loadings, noise, starts, parts, scale = {}, {}, {}, [narrow], [variances]
         at = narrow.shape[1]
         for name in sorted(wide):
-            loadings[name], noise[name], scores = _factors(wide[name], factors)
+            loadings[name], noise[name], scores = factors_of(wide[name], factors)
             starts[name] = at
             at += loadings[name].shape[1]
             parts.append(scores)
@@ -147,7 +147,7 @@ def bartlett(scores: Array, loadings: Array, noise: Array) -> Array:
     return found
 
 
-def _factors(scores: Array, factors: int) -> tuple[Array, Array, Array]:
+def factors_of(scores: Array, factors: int) -> tuple[Array, Array, Array]:
     """Loadings `(F, K)`, noise `(F,)` and factors `(n, K)` of a block by probabilistic principal components."""
     has = ~np.isnan(scores).all(axis=1)
     z = np.nan_to_num(scores[has])

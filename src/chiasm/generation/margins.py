@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -83,7 +83,7 @@ class Margins:
         position = -1
         for number, name in enumerate(self.columns):
             if name in self.levels:
-                out[:, number] = self._level_scores(name)[self._codes(name, frame[name])]
+                out[:, number] = self._level_scores(name)[self.places(name, frame[name])]
                 continue
             position += 1
             values = frame[name].to_numpy(np.float64)
@@ -99,11 +99,8 @@ class Margins:
         for number, name in enumerate(self.columns):
             own = ranks[:, number]
             if name in self.levels:
-                labels = self.levels[name]
                 place = np.searchsorted(self.cuts[name][1:-1], own, side="right")
-                numbers = [float(level) for level in labels] if name in self.numeric else list(labels)
-                words = np.array([*numbers, np.nan], dtype=float if name in self.numeric else object)
-                found[name] = words[np.where(np.isnan(own) | (len(labels) == 0), len(labels), place)]
+                found[name] = self.named(name, np.where(np.isnan(own), -1, place))
                 continue
             position += 1
             values = np.interp(own, grid, self.knots[:, position])
@@ -120,7 +117,14 @@ class Margins:
                 out[number] = float((np.diff(self.cuts[name]) * self._level_scores(name)[:-1] ** 2).sum())
         return out
 
-    def _codes(self, name: str, column: pd.Series) -> NDArray[np.int_]:
+    def named(self, name: str, places: NDArray[np.int_]) -> NDArray[Any]:
+        """The levels of a column at their places, missing where there is no such place."""
+        labels = self.levels[name]
+        numbers = [float(level) for level in labels] if name in self.numeric else list(labels)
+        words = np.array([*numbers, np.nan], dtype=float if name in self.numeric else object)
+        return words[np.where((places < 0) | (places >= len(labels)), len(labels), places)]
+
+    def places(self, name: str, column: pd.Series) -> NDArray[np.int_]:
         """Place of each cell among the levels; the last one is for a missing cell."""
         known = {level: place for place, level in enumerate(self.levels[name])}
         unseen = known.get(OTHER, len(known)) if name not in self.numeric else len(known)
