@@ -17,8 +17,8 @@ from chiasm.artifact.whole import whole_folder
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.cohort.generated import Generated
 from chiasm.cohort.opened import Given, as_cohort
-from chiasm.errors import count, nearest
-from chiasm.generation.copula import GENERATORS
+from chiasm.errors import count
+from chiasm.generation.catalogue import GENERATORS, make_generator
 from chiasm.generation.filling import lacking
 from chiasm.generation.generator import Expects, Generator, HasDensity
 from chiasm.generation.likeness import likeness
@@ -94,7 +94,7 @@ def generate(
         out: a new folder for the manifest, its tables, `generated.json` and `generated.html`; None writes nothing.
         patients: how many to draw.
         fill: the modality, or several, to fill in, in place of `patients`.
-        generator: its name.
+        generator: its name, with its options after a colon: `mixed-diffusion:steps=50`.
         seed: of the draw and of who is held out.
         accept_privacy: why a set above a limit is written all the same; it stands in the mark.
         recipe: what utility is told by; empty: late fusion, or the one modality alone.
@@ -112,10 +112,7 @@ def generate(
         raise ValueError("say either how many patients are drawn (--patients) or what is filled in (--fill)")
     if patients is not None and patients < 1:
         raise ValueError(f"{patients} patients cannot be drawn: say one or more")
-    if generator not in GENERATORS:
-        like = nearest(generator, GENERATORS)
-        hint = f"did you mean '{like}'?" if like else f"there are {', '.join(GENERATORS)}"
-        raise ValueError(f"no generator is called '{generator}': {hint}")
+    made = make_generator(generator, GENERATORS)
     own = as_cohort(cohort)
     if own.generated is not None:
         raise Unsupported(
@@ -127,7 +124,6 @@ def generate(
             f"the cohort has {count(len(own), 'patient')}, and among fewer than {LEAST_PATIENTS} nobody can hide: "
             "nothing is generated"
         )
-    made = GENERATORS[generator]()
     if names:
         found = _filled(own, names, made, seed)
     else:
@@ -190,8 +186,8 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: in
     bare = cohort.with_target(None, None)
     mark = Generated(generator.name, seed, bare.fingerprint, False, number)
     said = tuple(
-        f"{count(n, 'patient')} of {len(cohort):,} have '{name}' from '{generator.name}', as the median given what "
-        "they have; it is no observation, and a score on these patients would be of the generator too."
+        f"{count(n, 'patient')} of {len(cohort):,} have '{name}' from '{generator.name}', as what is expected given "
+        "what they have; it is no observation, and a score on these patients would be of the generator too."
         for name, n in number.items()
     )
     left = {

@@ -18,7 +18,9 @@ def generate(
     fill: Annotated[
         list[str] | None, typer.Option(help="A modality that is filled in for who lacks it; may be repeated.")
     ] = None,
-    generator: Annotated[str, typer.Option(help="How: gaussian-copula.")] = "gaussian-copula",
+    generator: Annotated[
+        str, typer.Option(help="How: gaussian-copula, mixed-diffusion; options as in mixed-diffusion:steps=50.")
+    ] = "gaussian-copula",
     accept_privacy: Annotated[
         str, typer.Option(help="Why a set above a limit of privacy is written all the same.")
     ] = "",
