@@ -20,9 +20,10 @@ from chiasm.cohort.opened import Given, as_cohort
 from chiasm.errors import count
 from chiasm.generation.catalogue import GENERATORS, make_generator
 from chiasm.generation.filling import lacking
-from chiasm.generation.generator import Expects, Generator, HasDensity
+from chiasm.generation.generator import Expects, Generator, HasDensity, MayBePrivate
 from chiasm.generation.likeness import likeness
 from chiasm.generation.privacy import Privacy, privacy_of, told
+from chiasm.generation.private_training import delta_of, promised
 from chiasm.generation.rows import LEAST_PATIENTS, Rows, rows_of, target_keys
 from chiasm.generation.writing import MANIFEST, write_cohort
 from chiasm.report.generation_page import render_generated
@@ -66,6 +67,7 @@ class Made:
         return {
             "schema": 1, "generator": own.generator, "seed": own.seed, "fitted_on": own.fitted_on,
             "patients": len(self.rows), "accepted": own.accepted, "filled_in": own.modalities,
+            "epsilon": own.epsilon, "delta": own.delta,
             "privacy": None if self.privacy is None else self.privacy.as_json(),
             "likeness": self.likeness, "utility": None if self.utility is None else self.utility.as_json(),
             "sentences": list(self.sentences),
@@ -80,6 +82,7 @@ def generate(
     fill: Sequence[str] | str = (),
     generator: str = "gaussian-copula",
     seed: int = 0,
+    dp: float | None = None,
     accept_privacy: str = "",
     recipe: str = "",
     utility: bool = True,
@@ -96,6 +99,8 @@ def generate(
         fill: the modality, or several, to fill in, in place of `patients`.
         generator: its name, with its options after a colon: `mixed-diffusion:steps=50`.
         seed: of the draw and of who is held out.
+        dp: the epsilon of differential privacy that the generator is fitted under; its delta is `1 / (10 n)` of the n
+            patients that it is fitted to. Then the set is another one each time, whatever the seed.
         accept_privacy: why a set above a limit is written all the same; it stands in the mark.
         recipe: what utility is told by; empty: late fusion, or the one modality alone.
         utility: fit the recipe to synthetic and to real patients.
@@ -104,7 +109,8 @@ def generate(
         PrivacyError: a measure of privacy is above its limit, and no reason is given.
         Unsupported: fewer than 50 patients; patients or values that were generated; files; columns that name patients;
             a modality that nobody has or lacks.
-        ValueError: neither or both of `patients` and `fill`; no such generator or modality.
+            `dp` of a generator that cannot, or to fill in, or without opacus.
+        ValueError: neither or both of `patients` and `fill`; no such generator or modality; a `dp` not above 0.
         FileExistsError: `out` is there and not empty.
     """
     names = [fill] if isinstance(fill, str) else list(fill)
@@ -113,6 +119,9 @@ def generate(
     if patients is not None and patients < 1:
         raise ValueError(f"{patients} patients cannot be drawn: say one or more")
     made = make_generator(generator, GENERATORS)
+    epsilon = getattr(made, "epsilon", 0.0) if dp is None else dp
+    if dp is not None or epsilon:
+        made = _private(made, epsilon, bool(names))
     own = as_cohort(cohort)
     if own.generated is not None:
         raise Unsupported(
@@ -134,6 +143,22 @@ def generate(
     return found
 
 
+def _private(generator: Generator, epsilon: float, filling: bool) -> Generator:
+    if filling:
+        raise Unsupported(
+            "what is filled in stands beside the real values of the same patients, which no --dp hides: ask for "
+            "--patients, or leave --dp away"
+        )
+    if not isinstance(generator, MayBePrivate):
+        able = ", ".join(name for name, own in GENERATORS.items() if hasattr(own, "private"))
+        raise Unsupported(
+            f"generator '{generator.name}' cannot be fitted under differential privacy (--dp): {able} can"
+        )
+    if not 0 < epsilon < float("inf"):
+        raise ValueError(f"--dp {epsilon:g}: the epsilon is a number above 0; 1 is strict, 10 is loose")
+    return generator.private(epsilon)
+
+
 def _drawn(
     cohort: Cohort, patients: int, generator: Generator, seed: int, accepted: str, recipe: str, utility: bool
 ) -> Made:
@@ -144,6 +169,7 @@ def _drawn(
     held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(len(cohort), seed)
     train_rows, held_rows = rows.take(~held), rows.take(held)
     fitted = generator.fit(train_rows)
+    epsilon = float(getattr(generator, "epsilon", 0.0))
     made = fitted.sample(patients, seed)
     density = fitted.log_density if isinstance(fitted, HasDensity) else None
     privacy = privacy_of(train_rows, held_rows, made, density)
@@ -153,13 +179,14 @@ def _drawn(
             "why it may be given away all the same, by accept_privacy (--accept-privacy)"
         )
     mark = Generated(
-        generator.name, seed, cohort.subset(~held).fingerprint, True, {}, accepted.strip() if privacy.refused else ""
-    )
+        generator.name, seed, "" if epsilon else cohort.subset(~held).fingerprint, True, {},
+        accepted.strip() if privacy.refused else "", epsilon, delta_of(len(train_rows)) if epsilon else 0.0,
+    )  # fmt: skip
     alike = likeness(train_rows, made, held_rows, target=cohort.target)
     used = None
     if utility and cohort.target is not None:
         used = utility_of(cohort.subset(~held), cohort.subset(held), made, recipe, seed)
-    sentences = (*told(privacy), *(() if used is None else used.sentences))
+    sentences = (*promised(mark), *told(privacy), *(() if used is None else used.sentences))
     return Made(made, mark, privacy, alike, used, sentences)
 
 

@@ -21,6 +21,9 @@ def generate(
     generator: Annotated[
         str, typer.Option(help="How: gaussian-copula, mixed-diffusion; options as in mixed-diffusion:steps=50.")
     ] = "gaussian-copula",
+    dp: Annotated[
+        float | None, typer.Option(help="Epsilon of differential privacy, of mixed-diffusion; needs chiasm[dp].")
+    ] = None,
     accept_privacy: Annotated[
         str, typer.Option(help="Why a set above a limit of privacy is written all the same.")
     ] = "",
@@ -38,7 +41,7 @@ def generate(
         raise FileExistsError(17, "exists already: choose another --out", str(out))
     with told_how_to_go_on(None):
         found = generating.generate(
-            cohort, out, patients=patients, fill=fill or (), generator=generator, seed=seed,
+            cohort, out, patients=patients, fill=fill or (), generator=generator, seed=seed, dp=dp,
             accept_privacy=accept_privacy, recipe=recipe,
         )  # fmt: skip
     if json:

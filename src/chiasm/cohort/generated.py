@@ -25,6 +25,8 @@ class Generated:
         patients: True if every patient was drawn, outcome and all.
         modalities: modality to the number of patients who have it from the generator.
         accepted: why a set above a limit of privacy was written all the same; empty: it was below.
+        epsilon, delta: of the differential privacy that it was fitted under; 0 without. Then `fitted_on` is empty,
+            because a digest would tell who was there.
     """
 
     generator: str
@@ -33,6 +35,8 @@ class Generated:
     patients: bool = False
     modalities: dict[str, int] = field(default_factory=dict)
     accepted: str = ""
+    epsilon: float = 0.0
+    delta: float = 0.0
 
     def findings(self, path: str) -> list[Problem]:
         """Warnings that say what of the cohort is no observation."""

@@ -130,6 +130,8 @@ class GeneratedKeys(_Strict):
     patients: bool = False
     modalities: dict[str, int] = {}
     accepted: str = ""
+    epsilon: float = 0.0
+    delta: float = 0.0
 
 
 class ManifestKeys(_Strict):

@@ -42,3 +42,10 @@ class HasDensity(Protocol):
     """A fitted generator that says how likely it finds a patient: `(n,)` log densities, up to a constant."""
 
     def log_density(self, rows: Rows) -> np.ndarray: ...
+
+
+@runtime_checkable
+class MayBePrivate(Protocol):
+    """A generator that can be fitted under differential privacy, so that no one patient changes much of it."""
+
+    def private(self, epsilon: float) -> Generator: ...

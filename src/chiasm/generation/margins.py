@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -73,6 +73,25 @@ class Margins:
             cuts[str(name)] = np.concatenate([[0.0], np.cumsum(sizes) / max(1.0, sizes.sum())])
         table = np.stack(knots, axis=1) if knots else np.zeros((KNOTS, 0))
         return cls(tuple(map(str, frame.columns)), levels, tuple(numeric), cuts, table, np.array(decimals, np.int64))
+
+    @classmethod
+    def of_range(cls, frame: pd.DataFrame) -> Self:
+        """What is taken as known of columns without a look at how often a value is there.
+
+        Numbers by evenly spaced quantiles between the lowest and the highest value, each rounded outward to a tenth of
+        the power of ten below their distance; levels with even shares; decimals.
+        """
+        own = cls.fit(frame)
+        knots = own.knots.copy()
+        for position, name in enumerate(one for one in own.columns if one not in own.levels):
+            values = frame[name].dropna()
+            apart = float(values.max() - values.min())
+            unit = 10 ** np.floor(np.log10(apart)) / 10
+            knots[:, position] = np.linspace(
+                np.floor(values.min() / unit) * unit, np.ceil(values.max() / unit) * unit, KNOTS
+            )
+        cuts = {name: np.linspace(0, 1, len(levels) + 1) for name, levels in own.levels.items()}
+        return replace(own, cuts=cuts, knots=knots)
 
     def scores(self, frame: pd.DataFrame) -> Array:
         """Normal scores `(n, F)` of columns of the fit, NaN where a value is missing, or a level was never seen.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.cohort import Unsupported
 from chiasm.generation.copula import NARROW
 from chiasm.generation.gaussian import bartlett, factors_of
 from chiasm.generation.lacks import LACKS, PRESENT, assembled, who_has, with_lacking
@@ -55,13 +56,25 @@ class MixedColumns:
     declared: dict[str, tuple[str, ...]]
 
     @classmethod
-    def fit(cls, rows: Rows, factors: int = 0) -> Self:
-        """Fit to patients; no level of fewer than five is kept but those of the outcome, and of nobody his extreme."""
+    def fit(cls, rows: Rows, factors: int = 0, of_range: bool = False) -> Self:
+        """Fit to patients; no level of fewer than five is kept but those of the outcome, and of nobody his extreme.
+
+        Args:
+            of_range: look at no more of a column than its lowest and highest value and its levels.
+
+        Raises:
+            Unsupported: `of_range`, and a block is so wide that it stands on factors.
+        """
         margins, wide = {}, {}
         widest = max(NARROW, len(rows) // 10)
         for name, frame in _frames(rows).items():
-            margins[name] = own = Margins.fit(frame)
+            margins[name] = own = Margins.of_range(frame) if of_range else Margins.fit(frame)
             if len(own.columns) > widest and name not in (OUTCOME, PRESENT):
+                if of_range:
+                    raise Unsupported(
+                        f"modality '{name}' has {len(own.columns):,} columns, which stand on factors that would be "
+                        "learnt without privacy: leave it out of the manifest, or ask for no --dp"
+                    )
                 scores = own.scores(frame)
                 spread = np.nanstd(scores, axis=0)
                 spread = np.where(spread > 1e-6, spread, 1.0)

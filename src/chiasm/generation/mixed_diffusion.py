@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from chiasm.compute.isolation import threads_for
 from chiasm.generation.mixed_columns import Coded, MixedColumns
-from chiasm.generation.mixed_network import MixedNetwork, MixedValues, trained
+from chiasm.generation.mixed_network import MixedNetwork, MixedValues, trained, trained_without_telling
 from chiasm.generation.multinomial import before, drawn
+from chiasm.generation.private_training import UPDATES as PRIVATE_UPDATES
 from chiasm.generation.rows import Rows
 
 Array = NDArray[np.float64]
@@ -122,6 +123,7 @@ class MixedDiffusion:
             no better.
         factors: of each wide block; 0: those that stand out of the noise.
         seed: of the network and its training.
+        epsilon: of differential privacy; 0: without.
     """
 
     steps: int = 100
@@ -129,6 +131,7 @@ class MixedDiffusion:
     updates: int = 3000
     factors: int = 0
     seed: int = 0
+    epsilon: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.width, self.updates) < 1 or self.factors < 0:
@@ -142,8 +145,18 @@ class MixedDiffusion:
         said = ",".join(f"{key}={value}" for key, value in own.items() if value != plain[key])
         return f"mixed-diffusion:{said}" if said else "mixed-diffusion"
 
+    def private(self, epsilon: float) -> MixedDiffusion:
+        """The same under differential privacy, of at most 400 updates."""
+        return replace(self, epsilon=epsilon, updates=min(self.updates, PRIVATE_UPDATES))
+
     def fit(self, rows: Rows) -> FittedMixedDiffusion:
         """Fit to patients; no level of fewer than five is kept but those of the outcome."""
+        if self.epsilon:
+            columns = MixedColumns.fit(rows, self.factors, of_range=True)
+            network = trained_without_telling(
+                columns, columns.coded(rows), self.steps, self.width, self.updates, self.seed, self.epsilon
+            )
+            return FittedMixedDiffusion(columns, network)
         columns = MixedColumns.fit(rows, self.factors)
         network = trained(columns, columns.coded(rows), self.steps, self.width, self.updates, self.seed)
         return FittedMixedDiffusion(columns, network)

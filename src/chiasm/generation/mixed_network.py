@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from chiasm.compute.isolation import own_randomness, threads_for
 from chiasm.generation.mixed_columns import Coded, MixedColumns
 from chiasm.generation.multinomial import cosine_shares, divergence, drawn, noised
+from chiasm.generation.private_training import trained_privately
 
 BATCH = 256
 RATE, DECAY = 2e-3, 1e-5
@@ -184,6 +185,23 @@ def trained(columns: MixedColumns, coded: Coded, steps: int, width: int, updates
             if since >= PATIENCE:
                 break
     return best.eval()
+
+
+def trained_without_telling(
+    columns: MixedColumns, coded: Coded, steps: int, width: int, updates: int, seed: int, epsilon: float
+) -> MixedNetwork:
+    """Train a network under differential privacy; see `private_training.trained_privately`."""
+    with own_randomness(seed):
+        network = network_of(columns, steps, width)
+    values, known = network.values(coded)
+
+    def loss(network: MixedNetwork, rows: Tensor, generator: torch.Generator) -> Tensor:
+        at = torch.randint(1, steps + 1, (len(rows),), generator=generator)
+        own = known.take(rows)
+        return network.loss(values.take(rows), own, network.shown(own, generator), at, generator)
+
+    with threads_for(network.multiplications * BATCH * 3):
+        return trained_privately(network, loss, len(coded.numbers), epsilon, updates, seed)
 
 
 def _asked(network: MixedNetwork, values: MixedValues, known: MixedValues) -> float:

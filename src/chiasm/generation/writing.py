@@ -85,6 +85,7 @@ def write_cohort(
     lines += ["[generated]", f"generator = {_text(mark.generator)}", f"seed = {mark.seed}"]
     lines += [f"fitted_on = {_text(mark.fitted_on)}", f"patients = {_text(mark.patients)}"]
     lines += [f"accepted = {_text(mark.accepted)}"] if mark.accepted else []
+    lines += [f"epsilon = {mark.epsilon!r}", f"delta = {mark.delta!r}"] if mark.epsilon else []
     if mark.modalities:
         said = ", ".join(f"{_text(name)} = {number}" for name, number in mark.modalities.items())
         lines.append(f"modalities = {{{said}}}")
