@@ -70,6 +70,7 @@ _PUBLIC = {
     "dissimilarity_matrix": "chiasm.metrics.similarity",
     "embed": "chiasm.api",
     "encode": "chiasm.api",
+    "enhance": "chiasm.api.enhancing",
     "evaluate": "chiasm.api",
     "evaluate_cohorts": "chiasm.api",
     "explain": "chiasm.api",
@@ -221,6 +222,7 @@ if TYPE_CHECKING:
     from chiasm.api.controlling import control, load_controller
     from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
+    from chiasm.api.enhancing import enhance
     from chiasm.api.generating import generate
     from chiasm.api.labelling import label_records
     from chiasm.api.outlining import outline

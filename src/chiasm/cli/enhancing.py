@@ -1,0 +1,49 @@
+"""`enhance`: a scan on a finer grid, with a page that says where not to trust it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm import screen
+from chiasm.cli.options import Device, Force, Json, require_new, require_page, require_writable, show_written
+
+
+def enhance(
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A volume (.nii.gz) or a grey picture (.png).")],
+    out: Annotated[Path, typer.Option(help="The finer scan: .nii.gz of a volume, .png of a picture.")],
+    scale: Annotated[str, typer.Option(help="How much finer: 2, 3.5, or one for each axis of the file: 1,1,4.")] = "2",
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page of before, after, their difference and where not to trust it.")
+    ] = None,
+    passes: Annotated[int | None, typer.Option(min=1, help="How often each voxel is seen in learning.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the fields whose mean is told.")] = 0,
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """A scan on a finer grid, by a neural field that is learnt of this scan alone.
+
+    What lies between its voxels is generated: the header of the file says so, and the page shows where it is doubtful.
+    """
+    from chiasm.api.enhancing import enhance as made_finer
+
+    try:
+        scales = [float(own) for own in scale.split(",")]
+    except ValueError:
+        raise ValueError(f"'{scale}' is no scale: write 2, or one number for each axis, as in 1,1,4") from None
+    require_new(out, force, "--out")
+    require_writable(out)
+    if page is not None:
+        require_page(page, force)
+    found = made_finer(
+        scan, out, scale=scales[0] if len(scales) == 1 else scales, page=page, passes=passes, seed=seed, device=device
+    )
+    if json:
+        screen.show_json({**found.mark, "departure": found.finer.departure[0], "written": str(out)})
+        return
+    for sentence in found.sentences:
+        screen.show(sentence)
+    show_written(out, page)
