@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from chiasm.sharing.tracking_place import TrackingError, tracking_place
     from chiasm.specs import split_specs
     from chiasm.store import TokenStore
+    from chiasm.systems.table import catalogue, paper_records
 
 _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.asking": "Answer ask",
@@ -163,6 +164,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.sharing.tracking_place": "tracking_place TrackingError",
     "chiasm.specs": "split_specs",
     "chiasm.store": "TokenStore",
+    "chiasm.systems.table": "catalogue paper_records",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
@@ -224,6 +226,7 @@ __all__ = [
     "bench",
     "bench_compare",
     "bench_score",
+    "catalogue",
     "check_cohort",
     "checkpoint_of",
     "collect",
@@ -273,6 +276,7 @@ __all__ = [
     "open_seal",
     "open_store",
     "opened_sources",
+    "paper_records",
     "prefer_answers",
     "prepare",
     "pretrain",
