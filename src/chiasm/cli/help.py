@@ -104,7 +104,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "pull": ("chiasm pull owner/name@0123456789abcdef0123456789abcdef01234567 --out model",),
     "encode": ("chiasm encode cohort.toml", "chiasm encode cohort.toml --encoder note=minilm"),
     "encoders": ("chiasm encoders", "chiasm encoders minilm"),
-    "recipes": ("chiasm recipes", "chiasm recipes lego-fuse"),
+    "recipes": ("chiasm recipes", "chiasm recipes lego-fuse", "chiasm recipes --paper Symile"),
     "prefer": ("chiasm prefer model cohort.toml --out preferred --scorer rouge_l --epochs 3",),
     "ask": (
         "chiasm ask run 'Which modality helped?'",

@@ -99,9 +99,9 @@ BIOTALK = Questions(
     "biotalk",
     "BioTalk (test 1)",
     Citation(
-        "BioTalk: A Benchmark Dataset for Multimodal Prediction of Enzymatic Function Coupling DNA Sequences and "
-        "Natural Language",
-        *("GitHub", 2024, "https://hoarfrost-lab.github.io/BioTalk/"),
+        "A Benchmark Dataset for Multimodal Prediction of Enzymatic Function Coupling DNA Sequences and Natural "
+        "Language",
+        *("arXiv", 2024, "https://arxiv.org/abs/2407.15888"),
     ),
     files="test1.csv (AC, EC, OC, UniRef50, Sequence); Train.parquet of the same benchmark to tell new families",
     source=SOURCE,
