@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chiasm.citation import Citation
 
 HELD = {
-    "whole": "the method as its paper tells it, with what deviates said",
+    "whole": "the method as its paper tells it, at sizes of your own, with what deviates said; no figure is claimed",
     "part": "a part of it; what is not here is said",
     "none": "not here",
     "nothing": "nothing in it can be executed",
