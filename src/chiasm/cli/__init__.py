@@ -79,6 +79,7 @@ for command in (
     *(embedding.embed, hidden_states.states, labelling.label, cropping.crops, planning.plan, segmenting.segment),
     *(embedding.embed, hidden_states.states, labelling.label, cropping.crops, segmenting.segment),
     *(generating.generate, enhancing.enhance),
+    generating.generate,
     *(explaining.explain, collecting.collect, stressing.stress, sensitivity.not_at_random),
     asking.ask,
     *(serving.serve, serving.audit),
