@@ -123,7 +123,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 SECTIONS = {
-    "A cohort": ("check", "split", "seal", "encode", "label", "crops", "regrid", "articles", "questions", "generate"),
+    "A cohort": (
+        *("check", "split", "seal", "encode", "label", "crops", "regrid", "articles", "questions", "generate"),
+        "enhance",
+    ),
     "Is it worth it": (
         *("demo", "evaluate", "report", "open-seal", "tune", "interaction", "collect", "stress", "not-at-random"),
         *("embed", "ask", "bench"),
