@@ -52,8 +52,7 @@ INTRODUCTION = """## What block penalties, borrowed strength and trees reach
 "picked" is the combined recipe that inner folds like best in each outer fold, then the same without those of one idea
 and of what is built on it. The difference to ridge Cox on the same folds has a 95 % bootstrap interval, conditional on
 the fitted models. Slopes are of calibration, mean over the horizons; seconds are those of all fits on outer folds,
-inner selection included, by the clock of a busy machine on one thread. These runs are from before `multi-ridge`, and
-`transfer` upon it, averaged over penalties.
+inner selection included, by the clock of a busy machine on one thread.
 """
 
 
