@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+gc.disable()  # until all is imported and collected: what is imported stays, and would be looked through again and again
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -39,6 +40,7 @@ def pytest_collection_finish() -> None:
     """Leave the modules and the collected tests out of the collections of garbage to come: a twentieth of the time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 50)  # arrays and graphs are freed without it: what it looks for are rare circles
 
 

@@ -8,6 +8,7 @@ imports anew, and of the others matplotlib, jinja2, lifelines, xgboost and trans
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import subprocess
@@ -113,6 +114,7 @@ def begin() -> None:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # what the process of tests has open is not held open
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
         sys.meta_path[:] = [own for own in sys.meta_path if not type(own).__module__.startswith("_pytest")]
+        gc.enable()  # conftest.py has it off until the tests are collected
         warnings.resetwarnings()
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):  # as in a new one
             warnings.simplefilter("ignore", kind)
