@@ -48,11 +48,14 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         SPY.note("files", Path(arguments[0]).stem in SPY.names, 1)
 
 
-sys.addaudithook(_heard)  # for as long as the process lives: idle while the spy has no names
+@pytest.fixture(scope="module")
+def heard() -> None:
+    """Hear what is opened, for as long as the process lives: what it runs afterwards takes longer by that."""
+    sys.addaudithook(_heard)
 
 
 @pytest.fixture
-def spy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spy]:
+def spy(heard: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spy]:
     SPY.seen.clear(), SPY.all.clear()
     for source in (ColumnSource, FileSource):
         for name in ("values", "digests"):
