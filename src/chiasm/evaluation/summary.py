@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ from chiasm.protocols import DescribesOptions
 from chiasm.targets.stratify import fewest
 
 PACKAGES = ("chiasm", "torch", "numpy", "pandas", "scikit-learn", "scipy", "lifelines", "xgboost-cpu", "optuna")
+_version = cache(version)  # of what this process has imported: the file of a package is read once
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            found[package] = _version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
