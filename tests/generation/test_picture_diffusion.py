@@ -25,9 +25,9 @@ def halves(n: int, size: int = 6) -> tuple[Tensor, Tensor]:
     return pictures + 0.05 * torch.randn(pictures.shape, generator=generator), right.float()[:, None] * 2 - 1
 
 
-@pytest.mark.parametrize("size", [(5, 7), (4, 3, 5)])
-def test_sizes_of_two_and_three_axes_even_or_not(size: tuple[int, ...]) -> None:
-    network = PictureNetDesign(len(size), 2, condition=3, width=8).build()
+@pytest.mark.parametrize(("size", "patch"), [((5, 7), 1), ((5, 6), 2), ((4, 3, 5), 2)])
+def test_sizes_of_two_and_three_axes_even_or_not(size: tuple[int, ...], patch: int) -> None:
+    network = PictureNetDesign(len(size), 2, condition=3, width=8, levels=2, patch=patch).build()
     torch.nn.init.normal_(network.last.weight)
     x, share = torch.randn(2, 2, *size), torch.tensor([0.1, 0.9])
     known = torch.randn(2, 3)

@@ -26,6 +26,7 @@ LARGEST_STEP = 1.0
 MOST_VALUES = 1 << 21
 """Values of pictures that are drawn at once, 8 MB before a network makes more of them."""
 LEAST_PICTURES = 8
+PATCHED = 16  # pixels a side from which on two by two are taken together
 Told = Callable[[int, int], None]
 
 
@@ -117,7 +118,7 @@ class PictureDiffusion:
     process: str = "diffusion"
     width: int = 32
     levels: int = 3
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 32
     learning_rate: float = 1e-3
     guidance: float = 1.0
@@ -149,7 +150,7 @@ class PictureDiffusion:
         least = min(pictures.shape[2:])
         design = PictureNetDesign(
             pictures.ndim - 2, pictures.shape[1], 0 if condition is None else condition.shape[1], self.width,
-            max(1, min(self.levels, int(least).bit_length() - 1)),
+            max(1, min(self.levels, int(least).bit_length() - 1)), 2 if least >= PATCHED else 1,
         )  # fmt: skip
         with own_randomness(seeded(seed, "picture-net")):
             network = design.build()

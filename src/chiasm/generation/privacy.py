@@ -106,12 +106,12 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
             for name, sets in (("rare", together), ("rare_pair", pairs), ("rare_value", single))}  # fmt: skip
     measures = [
         Measure("copies", "the share of synthetic rows that copy a training patient, beyond that of real patients",
-                *_difference(copied, by_chance), 0.0, LIMITS["copies"]),
+                *difference(copied, by_chance), 0.0, LIMITS["copies"]),
         Measure("near_copies", "the share of synthetic rows that are a training patient but for a trifle, beyond that "
-                "of real patients", *_difference(trifles, among_real), 0.0, LIMITS["near_copies"]),
+                "of real patients", *difference(trifles, among_real), 0.0, LIMITS["near_copies"]),
         Measure("nearest", "the share of synthetic rows nearest to a training patient and to none held out, beyond "
                 "chance",
-                *_nearer(drawn, inside, outside), 0.0, LIMITS["nearest"]),
+                *nearer(drawn, inside, outside), 0.0, LIMITS["nearest"]),
         Measure("membership", "the AUROC of who was in the training set, by the distance to the nearest synthetic row",
                 *auroc(-nearest(inside, drawn)[0], -nearest(outside, drawn)[0]), 0.5, LIMITS["membership"]),
         *([] if len(set(space.owners)) < 2 else [
@@ -119,7 +119,7 @@ def privacy_of(train: Rows, held: Rows, made: Rows, density: Callable[[Rows], Ar
                     "of one held out", *_attributes(space, (train, held, made), (inside, outside, drawn)), 0.0,
                     LIMITS["attribute"])]),
         *(Measure(name, f"the share of synthetic rows {what} fewer than {HIDDEN} training patients have, beyond that "
-                  "of patients held out", *_difference(*rare[name]), 0.0, LIMITS[name])
+                  "of patients held out", *difference(*rare[name]), 0.0, LIMITS[name])
           for name, what in (("rare", "whose categories together"), ("rare_pair", "of which two categories together"),
                              ("rare_value", "with a category that"))),
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float, float]:
     return value, max(0.0, value - Z * error), min(1.0, value + Z * error)
 
 
-def _nearer(drawn: Array, inside: Array, outside: Array) -> tuple[float, float, float]:
+def nearer(drawn: Array, inside: Array, outside: Array) -> tuple[float, float, float]:
     """How much more often than by chance the nearest real patient is of the training set: 0 by chance, 1 always.
 
     Of real patients who are as near each is the nearest in part.
@@ -165,7 +165,7 @@ def _nearer(drawn: Array, inside: Array, outside: Array) -> tuple[float, float, 
     return value, float(value - Z * error), float(min(1.0, value + Z * error))
 
 
-def _difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float, float]:
+def difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float, float]:
     """Difference of two means with its interval; of shares by one patient more on either side (Agresti and Caffo)."""
     value = float(one.mean() - other.mean())
     if one.dtype == bool:
@@ -193,7 +193,7 @@ def _attributes(
             right[place].append(_right(space, attribute, known, made, found))
     stacked = [np.stack(own) for own in right]
     told = [own[:, ~np.isnan(own).all(axis=0)] for own in stacked]
-    return _difference(*(np.nanmean(own, axis=0) for own in told))
+    return difference(*(np.nanmean(own, axis=0) for own in told))
 
 
 def _asked(space: Space) -> list[tuple[str, str]]:

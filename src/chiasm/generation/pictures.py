@@ -1,0 +1,141 @@
+"""Images and volumes of a cohort side by side in one size, as a generator of pictures reads them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chiasm.cohort import Cohort, Unsupported
+from chiasm.encoders.image.pixels import prepared
+from chiasm.progress import followed
+from chiasm.readers.reading import LIMITS, Image, ReadError, Volume
+from chiasm.readers.registry import reader_for
+
+DRAWN = ("image", "volume")
+MOST_SIDE = {2: 64, 3: 32}
+"""Pixels or voxels a side up to which pictures of one size stay as they are; others are resized to it."""
+MOST_VALUES = 1 << 28
+"""Values of all pictures of a modality, 1 GB."""
+OUTER = 0.001  # share of voxels at either end of a scale that nobody's extreme sets
+EIGHT, SIXTEEN = 255.0, 65_535.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values of -1 to 1 become those of files: `low + (x + 1) / 2 (high - low)`.
+
+    Args:
+        kind: `image` or `volume`.
+        channels: their names.
+        size: of a picture as it is drawn. stored: as most files have it.
+        spacing: millimetres along each axis at `size`; None: it is not known.
+    """
+
+    kind: str
+    channels: tuple[str, ...]
+    low: float
+    high: float
+    size: tuple[int, ...]
+    stored: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Values of files as -1 to 1, those beyond the ends at the end."""
+        return ((values - self.low) / (self.high - self.low) * 2 - 1).clamp(-1, 1)
+
+    def values(self, pictures: Tensor) -> NDArray[np.float32]:
+        """Drawn pictures in the units of the files."""
+        return cast("NDArray[np.float32]", (self.low + (pictures + 1) / 2 * (self.high - self.low)).numpy())
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures `(n, C, ...)` in -1 to 1 of the patients `rows` `(n,)` of a cohort, and how they were scaled."""
+
+    values: Tensor
+    rows: NDArray[np.int_]
+    scale: Scale
+
+
+def are_pictures(cohort: Cohort, name: str) -> bool:
+    """True if a modality is images or volumes, which are drawn."""
+    return cohort.kinds[name] in DRAWN
+
+
+def pictures_of(cohort: Cohort, name: str) -> Pictures:
+    """Read the pictures of all who have a modality, in one size.
+
+    Raises:
+        Unsupported: not one is of two values or more; they differ in channels; they were encoded already; they are too
+            many to hold.
+        ReadError: a file cannot be read.
+    """
+    items, rows, kind = cohort.raw(name), cohort.rows_of(name), cohort.kinds[name]
+    reader = reader_for(kind)
+    with followed(f"reading '{name}'", None) as told:
+        read: list[Image | Volume] = []
+        for place in range(len(rows)):
+            read.append(_read(reader, items[place], name, place, read))
+            told(place + 1, len(rows))
+    if not read:
+        raise Unsupported(f"nobody has modality '{name}': leave it out of the manifest")
+    shapes = [own.values.shape[1:] for own in read]
+    axes = len(shapes[0])
+    alike = len(set(shapes)) == 1 and max(shapes[0]) <= MOST_SIDE[axes]
+    size = shapes[0] if alike else (MOST_SIDE[axes],) * axes
+    channels = read[0].channels
+    if len(read) * len(channels) * math.prod(size) > MOST_VALUES:
+        raise Unsupported(
+            f"the {len(read):,} pictures of '{name}' are too many to hold at {' x '.join(map(str, size))}: "
+            "take a part of the patients"
+        )
+    values = torch.stack([
+        torch.from_numpy(np.array(own.values, dtype=np.float32)) if alike
+        else prepared(own.values, len(channels), size[0], colour=kind == "image") for own in read
+    ])  # fmt: skip
+    low, high = _ends(values, kind)
+    if not low < high:
+        raise Unsupported(f"the pictures of '{name}' hold one value alone, and nothing is to be learnt from them")
+    stored = tuple(int(np.median([shape[axis] for shape in shapes])) for axis in range(axes))
+    known = [own.spacing for own in read if own.spacing is not None]
+    spacing = None
+    if len(known) == len(read):
+        whole = np.median(np.array(known) * np.array(shapes), axis=0)
+        spacing = tuple(float(side / pixels) for side, pixels in zip(whole, size, strict=True))
+    scale = Scale(kind, channels, low, high, tuple(size), stored, spacing)
+    return Pictures(scale.scaled(values), rows, scale)
+
+
+def _read(reader: Any, item: Any, name: str, place: int, before: list[Image | Volume]) -> Image | Volume:
+    if not hasattr(reader, "read") or isinstance(item, (np.ndarray, Tensor)):
+        raise Unsupported(f"modality '{name}' was encoded already: generate from the files")
+    try:
+        found: Image | Volume = reader.read(item, LIMITS)
+    except ReadError as error:
+        what = f"picture {place + 1:,} of modality '{name}' is not read: {error.what}"
+        raise ReadError(what, f"{error.fix}, or leave the patient out") from None
+    if not np.isfinite(found.values).all():
+        raise Unsupported(f"picture {place + 1:,} of modality '{name}' holds values that are no numbers: fill them")
+    if before and found.channels != before[0].channels:
+        raise Unsupported(
+            f"pictures of '{name}' have {len(before[0].channels)} and {len(found.channels)} channels: "
+            "write them with the same ones"
+        )
+    return found
+
+
+def _ends(values: Tensor, kind: str) -> tuple[float, float]:
+    """The values of black and white: of images those of their bits, of volumes where a thousandth lies beyond."""
+    least, most = float(values.min()), float(values.max())
+    if kind == "image" and least >= 0 and most <= SIXTEEN and least < most:
+        return 0.0, EIGHT if most <= EIGHT else SIXTEEN
+    flat = values.flatten()
+    flat = flat[:: max(1, len(flat) // 1_000_000)]
+    ends = np.quantile(flat.numpy(), [OUTER, 1 - OUTER])
+    return (float(ends[0]), float(ends[1])) if ends[0] < ends[1] else (least, most)

@@ -1,0 +1,141 @@
+"""Pictures as files and back with their mark; distances are their formulas; a set that copies is caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm  # type: ignore[import-untyped]
+
+import chiasm
+from chiasm.cohort import Unsupported
+from chiasm.generation.picture_files import mark_of, write_picture
+from chiasm.generation.picture_likeness import (
+    frechet_distance,
+    kernel_distance,
+    likeness_in_scales,
+    picture_likeness,
+    pixels,
+    untrained,
+)  # fmt: skip
+from chiasm.generation.picture_privacy import picture_measures, ratios, same
+from chiasm.generation.pictures import Scale, pictures_of
+from chiasm.readers.registry import reader_for
+from generation.made_pictures import SIDE, picture_cohort, spots
+
+MARK = "chiasm generate: diffusion, seed 3"
+
+
+@pytest.mark.parametrize(("channels", "high"), [(1, 255), (3, 255), (1, 65_535)])
+def test_an_image_is_read_as_it_was_written_and_carries_its_mark(tmp_path: Path, channels: int, high: int) -> None:
+    scale = Scale("image", ("a", "b", "c")[:channels], 0, high, (4, 5), (4, 5), None)
+    values = np.random.default_rng(0).integers(0, high + 1, (channels, 4, 5)).astype(np.float32)
+    write_picture(tmp_path / "a.png", values, scale, MARK)
+    np.testing.assert_array_equal(reader_for("image").read(tmp_path / "a.png").values, values)
+    assert mark_of(tmp_path / "a.png") == MARK
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_volume_is_read_as_it_was_written_and_carries_its_mark(tmp_path: Path, channels: int) -> None:
+    scale = Scale("volume", ("a", "b")[:channels], -5.0, 9.0, (3, 4, 5), (3, 4, 5), (3.0, 2.0, 1.5))
+    values = np.random.default_rng(0).normal(size=(channels, 3, 4, 5)).astype(np.float32)
+    write_picture(tmp_path / "a.nii.gz", values, scale, MARK)
+    found = reader_for("volume").read(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(found.values, values, rtol=1e-6)
+    assert found.spacing == pytest.approx(scale.spacing)
+    assert mark_of(tmp_path / "a.nii.gz") == MARK
+
+
+def test_pictures_of_a_cohort_are_scaled_and_back(tmp_path: Path) -> None:
+    cohort = chiasm.open_cohort(picture_cohort(tmp_path, 12, lack=2))
+    own = pictures_of(cohort, "image")
+    numbers = [int(name[1:]) for name in cohort.ids[own.rows]]
+    assert own.values.shape == (10, 1, SIDE, SIDE)
+    assert sorted(numbers) == list(range(2, 12))
+    assert (own.scale.low, own.scale.high) == (0, 255)
+    torch.testing.assert_close(own.values, spots(12)[0][numbers], atol=0.009, rtol=0)
+    torch.testing.assert_close(own.scale.scaled(torch.tensor(own.scale.values(own.values))), own.values)
+
+
+def test_pictures_of_one_value_or_of_other_channels_are_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    manifest = picture_cohort(tmp_path, 4)
+    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "png" / "c2.png")
+    with pytest.raises(Unsupported, match="1 and 3 channels"):
+        pictures_of(chiasm.open_cohort(manifest), "image")
+    for k in range(4):
+        Image.new("L", (SIDE, SIDE), 0).save(tmp_path / "png" / f"c{k}.png")
+    with pytest.raises(Unsupported, match="hold one value alone"):
+        pictures_of(chiasm.open_cohort(manifest), "image")
+
+
+def test_distances_are_their_formulas() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(7, 3)), rng.normal(1, 2, size=(5, 3))
+
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return float((a @ b / 3 + 1) ** 3)
+
+    within = [
+        np.mean([k(a, b) for i, a in enumerate(own) for j, b in enumerate(own) if i != j]) for own in (one, other)
+    ]
+    across = np.mean([k(a, b) for a in one for b in other])
+    assert kernel_distance(one, other) == pytest.approx(within[0] + within[1] - 2 * across)
+    first, second = np.cov(one.T), np.cov(other.T)
+    means = one.mean(0) - other.mean(0)
+    expected = means @ means + np.trace(first + second - 2 * np.real(sqrtm(first @ second)))
+    assert frechet_distance(one, other) == pytest.approx(expected)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_picture_is_like_itself_and_unlike_noise() -> None:
+    pictures, _ = spots(6, side=28)
+    torch.testing.assert_close(likeness_in_scales(pictures, pictures), torch.ones(6))
+    assert likeness_in_scales(pictures, torch.rand(pictures.shape) * 2 - 1).max() < 0.3
+    volume = torch.rand(2, 1, 9, 8, 10) * 2 - 1
+    torch.testing.assert_close(likeness_in_scales(volume, volume), torch.ones(2))
+
+
+@pytest.mark.nightly
+def test_likeness_in_scales_is_monais() -> None:
+    metrics = pytest.importorskip("monai.metrics")
+    pictures = torch.rand(5, 1, 64, 64)
+    other = (pictures + 0.3 * torch.rand(pictures.shape)).clamp(0, 1)
+    weights = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363])
+    theirs = metrics.MultiScaleSSIMMetric(
+        2, data_range=1.0, kernel_size=7, kernel_sigma=1.5, weights=tuple((weights / weights.sum()).tolist())
+    )(other, pictures)  # fmt: skip
+    found = likeness_in_scales(other * 2 - 1, pictures * 2 - 1)
+    torch.testing.assert_close(found, theirs.flatten(), rtol=1e-3, atol=1e-4)
+
+
+def test_noise_is_farther_than_pictures_held_out() -> None:
+    train, held = spots(80)[0], spots(40, seed=1)[0]
+    told = picture_likeness(train, torch.rand(40, 1, SIDE, SIDE) * 2 - 1, held, seed=0)
+    assert told["synthetic"]["kid"] > 10 * abs(told["held_out"]["kid"])
+    assert told["synthetic"]["fid"] > 3 * told["held_out"]["fid"]
+    assert np.isfinite(untrained(torch.rand(3, 2, 4, 5, 6))).all()
+    assert pixels(torch.rand(3, 2, 4, 20, 6)).shape == (3, 2 * 4 * 8 * 6)
+
+
+def test_a_set_that_copies_is_caught_and_one_of_others_is_not() -> None:
+    train, held, others = (spots(n, seed=seed)[0] for n, seed in ((120, 0), (50, 1), (100, 2)))
+    assert not [own.id for own in picture_measures("image", train, held, others) if own.refused]
+    copies = torch.cat([train[:60], others[:40]])
+    refused = {own.id for own in picture_measures("image", train, held, copies) if own.refused}
+    assert {"image: copies", "image: memorised, pixels", "image: memorised, features"} <= refused
+    nearly = (copies + 0.02 * torch.randn(copies.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
+    refused = {own.id for own in picture_measures("image", train, held, nearly) if own.refused}
+    assert "image: copies" not in refused
+    assert {"image: memorised, pixels", "image: nearest, pixels"} <= refused
+
+
+def test_ratios_and_copies_are_by_hand() -> None:
+    among = np.array([[0.0], [1.0], [3.0]])
+    np.testing.assert_allclose(ratios(np.array([[0.5], [0.0]]), among), [0.5 / 1.5, 0.0])
+    np.testing.assert_allclose(ratios(among, among, others=True), [1 / 3, 1 / 2, 2 / 3])
+    assert same(among.astype(np.float32), np.array([[1.001], [9.0]], np.float32)).tolist() == [False, True, False]
+    assert not same(among.astype(np.float32), among.astype(np.float32), others=True).any()
