@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_pictures import SIDE, picture_cohort, spots
 from scipy.linalg import sqrtm  # type: ignore[import-untyped]
 
 import chiasm
@@ -23,7 +24,6 @@ from chiasm.generation.picture_likeness import (
 from chiasm.generation.picture_privacy import picture_measures, ratios, same
 from chiasm.generation.pictures import Scale, pictures_of
 from chiasm.readers.registry import reader_for
-from generation.made_pictures import SIDE, picture_cohort, spots
 
 MARK = "chiasm generate: diffusion, seed 3"
 

@@ -70,11 +70,14 @@ class Utility:
         )
 
 
-def utility_of(train: Cohort, held: Cohort, made: Rows, recipe: str, seed: int) -> Utility:
+def utility_of(
+    train: Cohort, held: Cohort, made: Rows, recipe: str, seed: int, written: Cohort | None = None
+) -> Utility:
     """Fit a recipe to synthetic and to as many real patients, and score both on real patients who were held out.
 
     Args:
         recipe: its name; empty: late fusion, or of one modality the search of `single`.
+        written: the synthetic patients as a cohort, where they have pictures; None: it is made of `made`.
     """
     target = train.target
     assert target is not None and train.outcome is not None and held.outcome is not None
@@ -85,7 +88,9 @@ def utility_of(train: Cohort, held: Cohort, made: Rows, recipe: str, seed: int) 
     whole = Utility(name, metric.label, metric.chance, many, len(seen))
     chosen = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(train))[:many]
     try:
-        cohorts = [train.subset(chosen), synthetic_cohort_of(made.take(np.arange(many)), train)]
+        first = np.arange(many)
+        synthetic = synthetic_cohort_of(made.take(first), train) if written is None else written.subset(first)
+        cohorts = [train.subset(chosen), synthetic]
         fitted: list[Model] = []
         for own in cohorts:
             (made_recipe,) = registry.resolve([name], own)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from chiasm.api.generated_pictures import (
+    DrawnPictures,
+    copy_real,
+    drawn_pictures,
+    encoded_beside,
+    filled_pictures,
+    write_drawn,
+)  # fmt: skip
 from chiasm.api.generated_utility import Utility, utility_of
 from chiasm.artifact import write_text
 from chiasm.artifact.whole import whole_folder
@@ -22,10 +31,12 @@ from chiasm.generation.catalogue import GENERATORS, make_generator
 from chiasm.generation.filling import lacking
 from chiasm.generation.generator import Expects, Generator, HasDensity, MayBePrivate
 from chiasm.generation.likeness import likeness
+from chiasm.generation.picture_diffusion import PictureDiffusion, picture_generator
+from chiasm.generation.picture_files import ENDINGS
 from chiasm.generation.privacy import Privacy, privacy_of, told
 from chiasm.generation.private_training import delta_of, promised
-from chiasm.generation.rows import LEAST_PATIENTS, Rows, rows_of, target_keys
-from chiasm.generation.writing import MANIFEST, write_cohort
+from chiasm.generation.rows import LEAST_PATIENTS, Rows, pictured, rows_of, target_keys, without_pictures
+from chiasm.generation.writing import MANIFEST, synthetic_ids, write_cohort
 from chiasm.report.generation_page import render_generated
 from chiasm.report.written import write_page
 
@@ -47,6 +58,7 @@ class Made:
         privacy: what the set gives away; None of a cohort filled in, which holds the patients themselves.
         likeness: how like real ones they are; empty of a cohort filled in.
         utility: what training on them is worth on real patients; None where it was not asked, or cannot be told.
+        pictures: modality to the images or volumes that were drawn.
         sentences: what there is to know.
     """
 
@@ -55,6 +67,7 @@ class Made:
     privacy: Privacy | None = None
     likeness: dict[str, Any] = field(default_factory=dict)
     utility: Utility | None = None
+    pictures: dict[str, DrawnPictures] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -69,7 +82,12 @@ class Made:
             "patients": len(self.rows), "accepted": own.accepted, "filled_in": own.modalities,
             "epsilon": own.epsilon, "delta": own.delta,
             "privacy": None if self.privacy is None else self.privacy.as_json(),
-            "likeness": self.likeness, "utility": None if self.utility is None else self.utility.as_json(),
+            "likeness": self.likeness,
+            "pictures": {
+                name: {"generator": own.generator, "drawn": len(own.rows), "size": list(own.scale.size), **own.likeness}
+                for name, own in self.pictures.items()
+            },
+            "utility": None if self.utility is None else self.utility.as_json(),
             "sentences": list(self.sentences),
         }  # fmt: skip
 
@@ -81,6 +99,7 @@ def generate(
     patients: int | None = None,
     fill: Sequence[str] | str = (),
     generator: str = "gaussian-copula",
+    pictures: str = "diffusion",
     seed: int = 0,
     dp: float | None = None,
     accept_privacy: str = "",
@@ -93,11 +112,12 @@ def generate(
     the privacy report tells what it gives away, and real models are compared with models trained on it.
 
     Args:
-        cohort: a cohort of tables and omics blocks, or the path of a manifest.
+        cohort: a cohort of tables, omics blocks, images and volumes, or the path of a manifest.
         out: a new folder for the manifest, its tables, `generated.json` and `generated.html`; None writes nothing.
         patients: how many to draw.
         fill: the modality, or several, to fill in, in place of `patients`.
         generator: its name, with its options after a colon: `mixed-diffusion:steps=50`.
+        pictures: what draws images and volumes: `diffusion` or `flow`, with options as in `diffusion:steps=500`.
         seed: of the draw and of who is held out.
         dp: the epsilon of differential privacy that the generator is fitted under; its delta is `1 / (10 n)` of the n
             patients that it is fitted to. Then the set is another one each time, whatever the seed.
@@ -107,9 +127,9 @@ def generate(
 
     Raises:
         PrivacyError: a measure of privacy is above its limit, and no reason is given.
-        Unsupported: fewer than 50 patients; patients or values that were generated; files; columns that name patients;
-            a modality that nobody has or lacks.
-            `dp` of a generator that cannot, or to fill in, or without opacus.
+        Unsupported: fewer than 50 patients; patients or values that were generated; files other than images and
+            volumes; columns that name patients; a modality that nobody has or lacks; `dp` of a generator that cannot,
+            with images, to fill in, or without opacus.
         ValueError: neither or both of `patients` and `fill`; no such generator or modality; a `dp` not above 0.
         FileExistsError: `out` is there and not empty.
     """
@@ -122,6 +142,7 @@ def generate(
     epsilon = getattr(made, "epsilon", 0.0) if dp is None else dp
     if dp is not None or epsilon:
         made = _private(made, epsilon, bool(names))
+    painter = picture_generator(pictures)
     own = as_cohort(cohort)
     if own.generated is not None:
         raise Unsupported(
@@ -134,10 +155,10 @@ def generate(
             "nothing is generated"
         )
     if names:
-        found = _filled(own, names, made, seed)
+        found = _filled(own, names, made, painter, seed)
     else:
         assert patients is not None
-        found = _drawn(own, patients, made, seed, accept_privacy, recipe, utility)
+        found = _drawn(own, patients, made, painter, seed, accept_privacy, recipe, utility)
     if out is not None:
         _write(own, found, Path(out), synthetic=not names)
     return found
@@ -160,37 +181,57 @@ def _private(generator: Generator, epsilon: float, filling: bool) -> Generator:
 
 
 def _drawn(
-    cohort: Cohort, patients: int, generator: Generator, seed: int, accepted: str, recipe: str, utility: bool
-) -> Made:
+    cohort: Cohort, patients: int, generator: Generator, painter: PictureDiffusion, seed: int, accepted: str,
+    recipe: str, utility: bool,
+) -> Made:  # fmt: skip
     rows = rows_of(cohort)
     nobody = [name for name in cohort.modalities if not rows.present[name].any()]
     if nobody:
         raise Unsupported(f"nobody has modality '{nobody[0]}': leave it out of the manifest")
+    names = pictured(cohort)
+    if names and getattr(generator, "epsilon", 0):
+        raise Unsupported(f"pictures are not drawn under differential privacy: leave '{names[0]}' out, or --dp away")
     held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(len(cohort), seed)
     train_rows, held_rows = rows.take(~held), rows.take(held)
     fitted = generator.fit(train_rows)
     epsilon = float(getattr(generator, "epsilon", 0.0))
     made = fitted.sample(patients, seed)
     density = fitted.log_density if isinstance(fitted, HasDensity) else None
-    privacy = privacy_of(train_rows, held_rows, made, density)
+    drawn = drawn_pictures(cohort, held, rows, made, painter, seed)
+    train_rows, held_rows, tables = (without_pictures(own) for own in (train_rows, held_rows, made))
+    privacy = privacy_of(train_rows, held_rows, tables, density)
+    privacy = replace(privacy, measures=(*privacy.measures, *(m for own in drawn.values() for m in own.measures)))
     if privacy.refused and not accepted.strip():
         raise PrivacyError(
             "nothing is written: " + "; ".join(privacy.refused) + "; give a larger cohort or another generator, or say "
             "why it may be given away all the same, by accept_privacy (--accept-privacy)"
         )
+    by = generator.name if not names else f"{generator.name} and {painter.name}"
     mark = Generated(
-        generator.name, seed, "" if epsilon else cohort.subset(~held).fingerprint, True, {},
+        by, seed, "" if epsilon else cohort.subset(~held).fingerprint, True, {},
         accepted.strip() if privacy.refused else "", epsilon, delta_of(len(train_rows)) if epsilon else 0.0,
     )  # fmt: skip
-    alike = likeness(train_rows, made, held_rows, target=cohort.target)
+    alike = likeness(train_rows, tables, held_rows, target=cohort.target)
     used = None
     if utility and cohort.target is not None:
-        used = utility_of(cohort.subset(~held), cohort.subset(held), made, recipe, seed)
-    sentences = (*promised(mark), *told(privacy), *(() if used is None else used.sentences))
-    return Made(made, mark, privacy, alike, used, sentences)
+        used = _used(cohort, held, Made(made, mark, pictures=drawn), recipe, seed)
+    said = [sentence for name, own in drawn.items() for sentence in own.sentences(name)]
+    sentences = (*promised(mark), *told(privacy), *said, *(() if used is None else used.sentences))
+    return Made(made, mark, privacy, alike, used, drawn, sentences)
 
 
-def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: int) -> Made:
+def _used(cohort: Cohort, held: np.ndarray, made: Made, recipe: str, seed: int) -> Utility:
+    """What training on synthetic patients is worth; with pictures they are written and read as any cohort is."""
+    train, tested = cohort.subset(~held), cohort.subset(held)
+    if not made.pictures:
+        return utility_of(train, tested, made.rows, recipe, seed)
+    with TemporaryDirectory() as folder:
+        _write_patients(cohort, made, Path(folder), synthetic=True)
+        train, tested, written = encoded_beside([train, tested, as_cohort(Path(folder) / MANIFEST)])
+    return utility_of(train, tested, made.rows, recipe, seed, written)
+
+
+def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter: PictureDiffusion, seed: int) -> Made:
     rows = rows_of(cohort)
     for name in names:
         cohort.with_modalities([name])
@@ -200,21 +241,27 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: in
     for name, own in who.items():
         if not own.any():
             raise Unsupported(f"nobody lacks modality '{name}' who has another: there is nothing to fill in")
-    inputs = rows.only(cohort.modalities)
-    fitted = generator.fit(inputs)
-    if not isinstance(fitted, Expects):
-        raise Unsupported(f"generator '{generator.name}' draws whole patients alone: nothing is filled in by it")
-    made = fitted.expected(inputs)
+    painted = {name: own for name, own in who.items() if name in pictured(cohort)}
+    drawn = filled_pictures(cohort, rows, painted, painter, seed)
     blocks, present = dict(rows.blocks), dict(rows.present)
+    if len(painted) < len(who):
+        inputs = rows.only(cohort.modalities)
+        fitted = generator.fit(inputs)
+        if not isinstance(fitted, Expects):
+            raise Unsupported(f"generator '{generator.name}' draws whole patients alone: nothing is filled in by it")
+        made = fitted.expected(inputs)
     for name, own in who.items():
-        blocks[name] = blocks[name].where(pd.Series(~own), made.blocks[name])
+        if name not in painted:
+            blocks[name] = blocks[name].where(pd.Series(~own), made.blocks[name])
         present[name] = present[name] | own
     number = {name: int(own.sum()) for name, own in who.items()}
     bare = cohort.with_target(None, None)
-    mark = Generated(generator.name, seed, bare.fingerprint, False, number)
+    by = {name: painter.name if name in painted else generator.name for name in who}
+    mark = Generated(" and ".join(dict.fromkeys(by.values())), seed, bare.fingerprint, False, number)
     said = tuple(
-        f"{count(n, 'patient')} of {len(cohort):,} have '{name}' from '{generator.name}', as what is expected given "
-        "what they have; it is no observation, and a score on these patients would be of the generator too."
+        f"{count(n, 'patient')} of {len(cohort):,} have '{name}' from '{by[name]}', "
+        f"{'drawn' if name in painted else 'as the median'} given what they have; it is no observation, and a score on "
+        "these patients would be of the generator too."
         for name, n in number.items()
     )
     left = {
@@ -223,26 +270,36 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, seed: in
     }  # fmt: skip
     if some := [what for what, own in left.items() if own]:
         said += (f"Not written, although the manifest has them: {', '.join(some)}.",)
-    return Made(Rows(blocks, present, rows.declared), mark, sentences=said)
+    return Made(Rows(blocks, present, rows.declared), mark, pictures=drawn, sentences=said)
 
 
 def _write(cohort: Cohort, made: Made, out: Path, *, synthetic: bool) -> None:
-    labels = {"group": cohort.group, "site": cohort.site, "fold": cohort.fold}
     with whole_folder(out) as folder:
-        write_cohort(
-            folder,
-            made.rows,
-            cohort.kinds,
-            made.mark,
-            name=f"{cohort.name}, {'synthetic' if synthetic else 'filled in'}",
-            target=None if cohort.target is None else target_keys(cohort.target),
-            groups=cohort.feature_groups,
-            ids=None if synthetic else cohort.ids.tolist(),
-            labels=None if synthetic else {name: own for name, own in labels.items() if own is not None},
-            unit_costs=cohort.costs,
-        )
+        _write_patients(cohort, made, folder, synthetic=synthetic)
         write_text(folder / DOCUMENT, json.dumps(made.document, indent=1) + "\n")
         write_page(folder / PAGE, lambda: render_generated(cohort.name, made.document))
+
+
+def _write_patients(cohort: Cohort, made: Made, folder: Path, *, synthetic: bool) -> None:
+    """Write the manifest, the tables and the pictures."""
+    labels = {"group": cohort.group, "site": cohort.site, "fold": cohort.fold}
+    ids = synthetic_ids(len(made.rows)) if synthetic else [str(own) for own in cohort.ids]
+    places = write_cohort(
+        folder,
+        made.rows,
+        cohort.kinds,
+        made.mark,
+        name=f"{cohort.name}, {'synthetic' if synthetic else 'filled in'}",
+        target=None if cohort.target is None else target_keys(cohort.target),
+        groups=cohort.feature_groups,
+        ids=ids,
+        labels=None if synthetic else {name: own for name, own in labels.items() if own is not None},
+        unit_costs=cohort.costs,
+        endings={name: ENDINGS[cohort.kinds[name]] for name in pictured(cohort)},
+    )
+    if not synthetic:
+        copy_real(folder, places, cohort)
+    write_drawn(folder, places, made.pictures, ids, made.mark)
 
 
 def _any_fifth(n: int, seed: int) -> np.ndarray:

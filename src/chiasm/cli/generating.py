@@ -24,6 +24,9 @@ def generate(
     dp: Annotated[
         float | None, typer.Option(help="Epsilon of differential privacy, of mixed-diffusion; needs chiasm[dp].")
     ] = None,
+    pictures: Annotated[
+        str, typer.Option(help="What draws images and volumes: diffusion or flow, as in diffusion:steps=500.")
+    ] = "diffusion",
     accept_privacy: Annotated[
         str, typer.Option(help="Why a set above a limit of privacy is written all the same.")
     ] = "",
@@ -33,7 +36,7 @@ def generate(
 ) -> None:
     """A synthetic cohort that may be shared, with what it gives away; or a modality filled in from the others.
 
-    Tables, omics blocks and outcomes. A set above a limit of privacy is refused, and nothing is written.
+    Tables, omics blocks, images, volumes, outcomes. A set above a limit of privacy is refused, and nothing is written.
     """
     from chiasm.api import generating
 
@@ -42,7 +45,7 @@ def generate(
     with told_how_to_go_on(None):
         found = generating.generate(
             cohort, out, patients=patients, fill=fill or (), generator=generator, seed=seed, dp=dp,
-            accept_privacy=accept_privacy, recipe=recipe,
+            accept_privacy=accept_privacy, recipe=recipe, pictures=pictures,
         )  # fmt: skip
     if json:
         screen.show_json({**found.document, "written": str(out / generating.MANIFEST)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.compute.isolation import own_randomness, seeded
+from chiasm.errors import nearest
 from chiasm.generation.diffusion import Predict, Prediction, Schedule, guided, q_sample, sample, target_of
 from chiasm.generation.flows import euler, flow_point, flow_target
 from chiasm.generation.picture_net import PictureNet, PictureNetDesign
+from chiasm.specs import name_and_options, read_options
 
 PROCESSES = ("diffusion", "flow")
 SCHEDULE = Schedule("cosine")
@@ -134,8 +136,12 @@ class PictureDiffusion:
 
     @property
     def name(self) -> str:
-        """The name by which it is asked for."""
-        return self.process
+        """The line by which it is asked for, with the options that are not as they would be."""
+        changed = [
+            f"{own.name}={getattr(self, own.name)}" for own in fields(self)
+            if own.name != "process" and getattr(self, own.name) != own.default
+        ]  # fmt: skip
+        return ":".join([self.process, *([",".join(changed)] if changed else [])])
 
     def fit(self, pictures: Tensor, condition: Tensor | None, seed: int, told: Told | None = None) -> FittedPictures:
         """Fit to pictures `(n, C, ...)` in -1 to 1, and numbers `(n, F)` that are known of each patient or None.
@@ -208,6 +214,16 @@ def share_of(t: Tensor) -> Tensor:
     return t if t.is_floating_point() else (t + 1).float() / SCHEDULE.steps
 
 
-GENERATORS: dict[str, Callable[[], PictureDiffusion]] = {
-    "diffusion": PictureDiffusion, "flow": lambda: PictureDiffusion("flow"),
-}  # fmt: skip
+def picture_generator(spec: str) -> PictureDiffusion:
+    """Return the generator of a line `diffusion` or `flow:steps=500,width=16`.
+
+    Raises:
+        ValueError: no generator has this name, or it has no such option.
+    """
+    name, options = name_and_options(spec)
+    if name not in PROCESSES:
+        like = nearest(name, PROCESSES)
+        hint = f"did you mean '{like}'?" if like else f"there are {', '.join(PROCESSES)}"
+        raise ValueError(f"no generator of pictures is called '{name}': {hint}")
+    known = {own.name: own.default for own in fields(PictureDiffusion) if own.name != "process"}
+    return PictureDiffusion(name, **read_options(options, known, f"generator '{name}'"))

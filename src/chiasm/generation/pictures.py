@@ -17,7 +17,6 @@ from chiasm.progress import followed
 from chiasm.readers.reading import LIMITS, Image, ReadError, Volume
 from chiasm.readers.registry import reader_for
 
-DRAWN = ("image", "volume")
 MOST_SIDE = {2: 64, 3: 32}
 """Pixels or voxels a side up to which pictures of one size stay as they are; others are resized to it."""
 MOST_VALUES = 1 << 28
@@ -61,11 +60,6 @@ class Pictures:
     values: Tensor
     rows: NDArray[np.int_]
     scale: Scale
-
-
-def are_pictures(cohort: Cohort, name: str) -> bool:
-    """True if a modality is images or volumes, which are drawn."""
-    return cohort.kinds[name] in DRAWN
 
 
 def pictures_of(cohort: Cohort, name: str) -> Pictures:

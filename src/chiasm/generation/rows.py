@@ -20,6 +20,10 @@ OUTCOME = "[target]"
 LEAST_PATIENTS = 50
 NAMES_SOMEONE = ("identifier", "text", "date")
 """Kinds of column that say who somebody is, and that nothing could be drawn from."""
+PICTURES = ("image", "volume")
+"""Kinds of modality whose files are drawn as pictures."""
+THERE = "[there]"
+"""The one column of a block of pictures, 1 of who has one, by which a generator of tables draws who has."""
 
 
 @dataclass(frozen=True)
@@ -73,27 +77,44 @@ def inputs_of(cohort: Cohort, names: Sequence[str]) -> Rows:
     return Rows(blocks, present, declared)
 
 
+def pictured(cohort: Cohort) -> tuple[str, ...]:
+    """Modalities that are images or volumes, sorted."""
+    return tuple(name for name in cohort.modalities if cohort.kinds[name] in PICTURES)
+
+
 def rows_of(cohort: Cohort) -> Rows:
-    """Read the tables and omics blocks of a cohort, and its outcome where it has one.
+    """Read the tables and omics blocks of a cohort, who has which pictures, and its outcome where it has one.
 
     Raises:
-        Unsupported: a modality is files, or the outcome is none of classes, labels, numbers and times; a column of a
-            table names patients, or holds text or dates.
+        Unsupported: a modality is files of another kind, or the outcome is none of classes, labels, numbers and times;
+            a column of a table names patients, or holds text or dates.
     """
-    other = [name for name in cohort.modalities if name not in drawable(cohort)]
+    other = [name for name in cohort.modalities if name not in (*drawable(cohort), *pictured(cohort))]
     if other:
         what = f"modality '{other[0]}' is of kind '{cohort.kinds[other[0]]}'"
-        raise Unsupported(f"{what}, and only tables and omics blocks are generated: leave it out of the manifest")
-    for name in cohort.modalities:
+        kinds = "tables, omics blocks, images and volumes"
+        raise Unsupported(f"{what}, and only {kinds} are generated: leave it out of the manifest")
+    for name in drawable(cohort):
         naming = [column for column, kind in cohort.column_kinds(name).items() if kind in NAMES_SOMEONE]
         if naming:
             what = f"column '{naming[0]}' of modality '{name}' holds identifiers, text or dates"
             raise Unsupported(f"{what}, which are not generated: leave it out by `columns`")
-    inputs = inputs_of(cohort, cohort.modalities)
+    inputs = _with_pictures(cohort, inputs_of(cohort, drawable(cohort)))
     if cohort.target is None or cohort.outcome is None:
         return inputs
     outcome = {OUTCOME: outcome_columns(cohort.target, cohort.outcome)}
     return Rows(outcome | inputs.blocks, {OUTCOME: np.ones(len(cohort), bool), **inputs.present}, inputs.declared)
+
+
+def _with_pictures(cohort: Cohort, rows: Rows) -> Rows:
+    present = {name: cohort.present[:, cohort.modalities.index(name)].copy() for name in pictured(cohort)}
+    blocks = {name: pd.DataFrame({THERE: np.where(own, 1.0, np.nan)}) for name, own in present.items()}
+    return Rows(rows.blocks | blocks, rows.present | present, rows.declared)
+
+
+def without_pictures(rows: Rows) -> Rows:
+    """The same patients without blocks of pictures; of a cohort of pictures alone, as they are."""
+    return rows.only([name for name, own in rows.blocks.items() if list(own.columns) != [THERE]] or list(rows.blocks))
 
 
 def outcome_columns(target: Target, outcome: Outcome) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from chiasm.artifact import write_text
 from chiasm.cohort.generated import Generated
-from chiasm.generation.rows import OUTCOME, Rows
+from chiasm.generation.rows import OUTCOME, PICTURES, Rows
 
 MANIFEST = "cohort.toml"
 
@@ -29,26 +29,29 @@ def write_cohort(
     ids: list[str] | None = None,
     labels: Mapping[str, np.ndarray] | None = None,
     unit_costs: Mapping[str, float] | None = None,
-) -> None:
+    endings: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Write `cohort.toml`, `patients.csv`, and of each modality a CSV file, or of an omics block a Parquet file.
+
+    Returns of each modality of pictures the folder within `folder` where `<identifier><ending>` is to be written.
 
     Args:
         folder: an empty folder that is there.
-        kinds: modality to `table` or `omics`.
+        kinds: modality to `table`, `omics`, `image` or `volume`.
         mark: what `[generated]` of the manifest says.
         target: keys of `[target]`; None without one.
         groups: modality to its groups of columns, which become a GMT file.
         ids: identifiers; None: patients are numbered, `synthetic-0001`.
         labels: `group`, `site` or `fold` to a label of each patient.
         unit_costs: modality to what it costs a patient.
+        endings: modality of pictures to how the names of its files end.
     """
     n = len(rows)
     taken = {str(column) for block in rows.blocks.values() for column in block.columns}
     key = "patient"
     while key in taken:
         key += "_"
-    width = len(str(n))
-    index = pd.Index(ids or [f"synthetic-{row + 1:0{width}d}" for row in range(n)], name=key, dtype=object)
+    index = pd.Index(ids or synthetic_ids(n), name=key, dtype=object)
     patients = rows.blocks.get(OUTCOME, pd.DataFrame(index=range(n))).set_axis(index, axis=0)
     lines = [f"name = {_text(name)}", "[patients]", 'table = "patients.csv"', f"id = {_text(key)}"]
     own = {name: labels[name] for name in ("group", "site") if labels and name in labels}
@@ -62,7 +65,14 @@ def write_cohort(
     if target is not None:
         lines += ["[target]", *(f"{name} = {_text(value)}" for name, value in target.items())]
     written: set[str] = set()
+    places: dict[str, str] = {}
     for modality in (name for name in rows.blocks if name != OUTCOME):
+        if kinds[modality] in PICTURES:
+            places[modality] = _apart(modality.replace(" ", "_"), written)
+            (folder / places[modality]).mkdir()
+            path = f"{places[modality]}/{{id}}{(endings or {})[modality]}"
+            lines += [f"[modalities.{_text(modality)}]", f"kind = {_text(kinds[modality])}", f"path = {_text(path)}"]
+            continue
         block = rows.blocks[modality].set_axis(index, axis=0)[rows.present[modality]]
         safe = _apart(modality.replace(" ", "_"), written)
         file = f"modality-{safe}.parquet" if kinds[modality] == "omics" else f"modality-{safe}.csv"
@@ -90,6 +100,13 @@ def write_cohort(
         said = ", ".join(f"{_text(name)} = {number}" for name, number in mark.modalities.items())
         lines.append(f"modalities = {{{said}}}")
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+    return places
+
+
+def synthetic_ids(n: int) -> list[str]:
+    """Identifiers of patients who never were."""
+    width = len(str(n))
+    return [f"synthetic-{row + 1:0{width}d}" for row in range(n)]
 
 
 def _apart(name: str, written: set[str]) -> str:
