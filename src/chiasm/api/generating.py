@@ -12,14 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm.api.generated_pictures import (
-    DrawnPictures,
-    copy_real,
-    drawn_pictures,
-    encoded_beside,
-    filled_pictures,
-    write_drawn,
-)  # fmt: skip
+from chiasm.api import generated_pictures as painting
+from chiasm.api.generated_pictures import DrawnPictures
 from chiasm.api.generated_utility import Utility, utility_of
 from chiasm.artifact import write_text
 from chiasm.artifact.whole import whole_folder
@@ -197,7 +191,7 @@ def _drawn(
     epsilon = float(getattr(generator, "epsilon", 0.0))
     made = fitted.sample(patients, seed)
     density = fitted.log_density if isinstance(fitted, HasDensity) else None
-    drawn = drawn_pictures(cohort, held, rows, made, painter, seed)
+    drawn = painting.drawn_pictures(cohort, held, rows, made, painter, seed)
     train_rows, held_rows, tables = (without_pictures(own) for own in (train_rows, held_rows, made))
     privacy = privacy_of(train_rows, held_rows, tables, density)
     privacy = replace(privacy, measures=(*privacy.measures, *(m for own in drawn.values() for m in own.measures)))
@@ -227,7 +221,7 @@ def _used(cohort: Cohort, held: np.ndarray, made: Made, recipe: str, seed: int) 
         return utility_of(train, tested, made.rows, recipe, seed)
     with TemporaryDirectory() as folder:
         _write_patients(cohort, made, Path(folder), synthetic=True)
-        train, tested, written = encoded_beside([train, tested, as_cohort(Path(folder) / MANIFEST)])
+        train, tested, written = painting.encoded_beside([train, tested, as_cohort(Path(folder) / MANIFEST)])
     return utility_of(train, tested, made.rows, recipe, seed, written)
 
 
@@ -242,7 +236,7 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter:
         if not own.any():
             raise Unsupported(f"nobody lacks modality '{name}' who has another: there is nothing to fill in")
     painted = {name: own for name, own in who.items() if name in pictured(cohort)}
-    drawn = filled_pictures(cohort, rows, painted, painter, seed)
+    drawn = painting.filled_pictures(cohort, rows, painted, painter, seed)
     blocks, present = dict(rows.blocks), dict(rows.present)
     if len(painted) < len(who):
         inputs = rows.only(cohort.modalities)
@@ -298,8 +292,8 @@ def _write_patients(cohort: Cohort, made: Made, folder: Path, *, synthetic: bool
         endings={name: ENDINGS[cohort.kinds[name]] for name in pictured(cohort)},
     )
     if not synthetic:
-        copy_real(folder, places, cohort)
-    write_drawn(folder, places, made.pictures, ids, made.mark)
+        painting.copy_real(folder, places, cohort)
+    painting.write_drawn(folder, places, made.pictures, ids, made.mark)
 
 
 def _any_fifth(n: int, seed: int) -> np.ndarray:
