@@ -14,7 +14,7 @@ PLACES = ("first", "middle", "wider")
 
 
 def moving(image: TinyDenoiser) -> Moving:
-    return Moving(image, dict.fromkeys(PLACES, image.width), 2)
+    return Moving(image, dict.fromkeys(PLACES, image.width), 2, heads=4)
 
 
 def test_untrained_blocks_leave_each_frame_as_the_image_network_says_it_bit_for_bit() -> None:
@@ -50,16 +50,20 @@ def test_the_attention_is_over_frames_at_each_pixel() -> None:
     found = block(x, 4, told).unflatten(0, (2, 4))
     reference = torch.nn.MultiheadAttention(6, 2, batch_first=True)
     reference.in_proj_weight, reference.in_proj_bias = block.inward.weight, block.inward.bias
-    reference.out_proj.weight, reference.out_proj.bias = block.out.weight, block.out.bias
-    rates = torch.tensor([1.0, 10**-1.5, 1e-3])
-    angles = torch.arange(4.0)[:, None] * rates
+    reference.out_proj.weight, reference.out_proj.bias = (
+        torch.nn.Parameter(torch.eye(6)),
+        torch.nn.Parameter(torch.zeros(6)),
+    )
+    angles = torch.arange(4.0)[:, None] * torch.tensor([1.0, 10**-1.5, 1e-3])
     place = block.place(torch.cat([angles.sin(), angles.cos()], 1))
+    scale, shift, gate = block.told(told).split((6, 6, 12), 1)
     for film in range(2):
         for row, column in [(0, 0), (1, 0), (0, 1), (1, 1)]:
             own = x[4 * film : 4 * film + 4, :, row, column]
-            tokens = (block.norm(own) + place + block.told(told[film]))[None]
-            expected = own + reference(tokens, tokens, tokens)[0][0]
-            torch.testing.assert_close(found[film, :, :, row, column], expected, atol=1e-5, rtol=1e-5)
+            tokens = block.norm(own) * (1 + scale[film]) + shift[film] + place
+            mixed = reference(tokens[None], tokens[None], tokens[None])[0][0]
+            hidden = torch.nn.functional.gelu(block.hidden(torch.cat([mixed, tokens], 1)) * (1 + gate[film]))
+            torch.testing.assert_close(found[film, :, :, row, column], own + block.out(hidden), atol=1e-5, rtol=1e-5)
 
 
 def test_places_that_are_not_there_and_films_without_conditions_are_refused() -> None:

@@ -16,12 +16,13 @@ from chiasm.generation.diffusion import Prediction, Schedule, q_sample, target_o
 class TemporalBlock(nn.Module):
     """Attention over the frames at each pixel, added to what an image network says there; at first it adds zero.
 
-        x + W_o attention(norm(x) + p + W_c c),  W_o = 0 at the start
+        h = norm(x) (1 + S c) + W c + p
+        x + W_o gelu(W_1 [attention(h), h] (1 + G c)),  W_o = 0 at the start
 
     p are waves of the number of the frame, so that films may be of any length; c is what the film is conditioned on.
 
     Source: factorised blocks of space and time as in Open-Sora and Bora (arXiv 2407.08944), which adds them to an image
-    model. Deviation: the condition enters by a sum, not by attention to the words.
+    model. Deviation: the condition scales and shifts, where theirs is attended to, word by word.
 
     Args:
         channels: C of the place in the image network.
@@ -35,10 +36,11 @@ class TemporalBlock(nn.Module):
             raise ValueError(f"{heads} heads do not divide {channels} channels: give a divisor")
         self.heads = heads
         self.norm = nn.LayerNorm(channels)
-        self.told = nn.Linear(condition, channels, bias=False)
+        self.told = nn.Linear(condition, 4 * channels, bias=False)
         self.place = nn.Linear(channels, channels)
         self.inward = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
+        self.hidden = nn.Linear(2 * channels, 2 * channels)
+        self.out = nn.Linear(2 * channels, channels)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -46,14 +48,15 @@ class TemporalBlock(nn.Module):
         """Return `(B F, C, ...)` given as many, films one after the other, and the condition `(B, W)` or None."""
         batch, channels, sides = len(x) // frames, x.shape[1], x.shape[2:]
         own = x.reshape(batch, frames, channels, -1).permute(0, 3, 1, 2)  # (B, pixels, F, C)
-        tokens = self.norm(own) + self.place(waves(frames, channels, x))
-        if condition is not None:
-            tokens = tokens + self.told(condition)[:, None, None]
+        told = x.new_zeros(batch, 1, 1, 4 * channels) if condition is None else self.told(condition)[:, None, None]
+        scale, shift, gate = told.split((channels, channels, 2 * channels), -1)
+        tokens = self.norm(own) * (1 + scale) + shift + self.place(waves(frames, channels, x))
         parts = self.inward(tokens).unflatten(-1, (3, self.heads, channels // self.heads))
         query, key, value = parts.permute(3, 0, 1, 4, 2, 5).flatten(1, 2)  # each (B pixels, heads, F, C / heads)
         mixed = functional.scaled_dot_product_attention(query, key, value)
         mixed = mixed.transpose(1, 2).reshape(batch, -1, frames, channels)
-        return x + self.out(mixed).permute(0, 2, 3, 1).reshape(batch * frames, channels, *sides)
+        hidden = functional.gelu(self.hidden(torch.cat([mixed, tokens], -1)) * (1 + gate))
+        return x + self.out(hidden).permute(0, 2, 3, 1).reshape(batch * frames, channels, *sides)
 
 
 class Moving(nn.Module):
