@@ -79,7 +79,9 @@ def test_places_that_are_not_there_and_films_without_conditions_are_refused() ->
 def test_left_and_right_steer_a_blob_as_a_classifier_sees_it() -> None:
     generator = torch.Generator().manual_seed(0)
     pictures, told = films(1000, generator)
-    own = fit_motion(moving(trained_denoiser(pictures, generator)), pictures, told, SCHEDULE, generator=generator)
+    own = fit_motion(
+        moving(trained_denoiser(pictures, generator)), pictures, told, SCHEDULE, updates=700, generator=generator
+    )
     asked = torch.eye(2).repeat(30, 1)
     noise = torch.randn(60, FRAMES, 1, 8, 8, generator=generator)
     with torch.no_grad():

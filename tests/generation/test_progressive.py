@@ -27,7 +27,7 @@ def drawn() -> torch.Generator:
 @pytest.mark.parametrize("inside", [1.0, 0.6])
 def test_a_gaussian_nears_its_fixed_point_by_the_rate_that_is_predicted(inside: float) -> None:
     deviation, mean = 0.7, torch.full((1, 4, 4), 2.0).double()
-    how, start = replace(HOW, inside=inside, steps=200, rounds=3), torch.zeros(20_000, 1, 1, 1).double()
+    how, start = replace(HOW, inside=inside, steps=100, rounds=3), torch.zeros(20_000, 1, 1, 1).double()
     found = progressive_edit(
         gaussian(SCHEDULE, deviation), start, mean[:, :1, :1], SCHEDULE, how=how, generator=drawn()
     ).mean((1, 2, 3, 4))  # fmt: skip
@@ -38,7 +38,7 @@ def test_a_gaussian_nears_its_fixed_point_by_the_rate_that_is_predicted(inside: 
         earlier = a[before] if before >= 0 else torch.ones(())
         rate = rate * ((a[t] * earlier).sqrt() * deviation**2 + ((1 - a[t]) * (1 - earlier)).sqrt()) / variance
     limit = float(deviation * a[steps[0]].sqrt() / variances[0] ** 0.5)
-    assert abs(float(rate) - limit) < 0.004  # the product over the steps is near what infinitely many would give
+    assert abs(float(rate) - limit) < 0.008  # the product over the steps is near what infinitely many would give
     fixed = inside * 2.0 * (1 - rate) / (1 - inside * rate)
     torch.testing.assert_close((fixed - found) / fixed, (inside * rate) ** torch.arange(4), atol=0.008, rtol=0)
 
@@ -47,7 +47,7 @@ def test_rounds_leave_the_gaussian_that_they_lead_to_as_it_is() -> None:
     start = 2 + 0.7 * torch.randn(10_000, 1, 1, 1, generator=drawn()).double()
     found = progressive_edit(
         gaussian(SCHEDULE, 0.7), start, torch.full((1,), 2.0).double(), SCHEDULE,
-        how=replace(HOW, steps=400, rounds=3), generator=torch.Generator().manual_seed(6),
+        how=replace(HOW, steps=200, rounds=2), generator=torch.Generator().manual_seed(6),
     )[-1]  # fmt: skip
     assert abs(float(found.mean()) - 2) < 0.02 and abs(float(found.std()) - 0.7) < 0.02
 
@@ -78,24 +78,24 @@ def test_a_classifier_of_what_it_moves_towards_is_surer_each_round() -> None:
 
 def test_an_image_that_is_inverted_comes_back_and_the_error_shrinks_with_the_steps() -> None:
     start, errors = image(8), []
-    for n in (10, 40, 160):
+    for n in (10, 30, 90):
         steps = SCHEDULE.descending(n)
         back = inverted_edit(two_lumps(SCHEDULE, 0.3), start, None, None, SCHEDULE, steps=steps)
         errors.append(float((back - start).abs().mean()))
     assert errors[0] > 0.02 and errors[1] < 0.5 * errors[0] and errors[2] < 0.5 * errors[1]
     refined = inverted_edit(
-        two_lumps(SCHEDULE, 0.3), start, None, None, SCHEDULE, steps=SCHEDULE.descending(40), refined=8
+        two_lumps(SCHEDULE, 0.3), start, None, None, SCHEDULE, steps=SCHEDULE.descending(30), refined=4
     )
-    assert float((refined - start).abs().mean()) < 0.1 * errors[1]
+    assert float((refined - start).abs().mean()) < 0.3 * errors[1]
 
 
 def test_another_condition_moves_a_gaussian_by_the_difference_of_the_means() -> None:
-    start, steps = image(3), SCHEDULE.descending(250)
+    start, steps = image(3), SCHEDULE.descending(80)
     here, there = torch.zeros(1, 4, 4).double(), torch.full((1, 4, 4), 1.5).double()
-    found = inverted_edit(gaussian(SCHEDULE, 0.8), start, here, there, SCHEDULE, steps=steps, mask=MASK, refined=2)
+    found = inverted_edit(gaussian(SCHEDULE, 0.8), start, here, there, SCHEDULE, steps=steps, mask=MASK, refined=1)
     outside = ~MASK.expand(3, 1, 4, 4)
     assert torch.equal(found[outside], start[outside])
-    torch.testing.assert_close(found[~outside], start[~outside] + 1.5, atol=0.02, rtol=0)
+    torch.testing.assert_close(found[~outside], start[~outside] + 1.5, atol=0.05, rtol=0)
 
 
 def test_what_cannot_be_edited_is_refused_with_the_reason() -> None:

@@ -120,7 +120,7 @@ def waves(frames: int, width: int, like: Tensor) -> Tensor:
 
 def fit_motion(
     moving: Moving, films: Tensor, told: Tensor, schedule: Schedule, *, updates: int = 1000, batch: int = 16,
-    learning_rate: float = 2e-3, unconditioned: float = 0.1, prediction: Prediction = "epsilon",
+    learning_rate: float = 4e-3, unconditioned: float = 0.1, prediction: Prediction = "epsilon",
     generator: torch.Generator | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Moving:  # fmt: skip
     """Train the blocks over time by the noise of whole films; the image network stays as it is.
