@@ -38,6 +38,7 @@ EXTRAS = {
     "transport": ("POT",),
     "explain": ("captum",),
     "twins": ("torchdiffeq",),
+    "dp": ("opacus",),
     "store": ("lancedb",),
     "scale": ("ray", "grpcio-reflection", "lightning-fabric"),
     "federated": ("flwr",),
