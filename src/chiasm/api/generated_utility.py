@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.api.encoding import encode
 from chiasm.cohort import Cohort, CohortError, Outcome, Unsupported, class_names
 from chiasm.cohort.frames import cohort_from_frames
 from chiasm.errors import FindingWarning, count
+from chiasm.generation.records import Records
 from chiasm.generation.rows import OUTCOME, Rows
 from chiasm.metrics.scores import PRIMARY, score
 from chiasm.metrics.table import METRICS
@@ -71,13 +74,21 @@ class Utility:
 
 
 def utility_of(
-    train: Cohort, held: Cohort, made: Rows, recipe: str, seed: int, written: Cohort | None = None
+    train: Cohort,
+    held: Cohort,
+    made: Rows,
+    recipe: str,
+    seed: int,
+    *,
+    written: Cohort | None = None,
+    records: Mapping[str, Records] | None = None,
 ) -> Utility:
     """Fit a recipe to synthetic and to as many real patients, and score both on real patients who were held out.
 
     Args:
         recipe: its name; empty: late fusion, or of one modality the search of `single`.
         written: the synthetic patients as a cohort, where they have pictures; None: it is made of `made`.
+        records: modality of events to the records of the synthetic patients.
     """
     target = train.target
     assert target is not None and train.outcome is not None and held.outcome is not None
@@ -89,8 +100,11 @@ def utility_of(
     chosen = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(train))[:many]
     try:
         first = np.arange(many)
-        synthetic = synthetic_cohort_of(made.take(first), train) if written is None else written.subset(first)
+        drawn = {modality: own.take(first) for modality, own in (records or {}).items()}
+        synthetic = synthetic_cohort_of(made.take(first), train, drawn) if written is None else written.subset(first)
         cohorts = [train.subset(chosen), synthetic]
+        if drawn and written is None:
+            *cohorts, seen = (encode(own).cohort for own in (*cohorts, seen))
         fitted: list[Model] = []
         for own in cohorts:
             (made_recipe,) = registry.resolve([name], own)
@@ -111,12 +125,15 @@ def utility_of(
     )  # fmt: skip
 
 
-def synthetic_cohort_of(made: Rows, like: Cohort) -> Cohort:
+def synthetic_cohort_of(made: Rows, like: Cohort, records: Mapping[str, Records] | None = None) -> Cohort:
     """Synthetic patients as a cohort in memory, with the target and the kinds of another one."""
     index = pd.Index([f"synthetic-{row}" for row in range(len(made))], dtype=object)
     blocks = {
         name: own.set_axis(index, axis=0)[made.present[name]] for name, own in made.blocks.items() if name != OUTCOME
     }
+    for name, records_of_it in (records or {}).items():
+        events = records_of_it.frame()
+        blocks[name] = events.set_axis(index[events.pop("row").to_numpy()], axis=0)
     patients = made.blocks.get(OUTCOME, pd.DataFrame(index=range(len(made)))).set_axis(index, axis=0)
     return cohort_from_frames(
         patients, blocks, like.target, kinds={name: like.kinds[name] for name in blocks},

@@ -29,7 +29,9 @@ from chiasm.generation.picture_diffusion import PictureDiffusion, picture_genera
 from chiasm.generation.picture_files import ENDINGS
 from chiasm.generation.privacy import Privacy, privacy_of, told
 from chiasm.generation.private_training import delta_of, promised
+from chiasm.generation.records import Records, records_of
 from chiasm.generation.rows import LEAST_PATIENTS, Rows, pictured, rows_of, target_keys, without_pictures
+from chiasm.generation.with_records import Recorded, with_records
 from chiasm.generation.writing import MANIFEST, synthetic_ids, write_cohort
 from chiasm.report.generation_page import render_generated
 from chiasm.report.written import write_page
@@ -54,6 +56,7 @@ class Made:
         utility: what training on them is worth on real patients; None where it was not asked, or cannot be told.
         pictures: modality to the images or volumes that were drawn.
         sentences: what there is to know.
+        records: modality of events to the drawn records, of which `rows` tells in numbers.
     """
 
     rows: Rows
@@ -63,6 +66,7 @@ class Made:
     utility: Utility | None = None
     pictures: dict[str, DrawnPictures] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
+    records: dict[str, Records] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Made: {count(len(self.rows), 'patient')} by '{self.mark.generator}'"
@@ -106,7 +110,8 @@ def generate(
     the privacy report tells what it gives away, and real models are compared with models trained on it.
 
     Args:
-        cohort: a cohort of tables, omics blocks, images and volumes, or the path of a manifest.
+        cohort: a cohort of tables, omics blocks, images, volumes and, to draw patients, event records, or the path of a
+            manifest.
         out: a new folder for the manifest, its tables, `generated.json` and `generated.html`; None writes nothing.
         patients: how many to draw.
         fill: the modality, or several, to fill in, in place of `patients`.
@@ -178,7 +183,13 @@ def _drawn(
     cohort: Cohort, patients: int, generator: Generator, painter: PictureDiffusion, seed: int, accepted: str,
     recipe: str, utility: bool,
 ) -> Made:  # fmt: skip
-    rows = rows_of(cohort)
+    records = records_of(cohort)
+    if records and getattr(generator, "epsilon", 0.0):
+        raise Unsupported(
+            f"records as those of modality '{next(iter(records))}' are not learnt under differential privacy (--dp): "
+            "leave it out of the manifest"
+        )
+    rows = rows_of(cohort, {name: own.counted() for name, own in records.items()})
     nobody = [name for name in cohort.modalities if not rows.present[name].any()]
     if nobody:
         raise Unsupported(f"nobody has modality '{nobody[0]}': leave it out of the manifest")
@@ -190,6 +201,11 @@ def _drawn(
     fitted = generator.fit(train_rows)
     epsilon = float(getattr(generator, "epsilon", 0.0))
     made = fitted.sample(patients, seed)
+    whole = Recorded(made, train_rows, held_rows, {}, ())
+    if records:
+        known = [{name: own.take(some) for name, own in records.items()} for some in (~held, held)]
+        whole = with_records(made, (train_rows, known[0]), (held_rows, known[1]), seed)
+        made, train_rows, held_rows = whole[:3]
     density = fitted.log_density if isinstance(fitted, HasDensity) else None
     drawn = painting.drawn_pictures(cohort, held, rows, made, painter, seed)
     train_rows, held_rows, tables = (without_pictures(own) for own in (train_rows, held_rows, made))
@@ -208,21 +224,21 @@ def _drawn(
     alike = likeness(train_rows, tables, held_rows, target=cohort.target)
     used = None
     if utility and cohort.target is not None:
-        used = _used(cohort, held, Made(made, mark, pictures=drawn), recipe, seed)
-    said = [sentence for name, own in drawn.items() for sentence in own.sentences(name)]
+        used = _used(cohort, held, Made(made, mark, pictures=drawn, records=whole.records), recipe, seed)
+    said = [*whole.sentences, *(sentence for name, own in drawn.items() for sentence in own.sentences(name))]
     sentences = (*promised(mark), *told(privacy), *said, *(() if used is None else used.sentences))
-    return Made(made, mark, privacy, alike, used, drawn, sentences)
+    return Made(made, mark, privacy, alike, used, drawn, sentences, whole.records)
 
 
 def _used(cohort: Cohort, held: np.ndarray, made: Made, recipe: str, seed: int) -> Utility:
     """What training on synthetic patients is worth; with pictures they are written and read as any cohort is."""
     train, tested = cohort.subset(~held), cohort.subset(held)
     if not made.pictures:
-        return utility_of(train, tested, made.rows, recipe, seed)
+        return utility_of(train, tested, made.rows, recipe, seed, records=made.records)
     with TemporaryDirectory() as folder:
         _write_patients(cohort, made, Path(folder), synthetic=True)
         train, tested, written = painting.encoded_beside([train, tested, as_cohort(Path(folder) / MANIFEST)])
-    return utility_of(train, tested, made.rows, recipe, seed, written)
+    return utility_of(train, tested, made.rows, recipe, seed, written=written)
 
 
 def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter: PictureDiffusion, seed: int) -> Made:
@@ -290,6 +306,7 @@ def _write_patients(cohort: Cohort, made: Made, folder: Path, *, synthetic: bool
         labels=None if synthetic else {name: own for name, own in labels.items() if own is not None},
         unit_costs=cohort.costs,
         endings={name: ENDINGS[cohort.kinds[name]] for name in pictured(cohort)},
+        records=made.records,
     )
     if not synthetic:
         painting.copy_real(folder, places, cohort)

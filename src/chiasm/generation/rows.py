@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,24 +82,33 @@ def pictured(cohort: Cohort) -> tuple[str, ...]:
     return tuple(name for name in cohort.modalities if cohort.kinds[name] in PICTURES)
 
 
-def rows_of(cohort: Cohort) -> Rows:
+def rows_of(cohort: Cohort, told: Mapping[str, pd.DataFrame] | None = None) -> Rows:
     """Read the tables and omics blocks of a cohort, who has which pictures, and its outcome where it has one.
+
+    Args:
+        told: modality of another kind to columns `(n, F)` that stand for it, missing for who lacks it.
 
     Raises:
         Unsupported: a modality is files of another kind, or the outcome is none of classes, labels, numbers and times;
             a column of a table names patients, or holds text or dates.
     """
-    other = [name for name in cohort.modalities if name not in (*drawable(cohort), *pictured(cohort))]
+    told = told or {}
+    known = (*drawable(cohort), *pictured(cohort), *told)
+    other = [name for name in cohort.modalities if name not in known]
     if other:
         what = f"modality '{other[0]}' is of kind '{cohort.kinds[other[0]]}'"
-        kinds = "tables, omics blocks, images and volumes"
+        kinds = "tables, omics blocks, images, volumes and event records of whole patients"
         raise Unsupported(f"{what}, and only {kinds} are generated: leave it out of the manifest")
     for name in drawable(cohort):
         naming = [column for column, kind in cohort.column_kinds(name).items() if kind in NAMES_SOMEONE]
         if naming:
             what = f"column '{naming[0]}' of modality '{name}' holds identifiers, text or dates"
             raise Unsupported(f"{what}, which are not generated: leave it out by `columns`")
-    inputs = _with_pictures(cohort, inputs_of(cohort, drawable(cohort)))
+    plain = inputs_of(cohort, drawable(cohort))
+    found = {**plain.blocks, **told}
+    blocks = {name: found[name] for name in cohort.modalities if name in found}
+    present = {name: cohort.present[:, place].copy() for place, name in enumerate(cohort.modalities) if name in blocks}
+    inputs = _with_pictures(cohort, Rows(blocks, present, plain.declared))
     if cohort.target is None or cohort.outcome is None:
         return inputs
     outcome = {OUTCOME: outcome_columns(cohort.target, cohort.outcome)}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from chiasm.artifact import write_text
 from chiasm.cohort.generated import Generated
+from chiasm.generation.records import Records
 from chiasm.generation.rows import OUTCOME, PICTURES, Rows
 
 MANIFEST = "cohort.toml"
@@ -30,6 +31,7 @@ def write_cohort(
     labels: Mapping[str, np.ndarray] | None = None,
     unit_costs: Mapping[str, float] | None = None,
     endings: Mapping[str, str] | None = None,
+    records: Mapping[str, Records] | None = None,
 ) -> dict[str, str]:
     """Write `cohort.toml`, `patients.csv`, and of each modality a CSV file, or of an omics block a Parquet file.
 
@@ -37,7 +39,7 @@ def write_cohort(
 
     Args:
         folder: an empty folder that is there.
-        kinds: modality to `table`, `omics`, `image` or `volume`.
+        kinds: modality to `table`, `omics`, `image`, `volume` or `events`.
         mark: what `[generated]` of the manifest says.
         target: keys of `[target]`; None without one.
         groups: modality to its groups of columns, which become a GMT file.
@@ -45,6 +47,7 @@ def write_cohort(
         labels: `group`, `site` or `fold` to a label of each patient.
         unit_costs: modality to what it costs a patient.
         endings: modality of pictures to how the names of its files end.
+        records: modality of events to the records of the patients, in place of its rows.
     """
     n = len(rows)
     taken = {str(column) for block in rows.blocks.values() for column in block.columns}
@@ -75,8 +78,13 @@ def write_cohort(
             continue
         block = rows.blocks[modality].set_axis(index, axis=0)[rows.present[modality]]
         safe = _apart(modality.replace(" ", "_"), written)
-        file = f"modality-{safe}.parquet" if kinds[modality] == "omics" else f"modality-{safe}.csv"
-        if file.endswith(".parquet"):
+        of_events = records is not None and modality in records
+        file = f"modality-{safe}.{'parquet' if of_events or kinds[modality] == 'omics' else 'csv'}"
+        if records is not None and of_events:
+            events = records[modality].frame()
+            events.insert(0, key, index.to_numpy()[events.pop("row")])
+            events.to_parquet(folder / file, index=False)
+        elif file.endswith(".parquet"):
             block.astype(np.float32).reset_index().to_parquet(folder / file, index=False)
         else:
             write_text(folder / file, _whole(block).to_csv())

@@ -1,0 +1,132 @@
+"""Event records as words for a network: a code, how long after the event before, and which part of its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+
+from chiasm.generation.margins import HIDDEN, Margins
+from chiasm.generation.records import Records
+
+PARTS = 16  # of the values of a code, and of the hours between events, with as many patients in each
+LONGEST = 1024
+KEPT = 0.99  # share of patients whose records are not cut
+
+
+class Worded(NamedTuple):
+    """Words of n patients, `(n, T)` each: `codes`, 0 where nothing is and 1 at the end; `gaps`; `values`, 0 is none."""
+
+    codes: NDArray[np.int_]
+    gaps: NDArray[np.int_]
+    values: NDArray[np.int_]
+
+
+@dataclass(frozen=True)
+class RecordWords:
+    """Codes of five patients or more, and the distributions of their values and of the hours between events.
+
+    Args:
+        codes: in order; the word of the first is 2.
+        values: the values of each code that has some, in a column of its name.
+        gaps: hours between an event and the one before it that is at another time, in one column.
+        longest: events of a record; the rest of a longer one is left out.
+    """
+
+    codes: tuple[str, ...]
+    values: Margins
+    gaps: Margins
+    longest: int
+
+    @classmethod
+    def fit(cls, records: Records) -> Self:
+        """Fit to patients; a code of fewer than five of them is left out, and so are values of fewer than five."""
+        frame = records.frame()
+        held = frame.groupby("code")["row"].nunique()
+        codes = tuple(sorted(str(code) for code in held.index[held >= HIDDEN]))
+        frame = frame[frame["code"].isin(codes)]
+        some = frame.dropna(subset="numeric_value")
+        valued = some.groupby("code")["row"].nunique()
+        columns = {
+            code: own["numeric_value"].reset_index(drop=True)
+            for code, own in some.groupby("code")
+            if valued[code] >= HIDDEN
+        }
+        gaps = _gaps(frame)
+        lengths = frame.groupby("row").size()
+        most = int(np.quantile(lengths, KEPT, method="inverted_cdf")) if len(lengths) else 1
+        values = Margins.fit(pd.DataFrame(columns))
+        return cls(codes, values, Margins.fit(pd.DataFrame({"hours": gaps[gaps != 0]})), min(most, LONGEST))
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Number of words for codes, gaps and values."""
+        return len(self.codes) + 2, PARTS + 1, PARTS + 1
+
+    def worded(self, records: Records) -> Worded:
+        """Words of patients, each with the end after the last event; of who has no record 0 alone."""
+        frame = records.frame()
+        frame = frame[frame["code"].isin(self.codes)].reset_index(drop=True)
+        gaps = _gaps(frame)
+        place = frame.groupby("row").cumcount().to_numpy()
+        frame, gaps = frame[place < self.longest], gaps[place < self.longest]
+        place, row = place[place < self.longest], frame["row"].to_numpy()
+        known = {code: word for word, code in enumerate(self.codes, start=2)}
+        found = Worded(*(np.zeros((len(records), self.longest + 1), dtype=int) for _ in range(3)))
+        found.codes[row, place] = frame["code"].map(known).to_numpy(dtype=int)
+        moved = gaps != 0
+        scores = self.gaps.scores(pd.DataFrame({"hours": gaps[moved]}))[:, 0]
+        found.gaps[row[moved], place[moved]] = _parts(scores)
+        for code in self.values.columns:
+            own = ((frame["code"] == code) & frame["numeric_value"].notna()).to_numpy()
+            column = pd.DataFrame(np.nan, index=range(int(own.sum())), columns=list(self.values.columns))
+            column[code] = frame["numeric_value"].to_numpy()[own]
+            number = self.values.columns.index(code)
+            found.values[row[own], place[own]] = _parts(self.values.scores(column)[:, number])
+        lengths = np.bincount(row, minlength=len(records))
+        has = np.flatnonzero(records.lengths > 0)
+        found.codes[has, lengths[has]] = 1
+        return found
+
+    def records(self, worded: Worded, rng: np.random.Generator) -> Records:
+        """Records of words, values and hours drawn within their parts by their distributions."""
+        there = worded.codes > 1
+        row, _ = np.nonzero(there)
+        codes, gaps, values = (own[there] for own in worded)
+        scores = _within(gaps, rng)
+        between = np.where(gaps > 0, self.gaps.values(scores[:, None])["hours"].to_numpy(), 0.0)
+        lengths = there.sum(1)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        hours = np.cumsum(np.nan_to_num(between))
+        hours -= np.repeat(np.concatenate([[0.0], hours])[starts[:-1]], lengths)
+        names = np.array(["", "", *self.codes])[codes]
+        scores, found = _within(values, rng), np.full(len(codes), np.nan)
+        for number, code in enumerate(self.values.columns):
+            own = (names == code) & (values > 0)
+            column = np.full((int(own.sum()), len(self.values.columns)), np.nan)
+            column[:, number] = scores[own]
+            found[own] = self.values.values(column)[code].to_numpy(dtype=float)
+        order = np.lexsort((found, names, hours, row))
+        return Records(starts, hours[order], names[order], found[order].astype(np.float32).astype(np.float64))
+
+
+def _gaps(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Hours since the event before, of the first one since the origin; by patients, one after another."""
+    hours, row = frame["hours"].to_numpy(dtype=float), frame["row"].to_numpy()
+    first = np.concatenate([[True], row[1:] != row[:-1]])[: len(row)]
+    return np.where(first, hours, hours - np.concatenate([[0.0], hours[:-1]])[: len(row)])
+
+
+def _parts(scores: NDArray[np.float64]) -> NDArray[np.int_]:
+    """1 to 16, the part of a normal score; 0 where there is none."""
+    ranks = ndtr(scores)
+    return np.where(np.isnan(ranks), 0, 1 + np.clip(np.nan_to_num(ranks) * PARTS, 0, PARTS - 1).astype(int))
+
+
+def _within(parts: NDArray[np.int_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Normal scores drawn within parts."""
+    return np.where(parts > 0, ndtri((parts - 1 + rng.random(len(parts))).clip(1e-9) / PARTS), np.nan)
