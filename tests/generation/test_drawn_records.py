@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made_records import recorded
+from recorded_patients import recorded
 
 import chiasm
 from chiasm.api.generating import generate
