@@ -1,10 +1,11 @@
 """What a synthetic cohort gives away and is worth, and whether filling in a modality pays.
 
-`patients/...`: the Gaussian copula of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients;
-privacy and utility are those of its report, by late fusion or the one modality. `fill/...`: a trial of `filled` beside
-`late-fusion`, whose named contrast is the verdict; of made cohorts, of which two patients in five lack m2, also how
-near what is filled in comes to what was hidden. A line that is there is not run again; `--table` writes the part
-of docs/generation.md.
+`patients/...`: a generator of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients; privacy
+and utility are those of its report, by late fusion or the one modality. Of physionet2012 a stay is a table of the first
+minute and one of the mean and the last value of each parameter in 48 hours; of pbc-visits the visits are event records.
+`fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; of made cohorts, of which two
+patients in five lack m2, also how near what is filled in comes to what was hidden. A line that is there is not run
+again; `--table` writes the part of docs/generation.md.
 
     python benchmarks/generated.py [--data ../shared/data] [--out benchmarks/results/generated.jsonl] [case ...]
     python benchmarks/generated.py --table
@@ -21,18 +22,27 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before numpy is loaded
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 
 import chiasm  # noqa: E402
 from chiasm.api.generating import generate  # noqa: E402
+from chiasm.artifact import write_text  # noqa: E402
 from chiasm.generation.copula import GaussianCopula  # noqa: E402
 from chiasm.generation.rows import inputs_of  # noqa: E402
 from chiasm.shown import interval  # noqa: E402
 from pages import ROOT, not_run, part, rows_of, run  # noqa: E402
+from wings import physionet2012  # noqa: E402
 
 NAME = "generated"
 PATIENTS = {
-    "patients/tcga-brca, clinical": ["clinical"],
-    "patients/tcga-brca, clinical and RNA": ["clinical", "rna"],
+    f"patients/{cohort}{', ' if said else ''}{said}{how and ', by '}{how}": (cohort, names, how or "gaussian-copula")
+    for cohort, said, names in (
+        ("tcga-brca", "clinical", ["clinical"]),
+        ("tcga-brca", "clinical and RNA", ["clinical", "rna"]),
+        ("physionet2012", "", ["clinical", "parameters"]),
+        ("pbc-visits", "", ["clinical", "visits"]),
+    )
+    for how in ("", "mixed-diffusion")
 }
 MADE = {"fill/made, m2 follows m1": "redundant", "fill/made, m2 alone has half": "complementary"}
 GIVEN = {"fill/breast-subtype": "breast-subtype"}
@@ -46,9 +56,12 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
     """One line of the results."""
     start = time.process_time()
     if case in PATIENTS:
-        cohort = chiasm.open_cohort(data / "tcga-brca" / "cohort.toml").with_modalities(PATIENTS[case])
+        name, modalities, generator = PATIENTS[case]
+        cohort = stays(data, work) if name == "physionet2012" else chiasm.open_cohort(data / name / "cohort.toml")
+        cohort = cohort.with_modalities(modalities)
         cohort = cohort.subset(cohort.present.any(1) & cohort.outcome.known)
-        found = generate(cohort, patients=len(cohort) * 4 // 5, accept_privacy="a benchmark, which keeps no row")
+        reason, many = "a benchmark, which keeps no row", len(cohort) * 4 // 5
+        found = generate(cohort, patients=many, generator=generator, accept_privacy=reason)
         told = {key: found.document[key] for key in ("privacy", "likeness", "utility")}
     elif case in MADE:
         whole = chiasm.synthetic_cohort(MADE[case], MADE_PATIENTS, seed=0)
@@ -59,6 +72,25 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
         cohort = chiasm.open_cohort(data / GIVEN[case] / "cohort.toml")
         told = judged(cohort, chiasm.Protocol())
     return {"cohort": case, "patients": len(cohort), **told, "seconds": round(time.process_time() - start)}
+
+
+def stays(data: Path, work: Path) -> chiasm.Cohort:
+    """The stays of physionet2012 with a table of their parameters in place of events."""
+    work.mkdir(parents=True, exist_ok=True)
+    physionet2012(data, work)
+    events = pd.read_parquet(work / "events.parquet").sort_values(["stay", "hours"], kind="stable")
+    own = events.groupby(["stay", "code"])["numeric_value"]
+    table = pd.concat([own.mean().unstack().add_suffix(", mean"), own.last().unstack().add_suffix(", last")], axis=1)
+    manifest = work / "cohort.toml"
+    table.astype(float).round(3).rename_axis("stay").to_csv(work / "parameters.csv")
+    head = manifest.read_text(encoding="utf-8").replace('kind = "events"', 'kind = "table"', 1)
+    write_text(
+        manifest,
+        head.replace('"events.parquet"', '"parameters.csv"', 1).replace(
+            "modalities.events", "modalities.parameters", 1
+        ),
+    )
+    return chiasm.open_cohort(manifest)
 
 
 def explained(whole: chiasm.Cohort, cohort: chiasm.Cohort, lacks: np.ndarray) -> float:
