@@ -81,7 +81,7 @@ def test_what_is_returned_to_the_scan_comes_nearer_to_it() -> None:
     assert left[0] > left[1] > left[2]
 
 
-QUICK = FieldOptions(passes=1, least_steps=4, batch=64, hidden=8)
+QUICK = FieldOptions(steps=4, batch=64, hidden=8)
 
 
 def test_same_seed_same_bytes_and_another_seed_others() -> None:

@@ -40,7 +40,7 @@ def middle(affine: np.ndarray, shape: tuple[int, ...], at: np.ndarray) -> np.nda
 
 def test_a_finer_volume_lies_in_place_keeps_its_range_and_says_what_it_is(tmp_path: Path) -> None:
     own = scan(tmp_path / "scan.nii.gz")
-    found = chiasm.enhance(own, tmp_path / "fine.nii.gz", scale=(2, 2.5, 1), page=tmp_path / "fine.html", passes=1)
+    found = chiasm.enhance(own, tmp_path / "fine.nii.gz", scale=(2, 2.5, 1), page=tmp_path / "fine.html", steps=2)
     fine = nibabel.load(tmp_path / "fine.nii.gz")
     assert fine.shape == found.values.shape == (16, 18, 5) and fine.get_data_dtype() == np.int16
     for at in np.random.default_rng(0).random((5, 3)):
@@ -60,7 +60,7 @@ def test_a_finer_volume_lies_in_place_keeps_its_range_and_says_what_it_is(tmp_pa
 
 def test_a_picture_is_made_finer_by_the_command(tmp_path: Path, run: Run) -> None:
     Image.fromarray((ball((9, 8)) // 4).astype(np.uint8)).save(tmp_path / "own.png")
-    asked = ["enhance", tmp_path / "own.png", "--out", tmp_path / "fine.png", "--passes", "1", "--json"]
+    asked = ["enhance", tmp_path / "own.png", "--out", tmp_path / "fine.png", "--steps", "2", "--json"]
     told = json.loads(run(*asked, "--page", tmp_path / "fine.html").out)
     assert told["shape"] == [18, 16] and told["from_shape"] == [9, 8]
     with Image.open(tmp_path / "fine.png") as fine:
@@ -83,7 +83,7 @@ def test_a_picture_is_made_finer_by_the_command(tmp_path: Path, run: Run) -> Non
         (None, {"scale": 0}, ValueError, "a scale of 0 makes nothing finer"),
         (None, {"scale": 500}, Unsupported, "over the limit of 128,000,000"),
         (None, {"out": "fine.png"}, Unsupported, "a finer volume is written as .nii or .nii.gz"),
-        (None, {"passes": 0}, ValueError, "0 passes learn nothing"),
+        (None, {"steps": 0}, ValueError, "0 steps learn nothing"),
     ],
 )
 def test_what_is_refused(

@@ -55,7 +55,7 @@ def enhance(
     *,
     scale: float | Sequence[float] = 2.0,
     page: str | os.PathLike[str] | None = None,
-    passes: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[int, int], object] | None = None,
@@ -68,7 +68,7 @@ def enhance(
             None writes nothing.
         scale: how much finer, at least 1 and above it somewhere; or one number for each axis of the file.
         page: an HTML page of before, after, their difference, and where not to trust it.
-        passes: how often each voxel is seen in learning; more is slower.
+        steps: of learning, a thousand unless given; more is slower.
         seed: of the two fields whose mean is told.
 
     Raises:
@@ -82,13 +82,13 @@ def enhance(
         raise ValueError(f"the scan has {own.values.ndim} axes: give two or three")
     shape = finer_shape(own.values.shape, scale)
     require_numbers(own.values)
-    if passes is not None and passes < 1:
-        raise ValueError(f"{passes} passes learn nothing: give one or more")
+    if steps is not None and steps < 1:
+        raise ValueError(f"{steps} steps learn nothing: give one or more")
     if out is not None:
         require_suits(Path(out), own)
     if page is not None:
         require_html(Path(page))
-    options = FieldOptions() if passes is None else FieldOptions(passes=passes, least_steps=1)
+    options = FieldOptions() if steps is None else FieldOptions(steps=steps)
     with followed("steps", progress) as told:
         finer = made_finer(own.values, shape, options, seed, device, told)
     affine = None if own.affine is None else finer_affine(own.affine, own.values.shape, shape)
@@ -98,8 +98,8 @@ def enhance(
     if out is not None:
         write_scan(Path(out), finer.values, own, mark)
     if page is not None:
-        steps = (1, 1, 1) if own.affine is None else np.sqrt((own.affine[:3, :3] ** 2).sum(0)).tolist()
-        write_page(Path(page), lambda: render_enhanced(own.values, finer, mark, found.sentences, steps))
+        spacing = (1, 1, 1) if own.affine is None else np.sqrt((own.affine[:3, :3] ** 2).sum(0)).tolist()
+        write_page(Path(page), lambda: render_enhanced(own.values, finer, mark, found.sentences, spacing))
     return found
 
 

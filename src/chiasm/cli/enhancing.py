@@ -18,7 +18,7 @@ def enhance(
     page: Annotated[
         Path | None, typer.Option(help="HTML page of before, after, their difference and where not to trust it.")
     ] = None,
-    passes: Annotated[int | None, typer.Option(min=1, help="How often each voxel is seen in learning.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of learning; default: 1000.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the fields whose mean is told.")] = 0,
     device: Device = "cpu",
     force: Force = False,
@@ -39,7 +39,7 @@ def enhance(
     if page is not None:
         require_page(page, force)
     found = made_finer(
-        scan, out, scale=scales[0] if len(scales) == 1 else scales, page=page, passes=passes, seed=seed, device=device
+        scan, out, scale=scales[0] if len(scales) == 1 else scales, page=page, steps=steps, seed=seed, device=device
     )
     if json:
         screen.show_json({**found.mark, "departure": found.finer.departure[0], "written": str(out)})

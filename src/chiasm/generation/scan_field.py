@@ -27,7 +27,7 @@ class FieldOptions:
     """How a scan's field is built and learnt.
 
     Attributes:
-        passes, least_steps: how often each voxel is seen, and how many batches there are at least.
+        steps: of the training, whatever the scan's size.
         pairs: pairs of points in a voxel's cube.
         fine_pairs: pairs in a cube that is rendered.
         hidden, layers, bands: of the network.
@@ -36,7 +36,7 @@ class FieldOptions:
         batch, learning_rate: of Adam, whose rate falls along a cosine.
     """
 
-    passes: int = 40
+    steps: int = 1000
     pairs: int = 4
     fine_pairs: int = 4
     hidden: int = 64
@@ -46,16 +46,11 @@ class FieldOptions:
     density: bool = False
     batch: int = 512
     learning_rate: float = 5e-3
-    least_steps: int = 600
 
     @property
     def work(self) -> float:
         """Multiplications of a step."""
         return 6.0 * self.batch * self.pairs * self.hidden**2 * self.layers
-
-    def steps(self, voxels: int) -> int:
-        """Steps of a training: so many passes, and at least `least_steps`."""
-        return max(self.least_steps, self.passes * -(-voxels // self.batch))
 
 
 class ScanField(nn.Module):
@@ -151,13 +146,12 @@ def fit_field(
     half = torch.tensor([0.5 / side for side in scan.shape], device=device)
     centres = places(scan.shape).to(device)
     draws = torch.Generator().manual_seed(seeded(seed, "draws"))
-    steps = own.steps(len(target))
     with own_randomness(seeded(seed, "field"), device), threads_for(own.work):
         field = ScanField(features, own).to(device)
         adam = torch.optim.Adam(field.parameters(), own.learning_rate)
-        rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+        rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, own.steps)
         queue = torch.randperm(len(target), generator=draws)
-        for step in range(steps):
+        for step in range(own.steps):
             if len(queue) < min(own.batch, len(target)):
                 queue = torch.randperm(len(target), generator=draws)
             rows, queue = queue[: own.batch].to(device), queue[own.batch :]
@@ -167,7 +161,7 @@ def fit_field(
             adam.step()
             rate.step()
             if progress is not None:
-                progress(step + 1, steps)
+                progress(step + 1, own.steps)
     return FittedField(field.eval(), own, low, high, seed)
 
 
