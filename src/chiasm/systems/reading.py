@@ -80,7 +80,8 @@ def _files() -> dict[str, Any]:
 def _system(key: str, family: str, given: Mapping[str, Any]) -> System:
     recipes = tuple(given.get("recipes", ()))
     paper = _paper(key, given.get("paper"), recipes)
-    return _made(System, {**given, "key": key, "family": family, "paper": paper}, f"the entry '{key}'")
+    made: System = _made(System, {**given, "key": key, "family": family, "paper": paper}, f"the entry '{key}'")
+    return made
 
 
 def _paper(key: str, given: Any, recipes: tuple[str, ...]) -> Citation:
