@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What is imported is compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests services nightly test-changed test-newest lint lock lock-elsewhere kinds clean
+.PHONY: demo test tests services nightly test-changed test-newest lint lock lock-elsewhere kinds release sbom clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -87,6 +87,29 @@ lint: .venv/.test
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What a release hands out, in dist/: the source and the wheel, each installed in an empty environment of every Python of
+# PYTHONS that is here, where it runs the demo; and what the lock names, as CycloneDX. Nothing is uploaded.
+PYTHONS ?= python3.11 python3.12 python3.13
+PACK := .venv-release/bin
+release: sbom
+	rm -f dist/chiasm-*.whl dist/chiasm-*.tar.gz
+	$(PACK)/hatchling build -d dist
+	@for python in $(PYTHONS); do command -v $$python >/dev/null || { echo "$$python is not here: nothing was tried on it"; continue; }; \
+	for file in $(CURDIR)/dist/chiasm-*.whl $(CURDIR)/dist/chiasm-*.tar.gz; do \
+	place=$$(mktemp -d) && $$python -m venv "$$place/venv" && "$$place/venv/bin/python" -m pip install --quiet \
+	--disable-pip-version-check -c constraints.txt "$$file[demo]" && (cd "$$place" && OMP_NUM_THREADS=1 venv/bin/chiasm demo >/dev/null) \
+	&& echo "$${file##*/} runs the demo on $$python" || { echo "$${file##*/} does not run on $$python: see $$place"; exit 1; }; \
+	rm -rf "$$place"; done; done
+
+sbom: .venv-release/.packs
+	@mkdir -p dist
+	$(PACK)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible -o dist/chiasm.cdx.json
+
+.venv-release/.packs:
+	$(PYTHON) -m venv .venv-release
+	$(PACK)/python -m pip install --quiet --disable-pip-version-check hatchling cyclonedx-bom
+	touch $@
 
 clean:
 	rm -rf chiasm-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
