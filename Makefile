@@ -137,3 +137,4 @@ UV_demo := --compile-bytecode
 kinds: .venv/.test
 	PYTHONPATH=src:tests $(BIN)/python tests/storable_kinds.py
 	PYTHONPATH=src:tests $(BIN)/python tests/recipe_options.py
+	PYTHONPATH=src:tests $(BIN)/python tests/systems/catalogue_page.py

@@ -23,6 +23,8 @@ ROW_FAMILY = {
     "alignment": "alignment", "fusion": "fusion",
 }  # fmt: skip
 """Family of a recipe to that of the catalogue, for recipes that no entry names."""
+UNTOLD = "nobody has written this entry yet"
+"""Stands for the licence where an entry is made of a recipe's row alone."""
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +45,7 @@ def systems() -> dict[str, System]:
     for name, row in ROWS.items():
         if name not in named:
             family = ROW_FAMILY.get(row.family, "fusion")
-            found[name] = System(name, (name,), row.paper, family, recipes=(name,))
+            found[name] = System(name, (name,), row.paper, family, recipes=(name,), licence=UNTOLD)
     return found
 
 
