@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What is imported is compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests services nightly test-changed test-newest lint lock lock-elsewhere kinds release sbom clean
+.PHONY: demo test tests services nightly test-changed test-newest lint lock lock-elsewhere kinds clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -90,6 +90,7 @@ lint: .venv/.test
 
 # What a release hands out, in dist/: the source and the wheel, each installed in an empty environment of every Python of
 # PYTHONS that is here, where it runs the demo; and what the lock names, as CycloneDX. Nothing is uploaded.
+.PHONY: release sbom
 PYTHONS ?= python3.11 python3.12 python3.13
 PACK := .venv-release/bin
 release: sbom
