@@ -4,7 +4,7 @@ BIN := .venv/bin
 # What is imported is compiled once, whatever the shell says: the tests start many processes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test tests services nightly test-changed test-newest lint lock lock-elsewhere kinds clean
+.PHONY: demo test tests docs services nightly test-changed test-newest lint lock lock-elsewhere kinds clean
 
 demo: .venv/.demo
 	$(BIN)/chiasm demo
@@ -17,6 +17,10 @@ test: .venv/.test
 
 tests: .venv/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 -m 'not nightly'
+
+# The site, in site/: a dead link or a page that no menu names stops it. `make test` builds it too, in a test.
+docs: .venv/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # What the tests use that is no Python package: as file=package of Debian, missing ones are installed; and a FHIR server of
 # npm, in .services. A server or a browser that a test needs is installed here, and started by the test.
@@ -113,7 +117,7 @@ sbom: .venv-release/.packs
 	touch $@
 
 clean:
-	rm -rf chiasm-demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf chiasm-demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
