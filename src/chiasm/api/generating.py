@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from chiasm.api import generated_pictures as painting
-from chiasm.api.generated_pictures import DrawnPictures
 from chiasm.api.generated_utility import Utility, utility_of
-from chiasm.artifact import write_text
-from chiasm.artifact.whole import whole_folder
+from chiasm.api.made_patients import DOCUMENT, PAGE, Made, write_made, write_patients
 from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.cohort.generated import Generated
 from chiasm.cohort.opened import Given, as_cohort
@@ -26,68 +22,18 @@ from chiasm.generation.filling import lacking
 from chiasm.generation.generator import Expects, Generator, HasDensity, MayBePrivate
 from chiasm.generation.likeness import likeness
 from chiasm.generation.picture_diffusion import PictureDiffusion, picture_generator
-from chiasm.generation.picture_files import ENDINGS
-from chiasm.generation.privacy import Privacy, privacy_of, told
+from chiasm.generation.privacy import privacy_of, told
 from chiasm.generation.private_training import delta_of, promised
-from chiasm.generation.records import Records, records_of
-from chiasm.generation.rows import LEAST_PATIENTS, Rows, pictured, rows_of, target_keys, without_pictures
+from chiasm.generation.records import records_of
+from chiasm.generation.rows import LEAST_PATIENTS, Rows, pictured, rows_of, without_pictures
 from chiasm.generation.with_records import Recorded, with_records
-from chiasm.generation.writing import MANIFEST, synthetic_ids, write_cohort
-from chiasm.report.generation_page import render_generated
-from chiasm.report.written import write_page
+from chiasm.generation.writing import MANIFEST
 
-DOCUMENT, PAGE = "generated.json", "generated.html"
 HELD_OUT = 0.2
 
 
 class PrivacyError(ValueError):
     """A synthetic set that gives away too much, with each measure above its limit; nothing was written."""
-
-
-@dataclass(frozen=True, repr=False)
-class Made:
-    """A synthetic cohort, or a cohort filled in, before it is written or beside what was.
-
-    Attributes:
-        rows: the patients; of a cohort filled in, all of them.
-        mark: what the manifest says of them.
-        privacy: what the set gives away; None of a cohort filled in, which holds the patients themselves.
-        likeness: how like real ones they are; empty of a cohort filled in.
-        utility: what training on them is worth on real patients; None where it was not asked, or cannot be told.
-        pictures: modality to the images or volumes that were drawn.
-        sentences: what there is to know.
-        records: modality of events to the drawn records, of which `rows` tells in numbers.
-    """
-
-    rows: Rows
-    mark: Generated
-    privacy: Privacy | None = None
-    likeness: dict[str, Any] = field(default_factory=dict)
-    utility: Utility | None = None
-    pictures: dict[str, DrawnPictures] = field(default_factory=dict)
-    sentences: tuple[str, ...] = ()
-    records: dict[str, Records] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"Made: {count(len(self.rows), 'patient')} by '{self.mark.generator}'"
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """All that is told, as JSON holds it: no value of a patient."""
-        own = self.mark
-        return {
-            "schema": 1, "generator": own.generator, "seed": own.seed, "fitted_on": own.fitted_on,
-            "patients": len(self.rows), "accepted": own.accepted, "filled_in": own.modalities,
-            "epsilon": own.epsilon, "delta": own.delta,
-            "privacy": None if self.privacy is None else self.privacy.as_json(),
-            "likeness": self.likeness,
-            "pictures": {
-                name: {"generator": own.generator, "drawn": len(own.rows), "size": list(own.scale.size), **own.likeness}
-                for name, own in self.pictures.items()
-            },
-            "utility": None if self.utility is None else self.utility.as_json(),
-            "sentences": list(self.sentences),
-        }  # fmt: skip
 
 
 def generate(
@@ -159,7 +105,7 @@ def generate(
         assert patients is not None
         found = _drawn(own, patients, made, painter, seed, accept_privacy, recipe, utility)
     if out is not None:
-        _write(own, found, Path(out), synthetic=not names)
+        write_made(own, found, Path(out), synthetic=not names)
     return found
 
 
@@ -236,7 +182,7 @@ def _used(cohort: Cohort, held: np.ndarray, made: Made, recipe: str, seed: int) 
     if not made.pictures:
         return utility_of(train, tested, made.rows, recipe, seed, records=made.records)
     with TemporaryDirectory() as folder:
-        _write_patients(cohort, made, Path(folder), synthetic=True)
+        write_patients(cohort, made, Path(folder), synthetic=True)
         train, tested, written = painting.encoded_beside([train, tested, as_cohort(Path(folder) / MANIFEST)])
     return utility_of(train, tested, made.rows, recipe, seed, written=written)
 
@@ -281,36 +227,6 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter:
     if some := [what for what, own in left.items() if own]:
         said += (f"Not written, although the manifest has them: {', '.join(some)}.",)
     return Made(Rows(blocks, present, rows.declared), mark, pictures=drawn, sentences=said)
-
-
-def _write(cohort: Cohort, made: Made, out: Path, *, synthetic: bool) -> None:
-    with whole_folder(out) as folder:
-        _write_patients(cohort, made, folder, synthetic=synthetic)
-        write_text(folder / DOCUMENT, json.dumps(made.document, indent=1) + "\n")
-        write_page(folder / PAGE, lambda: render_generated(cohort.name, made.document))
-
-
-def _write_patients(cohort: Cohort, made: Made, folder: Path, *, synthetic: bool) -> None:
-    """Write the manifest, the tables and the pictures."""
-    labels = {"group": cohort.group, "site": cohort.site, "fold": cohort.fold}
-    ids = synthetic_ids(len(made.rows)) if synthetic else [str(own) for own in cohort.ids]
-    places = write_cohort(
-        folder,
-        made.rows,
-        cohort.kinds,
-        made.mark,
-        name=f"{cohort.name}, {'synthetic' if synthetic else 'filled in'}",
-        target=None if cohort.target is None else target_keys(cohort.target),
-        groups=cohort.feature_groups,
-        ids=ids,
-        labels=None if synthetic else {name: own for name, own in labels.items() if own is not None},
-        unit_costs=cohort.costs,
-        endings={name: ENDINGS[cohort.kinds[name]] for name in pictured(cohort)},
-        records=made.records,
-    )
-    if not synthetic:
-        painting.copy_real(folder, places, cohort)
-    painting.write_drawn(folder, places, made.pictures, ids, made.mark)
 
 
 def _any_fifth(n: int, seed: int) -> np.ndarray:
