@@ -140,7 +140,7 @@ def test_every_outcome_of_a_table_is_written_and_read_again() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused_in_one_sentence() -> None:
-    with pytest.raises(Unsupported, match=r"'m3' is of kind 'bag', and only tables and omics blocks are generated"):
+    with pytest.raises(Unsupported, match=r"'m3' is of kind 'bag', and only tables, omics blocks, images"):
         rows_of(synthetic_parts("classification", 60, 0).cohort())
     ids = [f"p{k}" for k in range(60)]
     patients = pd.DataFrame({"died": [0, 1] * 30, "days": np.arange(1.0, 61.0)}, index=ids)

@@ -95,7 +95,7 @@ def test_a_cohort_with_records_is_drawn_opens_and_names_nobody(tmp_path: Path, m
     assert own.lengths.min() > 0
     with pytest.raises(Unsupported, match="records as those of modality 'visits' are not learnt under diff"):
         generate(recorded(), patients=60, generator="mixed-diffusion", dp=3.0)
-    with pytest.raises(Unsupported, match="and event records of whole patients: leave it out"):
+    with pytest.raises(Unsupported, match="event records of whole patients are generated: leave it out"):
         generate(recorded(), fill="clinical")
 
 
