@@ -69,6 +69,7 @@ _PUBLIC = {
     "segment": "chiasm.api.segmenting",
     "dissimilarity_ceiling": "chiasm.metrics.similarity",
     "dissimilarity_matrix": "chiasm.metrics.similarity",
+    "edit": "chiasm.api.editing",
     "embed": "chiasm.api",
     "encode": "chiasm.api",
     "enhance": "chiasm.api.enhancing",
@@ -80,6 +81,7 @@ _PUBLIC = {
     "export_onnx": "chiasm.api",
     "extend": "chiasm.api",
     "fit": "chiasm.api",
+    "fit_editor": "chiasm.api.editing",
     "from_sklearn": "chiasm.api",
     "generate": "chiasm.api.generating",
     "identity_groups": "chiasm.cohort.identity",
@@ -224,6 +226,7 @@ if TYPE_CHECKING:
     from chiasm.api.controlling import control, load_controller
     from chiasm.api.conversing import conversation_score, synthetic_patient, talk_aloud
     from chiasm.api.cropping import crops
+    from chiasm.api.editing import edit, fit_editor
     from chiasm.api.enhancing import enhance
     from chiasm.api.generating import generate
     from chiasm.api.labelling import label_records

@@ -35,7 +35,7 @@ NOT_YET_ARCHIVED = {
     "gaussian-copula", "gaussian-map", "hidden-state-chain", "hidden-state-emission", "hidden-state-kernels",
     "hidden-states", "image-grids", "image-pixels", "kernel-machine", "language-file", "limited-controller",
     "mammal-prompts", "modality-summary", "named-images", "network-controller", "one-modality", "option-space",
-    "outliner", "pattern-levels", "picture-net", "pid",
+    "outliner", "pattern-levels", "picture-editor", "picture-net", "pid",
     "prompt-pieces", "prompted-outliner", "raster-config", "raster-network",
     "raster-reading", "record-config", "record-network", "reference", "residual-start", "sam-design", "seen-items",
     "sequence-config", "sequence-network", "similar-groups", "source-score", "stand-ins", "step", "text-model",

@@ -147,6 +147,7 @@ PLACES = {
     "patch": "chiasm.merging.patch",
     "patients-compared": "chiasm.recipes.baselines.nearest_patient",
     "pattern-levels": "chiasm.models.updating",
+    "picture-editor": "chiasm.generation.picture_editor",
     "picture-net": "chiasm.generation.picture_net",
     "pid": "chiasm.dynamics.twins.controllers",
     "pooled-tokens": "chiasm.encoders.table.scaling",

@@ -65,6 +65,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chiasm enhance scan.nii.gz --scale 2 --out fine.nii.gz --page fine.html",
         "chiasm enhance thick.nii.gz --scale 1,1,4 --out thin.nii.gz",
     ),
+    "edit": (
+        "chiasm edit cohort.toml scan.png --towards pneumonia --out edited.png --keep editor",
+        "chiasm edit editor scan.png --towards pneumonia --mask where.png --out edited.png",
+    ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "plan": ("chiasm plan cohort.toml --out plan.json", "chiasm plan cohort.toml --modality t1 --out plan.json"),
     "regrid": ("chiasm regrid cohort.toml", "chiasm regrid cohort.toml --out on-one-grid"),

@@ -1,0 +1,215 @@
+"""Public functions that learn what pictures of a class look like, and edit one towards it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chiasm import artifact
+from chiasm.cohort import Unsupported
+from chiasm.cohort.opened import Given, as_cohort
+from chiasm.generation.marks import mark_in, mark_of, png_mark
+from chiasm.generation.picture_diffusion import PictureDiffusion
+from chiasm.generation.picture_editor import KIND, PictureEditor
+from chiasm.generation.picture_editor import fit_editor as fitted
+from chiasm.generation.progressive import Rounds
+from chiasm.progress import followed
+from chiasm.readers.image.image import ImageReader
+
+Floats = NDArray[np.float32]
+Picture = str | os.PathLike[str] | NDArray[Any]
+GENERATOR = "progressive-edit"
+PNG = ".png"
+DEEPEST = {255: np.uint8, 65535: np.uint16}
+
+
+@dataclass(frozen=True, repr=False)
+class Edited:
+    """A picture that was edited.
+
+    Attributes:
+        rounds: `(N + 1, H, W)`, of colours `(N + 1, 3, H, W)`: the picture as it was and after each round.
+        mark: what the header of the file says.
+        sentences: what there is to know.
+    """
+
+    rounds: Floats
+    mark: dict[str, Any]
+    sentences: tuple[str, ...]
+
+    @property
+    def values(self) -> Floats:
+        """The picture after the last round."""
+        return self.rounds[-1]
+
+    def __repr__(self) -> str:
+        return f"Edited: towards '{self.mark['towards']}' in {len(self.rounds) - 1} rounds"
+
+
+def fit_editor(
+    cohort: Given,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    modality: str = "",
+    size: int = 32,
+    steps: int = 2000,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> PictureEditor:
+    """Learn a diffusion model of a cohort's pictures that is told the class of each patient.
+
+    Args:
+        cohort: with a modality of kind `image` and an outcome of classes, or the path of its manifest.
+        out: a folder that keeps the model; None: none. It keeps no picture, but may draw one that is like one it was
+            fitted to: keep it as you keep them.
+        modality: whose pictures; empty: the one that there is.
+        size: pixels a side that it draws at most.
+        steps: of training.
+
+    Raises:
+        Unsupported: no such modality, or several; another outcome; fewer than 50 patients, or who were generated.
+        ArtifactError: `out` is there and holds something else.
+    """
+    own = as_cohort(cohort)
+    if own.generated is not None:
+        raise Unsupported(f"'{own.name}' was generated: learn from the real cohort")
+    able = [name for name in own.modalities if own.kinds[name] == KIND]
+    if (modality and modality not in able) or (not modality and len(able) != 1):
+        raise Unsupported(
+            f"name the modality whose pictures are edited; of kind image there are: {', '.join(able) or 0}"
+        )
+    if size < 8 or size > 512:
+        raise ValueError(f"{size} pixels a side cannot be drawn: give 8 to 512")
+    if out is not None:
+        artifact.require_place(Path(out))
+    with followed("steps", progress) as told:
+        found = fitted(own, modality or able[0], PictureDiffusion(steps=steps), size=size, seed=seed, told=told)
+    if out is not None:
+        artifact.save(Path(out), found)
+    return found
+
+
+def edit(
+    editor: PictureEditor | str | os.PathLike[str],
+    picture: Picture,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    towards: str,
+    mask: Picture | None = None,
+    rounds: int = 10,
+    strength: float = 0.5,
+    inside: float = 0.75,
+    outside: float = 0.0,
+    guidance: float = 2.0,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> Edited:
+    """Edit a picture towards a class in rounds, within a mask; outside of it nothing changes.
+
+    Args:
+        editor: what `fit_editor` returned, or its folder.
+        picture: a file, or values `(H, W)`, of colours `(3, H, W)`.
+        out: .png, with a mark in its header that its pixels were generated; None writes nothing.
+        towards: the class.
+        mask: a picture of the same size, or `(H, W)`, not 0 where it is edited; None: everywhere.
+        rounds, strength, inside, outside: see `chiasm.generation.progressive.Rounds`.
+        guidance: how strongly the class leads, 1: as it was learnt.
+
+    Raises:
+        ValueError: no such class; a mask of another size, or one that marks nothing; an option out of range.
+        Unsupported: a picture of one brightness, of other channels, or that was generated; a name that does not suit.
+        ReadError: the picture or the mask cannot be read.
+        ArtifactError: the folder holds no editor.
+    """
+    how = Rounds(rounds=rounds, strength=strength, inside=inside, outside=outside)
+    if not guidance >= 0:
+        raise ValueError(f"guidance {guidance:g} leads nowhere: give 0 or more")
+    own = editor if isinstance(editor, PictureEditor) else _opened(Path(editor))
+    values = _read(picture, "picture")
+    depth = None if out is None else _depth(Path(out), values)
+    where = None if mask is None else _read(mask, "mask").max(0) != 0
+    with followed("rounds", progress) as told:
+        found = own.edited(values, towards, how, where, guidance=guidance, seed=seed, told=told)
+    mark = mark_of(
+        GENERATOR, seed, towards=towards, rounds=rounds, strength=strength, inside=inside, outside=outside,
+        guidance=guidance, masked=where is not None,
+    )  # fmt: skip
+    made = Edited(found[:, 0] if len(values) == 1 else found, mark, _sentences(own, found, where, towards))
+    if out is not None and depth is not None:
+        _write(Path(out), found[-1], depth, mark)
+    return made
+
+
+def _opened(folder: Path) -> PictureEditor:
+    found = artifact.load(folder)
+    if not isinstance(found, PictureEditor):
+        raise artifact.ArtifactError(f"'{folder.name}' holds no editor of pictures: make one by chiasm.fit_editor")
+    return found
+
+
+def _read(picture: Picture, what: str) -> Floats:
+    if isinstance(picture, np.ndarray):
+        if picture.ndim not in (2, 3) or not np.isfinite(picture).all():
+            raise ValueError(f"the {what} has {picture.ndim} axes or values that are no number: give (height, width)")
+        return np.asarray(picture if picture.ndim == 3 else picture[None], np.float32)
+    path = Path(picture)
+    if not path.is_file():
+        raise FileNotFoundError(2, f"is no file: name a {what}", str(path))
+    if what != "mask" and path.suffix.lower() == PNG and mark_in(path) is not None:
+        raise Unsupported("the file's header says that it was generated: edit the picture that it was made from")
+    return ImageReader().read(path).values
+
+
+def _depth(out: Path, values: Floats) -> type[np.unsignedinteger[Any]]:
+    if out.suffix.lower() != PNG:
+        raise Unsupported(f"an edited picture is written as {PNG}, not as '{out.name}'")
+    tops = DEEPEST if len(values) == 1 else {255: np.uint8}
+    fits = [kind for top, kind in tops.items() if values.min() >= 0 and values.max() <= top]
+    if not fits or bool((values % 1 != 0).any()):
+        raise Unsupported(
+            "the picture has fractions or values that no PNG holds: write whole numbers to 65,535, of colours to 255"
+        )
+    return fits[0]
+
+
+def _write(out: Path, values: Floats, depth: type[np.unsignedinteger[Any]], mark: dict[str, Any]) -> None:
+    from PIL import Image
+
+    whole = np.clip(np.rint(values), 0, np.iinfo(depth).max).astype(depth)
+    with artifact.whole_file(out) as place:
+        Image.fromarray(whole[0] if len(whole) == 1 else np.moveaxis(whole, 0, -1)).save(
+            place, format="PNG", pnginfo=png_mark(mark)
+        )
+
+
+def _sentences(editor: PictureEditor, found: Floats, mask: NDArray[np.bool_] | None, towards: str) -> tuple[str, ...]:
+    wide, change = editor.high - editor.low, np.abs(found[-1] - found[0])
+    inside = change if mask is None else change[:, mask]
+    said = [
+        f"The picture was edited towards '{towards}' in {len(found) - 1} rounds; where it was edited, brightness "
+        f"changed by {inside.mean() / wide:.1%} of the range of '{editor.modality}' on average, "
+        f"{inside.max() / wide:.1%} at most.",
+        "What changed was generated: how pictures of that class differ, as a model says, and no forecast of how this "
+        "patient will look.",
+    ]
+    if mask is not None:
+        out = change[:, ~mask]
+        kept = out.size == 0 or float(out.max()) == 0
+        said.append(
+            "Outside of the mask no pixel changed."
+            if kept
+            else f"Outside of the mask brightness changed by {out.max() / wide:.1%} of the range at most."
+        )
+    if found.shape[2:] != editor.pictures.size:
+        sides = " x ".join(map(str, editor.pictures.size))
+        said.append(f"The model draws {sides} pixels: nothing finer than that was changed.")
+    return tuple(said)
+
+
+__all__ = ["Edited", "edit", "fit_editor"]
