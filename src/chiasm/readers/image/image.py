@@ -11,6 +11,7 @@ import numpy as np
 
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.image.codestream import check_stream, frame_of
+from chiasm.readers.image.generated import KEY, note_of
 from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
 from chiasm.readers.image.large import TILES, require_fits, stored_pixels
 from chiasm.readers.image.orientation import TAG, placed, upright
@@ -48,15 +49,17 @@ class ImageReader:
         """Return notes on the header, all that is read. Raises as `read` does, except for damage further down."""
         path = file_of(item, limits)
         start = _start(path)
+        notes: tuple[str, ...] = ()
         with guarded("an image", FIX):
             if start.startswith(TIFF):
                 check_tiff(path, limits)
             else:
                 with _plugin(start)(path) as image:
                     _check(image, limits, path, start)
+                    notes = (note_of("pixels"),) if KEY in image.info else ()
         if start.startswith(PNG) and start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
-            return ("16 bits a channel are read to 8: write a TIFF to keep them",)
-        return ()
+            return (*notes, "16 bits a channel are read to 8: write a TIFF to keep them")
+        return notes
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Image:
         """Read the image.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from os.path import commonprefix
 from pathlib import Path
@@ -17,6 +17,7 @@ from chiasm.cohort.hdf5_chunks import inflates_beyond
 from chiasm.cohort.hdf5_heaps import has_damaged_heap
 from chiasm.limits import BOMB_VOXELS
 from chiasm.readers.guard import file_of, files_of, guarded
+from chiasm.readers.image.generated import SHORT, note_of
 from chiasm.readers.image.voxels import TRUNCATED, Stored, opened, read_array, read_stored
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_packed, check_values
 from chiasm.readers.registry import missing
@@ -177,7 +178,10 @@ def _header(path: Path, limits: Limits) -> _Header:
     slope, inter = nifti.get_slope_inter()
     oriented = bool(int(nifti["sform_code"]) or int(nifti["qform_code"]))
     stored = Stored(dtype, offset, float(slope or 1), float(inter or 0))
-    return _placed(shape, volumes, affine, zooms, unit, oriented, stored)
+    header = _placed(shape, volumes, affine, zooms, unit, oriented, stored)
+    if bytes(nifti["descrip"]).startswith(SHORT.encode()):
+        return replace(header, notes=(*header.notes, note_of("voxels")))
+    return header
 
 
 def _mgh(path: Path, start: bytes, limits: Limits, packed: bool) -> _Header:
