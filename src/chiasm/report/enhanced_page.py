@@ -18,6 +18,7 @@ TEMPLATE = "enhanced.html.j2"
 LONGEST = 512  # pixels of a picture's side
 AXES = ("first", "second", "third")
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
+BRIGHTEST = 0.995  # share of voxels of less than the strongest colour
 # what is darker, the same, and brighter than interpolation; none of doubt to much of it
 LESS_OR_MORE = ((0, 114, 178), (245, 245, 245), (213, 94, 0))
 DOUBT = ((16, 16, 24), (160, 40, 90), (255, 220, 90))
@@ -51,8 +52,8 @@ def render_enhanced(
     low, high = float(before.min()), float(before.max())
     wide = high - low
     added = finer.values - finer.smooth
-    most = float(np.abs(added).max()) or 1.0
-    worst = float(finer.doubt.max()) or 1.0
+    most = float(np.quantile(np.abs(added), BRIGHTEST)) or 1.0
+    worst = float(np.quantile(finer.doubt, BRIGHTEST)) or 1.0
     rows = []
     for where, axis, place in planes(finer.doubt):
         of, after, change, doubt = (_plane(own, axis, place) for own in (before, finer.values, added, finer.doubt))
@@ -73,7 +74,7 @@ def render_enhanced(
         sentences=list(sentences),
         most=f"{most / wide:.1%}",
         worst=f"{worst / wide:.1%}",
-        doubt=[[f"{_share(q)} of voxels", f"{own:.2%}"] for q, own in zip(QUANTILES, shares, strict=True)],
+        doubt=[[_share(q), f"{own:.2%}"] for q, own in zip(QUANTILES, shares, strict=True)],
         departure=[
             [name, f"{own:.3%}"]
             for name, own in zip(("the finer scan", "cubic interpolation"), finer.departure, strict=True)
@@ -99,7 +100,7 @@ def _plane(values: Values, axis: int | None, place: float) -> Values:
 
 
 def _share(quantile: float) -> str:
-    return "all" if quantile == 1 else f"{quantile:.0%}"
+    return "all voxels" if quantile == 1 else f"{quantile:.0%} of voxels"
 
 
 def _picture(values: Values, colours: Sequence[Sequence[int]] = ((0, 0, 0), (255, 255, 255))) -> str:
