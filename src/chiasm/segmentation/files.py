@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from chiasm.cohort import Unsupported
 from chiasm.readers.guard import guarded
 from chiasm.readers.image.dicom import FIX, NOUN, series_of
+from chiasm.readers.image.dicom_series import affine_of
 from chiasm.readers.reading import LIMITS
-from chiasm.segmentation.seg_files import affine_of, as_slices, write_seg
+from chiasm.segmentation.seg_files import as_slices, write_seg
 from chiasm.targets.label_maps import LabelMap, stretched
 
 NIFTI, PNG, SEG = (".nii", ".gz"), ".png", ".dcm"

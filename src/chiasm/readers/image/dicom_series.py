@@ -82,6 +82,25 @@ def order(headers: Sequence[Header]) -> Series:
     return _turned(found) if len(slices) == 1 and slices[0].orientation is not None else found
 
 
+def affine_of(of: Series) -> NDArray[np.float64] | None:
+    """Affine (4, 4), in DICOM's own axes (left, back, head), from slice, row and column to millimetres; None unplaced.
+
+    The slices lie in a row at the usual distance from the first.
+    """
+    first = of.slices[0]
+    if first.position is None or first.orientation is None:
+        return None
+    gap, down, across = of.spacing_of_slices
+    affine = np.eye(4)
+    last = of.slices[-1].position
+    many = len(of.slices) - 1
+    step = np.cross(first.orientation[:3], first.orientation[3:]) * gap
+    affine[:3, 0] = step if not many or last is None else (last - first.position) / many
+    affine[:3, 1], affine[:3, 2] = first.orientation[3:] * down, first.orientation[:3] * across
+    affine[:3, 3] = first.position
+    return affine
+
+
 def _turned(series: Series) -> Series:
     """Find the patient's axis that is nearest to each axis of the slices, and so the order and the direction of these.
 

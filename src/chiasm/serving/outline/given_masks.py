@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chiasm.cohort.mask_files import TO_RAS, place_of, placed, read_masks
 from chiasm.readers import LIMITS
 from chiasm.readers.image.dicom import series_of
-from chiasm.segmentation.seg_files import affine_of
+from chiasm.readers.image.dicom_series import affine_of
 from chiasm.serving.faults import refused
 from chiasm.serving.outline.drawing import SERIES, codes_of
 from chiasm.serving.outline.kept import Kept, on_disk
