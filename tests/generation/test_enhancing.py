@@ -9,15 +9,19 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 import chiasm
 from chiasm.api.enhancing import enhance
 from chiasm.cohort import Unsupported
+from chiasm.generation.coarser import averaged
 from chiasm.generation.marks import mark_in
+from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import VolumeReader
 from chiasm.readers.reading import ReadError
 from command_line import Run
+from made_series import AXIAL, OBLIQUE, written_series
 
 AFFINE = np.array([[-0.9, 0.1, 0, 12], [0.1, 0.9, 0.2, -30], [0, -0.2, 2.5, 7], [0, 0, 0, 1]])
 
@@ -77,6 +81,23 @@ def test_a_picture_is_made_finer_by_the_command(tmp_path: Path, run: Run) -> Non
     assert ImageReader().inspect(tmp_path / "own.png") == ()
     again = run(*asked)
     assert again.code == 2 and "exists already" in again.err
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, OBLIQUE])
+def test_a_dicom_series_is_made_finer_where_its_slices_lie(tmp_path: Path, orientation: tuple[float, ...]) -> None:
+    written_series(tmp_path / "ct", ball((5, 7, 8)), orientation=orientation)
+    enhance(tmp_path / "ct", tmp_path / "fine.nii.gz", scale=(2, 1, 1), steps=2)
+    fine, own = VolumeReader().read(tmp_path / "fine.nii.gz"), DicomReader().read(tmp_path / "ct")
+    longer = [a // b for a, b in zip(fine.values.shape[1:], own.values.shape[1:], strict=True)]
+    assert sorted(longer) == [1, 1, 2]
+    np.testing.assert_allclose(np.multiply(fine.spacing, longer), own.spacing, rtol=1e-4)
+    left = averaged(fine.values[0], own.values.shape[1:]) - own.values[0]
+    assert np.sqrt((left**2).mean()) < 0.05 * np.ptp(own.values)
+    first = dcmread(tmp_path / "ct" / "0005.dcm")  # files are named against their order
+    across = np.cross(first.ImageOrientationPatient[:3], first.ImageOrientationPatient[3:])
+    middle_of_first = np.array(first.ImagePositionPatient, float) - across * 2.5 / 4  # a quarter of a slice before
+    affine = nibabel.load(tmp_path / "fine.nii.gz").affine
+    np.testing.assert_allclose(affine[:3, 3], middle_of_first * [-1, -1, 1], atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ def enhance(
     """Show a scan on a finer grid by a neural field that is learnt of this scan alone.
 
     Args:
-        scan: a volume (NIfTI, MGH, MINC), a grey picture (PNG, TIFF, JPEG), or values of two or three axes.
+        scan: a volume (NIfTI, MGH, MINC, a DICOM folder), a grey picture (PNG, TIFF, JPEG), or values of two or
+            three axes.
         out: .nii.gz or .nii for a volume, .png for a picture, with a mark in its header that its pixels were generated;
             None writes nothing.
         scale: how much finer, at least 1 and above it somewhere; or one number for each axis of the file.

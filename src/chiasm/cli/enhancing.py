@@ -12,7 +12,9 @@ from chiasm.cli.options import Device, Force, Json, require_new, require_page, r
 
 
 def enhance(
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A volume (.nii.gz) or a grey picture (.png).")],
+    scan: Annotated[
+        Path, typer.Argument(metavar="SCAN", help="A volume (.nii.gz, a DICOM folder) or grey picture (.png).")
+    ],
     out: Annotated[Path, typer.Option(help="The finer scan: .nii.gz of a volume, .png of a picture.")],
     scale: Annotated[str, typer.Option(help="How much finer: 2, 3.5, or one for each axis of the file: 1,1,4.")] = "2",
     page: Annotated[

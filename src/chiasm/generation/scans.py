@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from chiasm.errors import Unsupported
 from chiasm.generation.marks import mark_in, mark_nifti, png_mark
 from chiasm.readers.guard import guarded
+from chiasm.readers.image.dicom import FIX as DICOM_FIX
+from chiasm.readers.image.dicom import NOUN as DICOM_NOUN
+from chiasm.readers.image.dicom import DicomReader, series_of
+from chiasm.readers.image.dicom_series import affine_of
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import FIX, NOUN, SUFFIXES, VolumeReader
-from chiasm.readers.reading import ReadError
+from chiasm.readers.reading import LIMITS, ReadError
 
 Floats = NDArray[np.float32]
 NIFTI, PNG = (".nii", ".nii.gz"), (".png",)
-DEEPEST = 255  # of 8 bits
+DICOM = ".dcm"
+TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM counts to the left and the back
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,20 @@ class Scan:
 
 
 def read_scan(path: Path) -> Scan:
-    """Read NIfTI, MGH or MINC as a volume, and PNG, JPEG, TIFF or BMP of one channel as a picture.
+    """Read NIfTI, MGH, MINC or a DICOM series as a volume, PNG, JPEG, TIFF or BMP of one channel as a picture.
+
+    A DICOM series is a folder, or a file of several frames that ends in .dcm.
 
     Raises:
         Unsupported: several volumes or channels in a file; voxels that were generated; missing values.
         ReadError: it cannot be read.
     """
-    if not path.is_file():
-        raise FileNotFoundError(2, "is no file: name a volume (.nii.gz) or a picture (.png)", str(path))
+    if not path.exists():
+        raise FileNotFoundError(
+            2, "is not there: name a volume (.nii.gz), a DICOM folder or a picture (.png)", str(path)
+        )
+    if path.is_dir() or path.suffix.lower() == DICOM:
+        return _series(path)
     volume = path.name.lower().endswith(SUFFIXES)
     if volume:
         VolumeReader().inspect(path)  # sizes and packing are held against the limits before anything is read
@@ -57,9 +68,7 @@ def read_scan(path: Path) -> Scan:
         read = ImageReader().read(path)
         if len(read.values) > 1:
             raise Unsupported("the picture has colours, and one brightness a pixel is made finer: write it in grey")
-        top = float(read.values.max())
-        whole = bool((read.values % 1 == 0).all()) and top < 1 << 16
-        found = Scan(read.values[0], np.dtype(np.uint8 if top <= DEEPEST else np.uint16) if whole else None)
+        found = Scan(read.values[0], _whole(read.values, np.uint8, np.uint16))
     if path.name.lower().endswith((*NIFTI, *PNG)) and mark_in(path) is not None:
         raise Unsupported("the file's header says that it was generated, and what is between such pixels says nothing")
     return found
@@ -82,6 +91,29 @@ def _volume(path: Path) -> Scan:
     scaled = plain and (stored.dataobj.slope != 1 or stored.dataobj.inter != 0)
     whole = kind if kind.kind in "iu" and not scaled else None
     return Scan(values, whole, np.asarray(stored.affine, np.float64), codes)
+
+
+def _series(path: Path) -> Scan:
+    """A DICOM series as its slices are: first to last, rows, columns."""
+    read = DicomReader().read(path)
+    with guarded(DICOM_NOUN, DICOM_FIX):
+        of = series_of(path, LIMITS)
+    place = affine_of(of)
+    if len(read.values) > 1 or place is None:
+        what = "has colours" if len(read.values) > 1 else "does not say where its slices lie"
+        raise Unsupported(f"the series {what}, and cannot be written on a finer grid: convert it to NIfTI in grey")
+    turned = read.values[0][tuple(slice(None, None, step) for step in of.steps)]
+    values = np.ascontiguousarray(turned.transpose(np.argsort(of.axes)))
+    return Scan(values, _whole(values, np.int16, np.int32), TO_RAS @ place)
+
+
+def _whole(values: Floats, *kinds: type[np.integer[Any]]) -> np.dtype[Any] | None:
+    """The first of some kinds of whole numbers that holds all values; None where one is a fraction or too large."""
+    for kind in kinds:
+        limits = np.iinfo(kind)
+        if limits.min <= values.min() and values.max() <= limits.max and bool((values % 1 == 0).all()):
+            return np.dtype(kind)
+    return None
 
 
 def finer_affine(affine: NDArray[np.float64], shape: Sequence[int], finer: Sequence[int]) -> NDArray[np.float64]:
