@@ -35,7 +35,12 @@ from wings import physionet2012  # noqa: E402
 
 NAME = "generated"
 PATIENTS = {
-    f"patients/{cohort}{', ' if said else ''}{said}{how and ', by '}{how}": (cohort, names, how or "gaussian-copula")
+    f"patients/{cohort}{', ' if said else ''}{said}{how and ', by '}{how}": (
+        cohort,
+        names,
+        how or "gaussian-copula",
+        None,
+    )
     for cohort, said, names in (
         ("tcga-brca", "clinical", ["clinical"]),
         ("tcga-brca", "clinical and RNA", ["clinical", "rna"]),
@@ -43,6 +48,9 @@ PATIENTS = {
         ("pbc-visits", "", ["clinical", "visits"]),
     )
     for how in ("", "mixed-diffusion")
+} | {
+    "patients/tcga-brca, clinical, at epsilon 3": ("tcga-brca", ["clinical"], "mixed-diffusion", 3.0),
+    "patients/physionet2012, at epsilon 3": ("physionet2012", ["clinical", "parameters"], "mixed-diffusion", 3.0),
 }
 MADE = {"fill/made, m2 follows m1": "redundant", "fill/made, m2 alone has half": "complementary"}
 GIVEN = {"fill/breast-subtype": "breast-subtype"}
@@ -56,12 +64,12 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
     """One line of the results."""
     start = time.process_time()
     if case in PATIENTS:
-        name, modalities, generator = PATIENTS[case]
+        name, modalities, generator, epsilon = PATIENTS[case]
         cohort = stays(data, work) if name == "physionet2012" else chiasm.open_cohort(data / name / "cohort.toml")
         cohort = cohort.with_modalities(modalities)
         cohort = cohort.subset(cohort.present.any(1) & cohort.outcome.known)
         reason, many = "a benchmark, which keeps no row", len(cohort) * 4 // 5
-        found = generate(cohort, patients=many, generator=generator, accept_privacy=reason)
+        found = generate(cohort, patients=many, generator=generator, dp=epsilon, accept_privacy=reason)
         told = {key: found.document[key] for key in ("privacy", "likeness", "utility")}
     elif case in MADE:
         whole = chiasm.synthetic_cohort(MADE[case], MADE_PATIENTS, seed=0)

@@ -130,7 +130,8 @@ def _drawn(
     recipe: str, utility: bool,
 ) -> Made:  # fmt: skip
     records = records_of(cohort)
-    if records and getattr(generator, "epsilon", 0.0):
+    epsilon = float(getattr(generator, "epsilon", 0.0))
+    if records and epsilon:
         raise Unsupported(
             f"records as those of modality '{next(iter(records))}' are not learnt under differential privacy (--dp): "
             "leave it out of the manifest"
@@ -145,7 +146,6 @@ def _drawn(
     held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(len(cohort), seed)
     train_rows, held_rows = rows.take(~held), rows.take(held)
     fitted = generator.fit(train_rows)
-    epsilon = float(getattr(generator, "epsilon", 0.0))
     made = fitted.sample(patients, seed)
     whole = Recorded(made, train_rows, held_rows, {}, ())
     if records:

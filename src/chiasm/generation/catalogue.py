@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 from chiasm.errors import nearest
 from chiasm.generation.copula import GaussianCopula
@@ -28,5 +29,5 @@ def make_generator(spec: str, among: Mapping[str, Callable[..., Generator]] = GE
         hint = f"did you mean '{like}'?" if like else f"there are {', '.join(among)}"
         raise ValueError(f"no generator is called '{name}': {hint}")
     made = among[name]
-    known = {own.name: own.default for own in fields(made)} if is_dataclass(made) else {}
+    known: dict[str, Any] = {own.name: own.default for own in fields(made)} if is_dataclass(made) else {}
     return made(**read_options(options, known, f"generator '{name}'"))

@@ -138,7 +138,8 @@ class MixedNetwork(nn.Module):
         error = (((told - noise) ** 2) * counted).sum(1) / max(1, many)
         apart = divergence(level, now.levels, chances, share / earlier, earlier, self.valid)
         weighed = (1 - shown.levels[..., 0]) * torch.maximum(known.levels[..., 0], self.indicated[many:].float())
-        return error + self.steps * (apart * weighed).sum(1) / max(1, len(self.valid))
+        whole: Tensor = error + self.steps * (apart * weighed).sum(1) / max(1, len(self.valid))
+        return whole
 
 
 def network_of(columns: MixedColumns, steps: int, width: int) -> MixedNetwork:

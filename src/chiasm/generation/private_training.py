@@ -52,10 +52,10 @@ def trained_privately(
         Unsupported: opacus is not installed.
     """
     try:
-        from opacus import GradSampleModule
-        from opacus.accountants.utils import get_noise_multiplier
-        from opacus.optimizers import DPOptimizer
-        from opacus.utils.uniform_sampler import UniformWithReplacementSampler
+        from opacus import GradSampleModule  # type: ignore[import-untyped]
+        from opacus.accountants.utils import get_noise_multiplier  # type: ignore[import-untyped]
+        from opacus.optimizers import DPOptimizer  # type: ignore[import-untyped]
+        from opacus.utils.uniform_sampler import UniformWithReplacementSampler  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         raise Unsupported('training under differential privacy needs opacus: pip install "chiasm[dp]"') from None
     rate = min(0.5, BATCH / n)

@@ -44,7 +44,7 @@ class RecordNetwork(nn.Module):
         """
         own = [embed(words[..., k]) for k, embed in enumerate(self.words)]
         start = self.start(given)
-        after, _ = self.cell(sum(own)[:, :-1], start[None])  # type: ignore[index, misc]
+        after, _ = self.cell(sum(own)[:, :-1], start[None])
         before = torch.cat([start[:, None], after], dim=1)
         there, event = words[..., 0] > 0, words[..., 0] > 1
         found = _unlikely(self.code(before), words[..., 0]) * there
@@ -68,7 +68,7 @@ class RecordNetwork(nn.Module):
             if not going.any():
                 break
             whole = sum(embed(words) for embed, words in zip(self.words, own, strict=True))
-            _, state = self.cell(whole[:, None], state)  # type: ignore[index]
+            _, state = self.cell(whole[:, None], state)
         return torch.stack(found, dim=1)
 
 
@@ -128,7 +128,7 @@ def fit_records(records: Records, rows: Rows, seed: int = 0, updates: int = UPDA
             if update % ASKED and update != updates:
                 continue
             with torch.no_grad():
-                parts = asked.split(BATCH)
+                parts = asked.split(BATCH)  # type: ignore[no-untyped-call]
                 found = sum(
                     float(network.loss(whole[own, : int(lengths[own].max())], given[own]).sum()) for own in parts
                 )

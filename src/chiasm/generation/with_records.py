@@ -55,4 +55,4 @@ def with_records(
             replace(one, blocks=one.blocks | {name: frame.reindex(columns=same)})
             for one, frame in zip(rows, told, strict=True)
         ]
-    return Recorded(*rows, drawn, tuple(said))
+    return Recorded(rows[0], rows[1], rows[2], drawn, tuple(said))
