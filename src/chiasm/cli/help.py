@@ -129,7 +129,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 SECTIONS = {
     "A cohort": (
         *("check", "split", "seal", "encode", "label", "crops", "regrid", "articles", "questions", "generate"),
-        "enhance",
+        *("enhance", "edit"),
     ),
     "Is it worth it": (
         *("demo", "evaluate", "report", "open-seal", "tune", "interaction", "collect", "stress", "not-at-random"),
