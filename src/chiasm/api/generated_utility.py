@@ -101,8 +101,8 @@ def utility_of(
     try:
         first = np.arange(many)
         drawn = {modality: own.take(first) for modality, own in (records or {}).items()}
-        synthetic = synthetic_cohort_of(made.take(first), train, drawn) if written is None else written.subset(first)
-        cohorts = [train.subset(chosen), synthetic]
+        own = synthetic_cohort_of(made.take(first), train, drawn) if written is None else written.subset(first)
+        cohorts = [train.subset(chosen), own]
         if drawn and written is None:
             *cohorts, seen = (encode(own).cohort for own in (*cohorts, seen))
         fitted: list[Model] = []

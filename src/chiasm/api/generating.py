@@ -141,7 +141,7 @@ def _drawn(
     if nobody:
         raise Unsupported(f"nobody has modality '{nobody[0]}': leave it out of the manifest")
     names = pictured(cohort)
-    if names and getattr(generator, "epsilon", 0):
+    if names and epsilon:
         raise Unsupported(f"pictures are not drawn under differential privacy: leave '{names[0]}' out, or --dp away")
     held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(len(cohort), seed)
     train_rows, held_rows = rows.take(~held), rows.take(held)

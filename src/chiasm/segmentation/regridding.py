@@ -53,9 +53,9 @@ def moved(values: Floats, own: Place, grid: Place) -> Moved:
     """
     if own.affine is None or grid.affine is None:
         raise Unsupported(NO_PLACE)
-    from scipy.ndimage import affine_transform, gaussian_filter1d
+    from scipy.ndimage import affine_transform, gaussian_filter1d  # type: ignore[import-untyped]
 
-    step = np.linalg.solve(own.affine, grid.affine)
+    step = np.asarray(np.linalg.solve(own.affine, grid.affine), np.float64)
     inside = covered_by(step, own.shape, grid.shape)
     if not inside.any():
         raise Unsupported("it has no place in common with the grid: is it of another patient, or another part of him?")
