@@ -11,12 +11,14 @@ demo: .venv/.demo
 
 # Ruff and mypy beside the tests: mypy takes one core for a minute or two, and the tests the rest of both. The tests are
 # two processes of one thread each (small models on threads that compete are many times slower), forked from one that has
-# imported and collected them.
+# imported and collected them. pytest leaves asserts as they are written, since to rewrite those of a fresh checkout takes
+# it twenty seconds; what fails is run once more with them rewritten, and so says which values it had.
 test: .venv/.test
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests: .venv/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 -m 'not nightly'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --forks 2 --assert plain -m 'not nightly' \
+	|| { OMP_NUM_THREADS=1 $(BIN)/python -m pytest --lf --lfnf none -m 'not nightly'; exit 1; }
 
 # The site, in site/: a dead link or a page that no menu names stops it. `make test` builds it too, in a test.
 docs: .venv/.test
