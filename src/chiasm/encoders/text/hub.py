@@ -47,7 +47,7 @@ def model_folder(name: str, revision: str = "") -> Path:
         if any(file.suffix in PICKLED for file in folder.iterdir()):
             raise Unsupported(f"the model's weights are pickled, which can run code when they are read; {CONVERT}")
         raise Unsupported("the folder holds no safetensors weights: copy the whole model")
-    if any("auto_map" in content for content in map(read_json, folder.glob("*.json")) if isinstance(content, dict)):
+    if any(_names_code(file, *_stamp(file)) for file in folder.glob("*.json") if file.is_file()):
         raise Unsupported(
             "the model names code of its own (auto_map), which is never run: where transformers knows its architecture "
             "too, take the entry out of the JSON of a copy and name that"
@@ -58,6 +58,18 @@ def model_folder(name: str, revision: str = "") -> Path:
         if any(not isinstance(shard, str) or shard != Path(shard).name for shard in dict(shards).values()):
             raise Unsupported(f"'{index.name}' names weights outside the folder: copy the model again")
     return folder
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=256)
+def _names_code(file: Path, *stamp: int) -> bool:
+    """Whether a JSON file names code of its own, read once until it changes: a tokenizer's has a megabyte."""
+    content = read_json(file)
+    return isinstance(content, dict) and "auto_map" in content
 
 
 @lru_cache(maxsize=8)
