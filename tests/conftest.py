@@ -46,9 +46,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first, so that none of them begins when the other process has nothing left to do."""
+    """The longest first, so that none of them begins when the other process has nothing left to do.
+
+    Last are those who have this process listen to whatever is done in it, and so slow what follows.
+    """
     if config.getoption("random_order") is None:
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(
+            key=lambda item: (item.get_closest_marker("slow") is None, "heard" in getattr(item, "fixturenames", ()))
+        )
 
 
 settings.register_profile("ours", max_examples=examples(100))  # where a law names no number of its own
