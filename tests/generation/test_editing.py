@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from torch import Tensor
 
 import chiasm
 from chiasm import artifact
 from chiasm.api.editing import edit, fit_editor
 from chiasm.cohort import Cohort, Unsupported
+from chiasm.generation.diffusion import Predict
 from chiasm.generation.marks import mark_in
-from chiasm.generation.picture_diffusion import PictureDiffusion
+from chiasm.generation.picture_diffusion import SCHEDULE, FittedPictures, PictureDiffusion
 from chiasm.generation.picture_editor import PictureEditor
 from chiasm.generation.picture_editor import fit_editor as fitted
 from command_line import Run
 
-SMALL = PictureDiffusion(width=8, levels=1, steps=60, batch=24, learning_rate=8e-3)
+SMALL = PictureDiffusion(width=8, levels=1, steps=1, batch=2)
+LEARNT = PictureDiffusion(width=8, levels=1, steps=60, batch=24, learning_rate=8e-3)
 ASKED = {"towards": "right", "rounds": 1, "strength": 1.0}
 
 
@@ -49,9 +54,28 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return chiasm.open_cohort(manifest(tmp_path_factory.mktemp("films")))
 
 
+class Known(FittedPictures):
+    """What a perfect network would say: pictures of a class are its mean with noise of .1, of no class one of both."""
+
+    @property
+    def predict(self) -> Predict:
+        half = torch.where(torch.arange(8) < 4, 0.5, -0.5).expand(1, 1, 8, 8)
+        means = torch.cat([half, -half])
+
+        def said(x: Tensor, t: Tensor, condition: Tensor | None, /) -> Tensor:
+            a = SCHEDULE.at(t, x)
+            mean = torch.zeros_like(x) if condition is None else means[condition.argmax(1)]
+            deviation = 0.5 if condition is None else 0.1
+            noise = (1 - a).sqrt() * (x - a.sqrt() * mean) / (a * deviation**2 + 1 - a)
+            return (noise - (1 - a).sqrt() * x) / a.sqrt()  # as `v`
+
+        return said
+
+
 @pytest.fixture(scope="module")
 def editor(cohort: Cohort) -> PictureEditor:
-    return fitted(cohort, "film", SMALL, size=8)
+    own = fitted(cohort, "film", SMALL, size=8)
+    return replace(own, pictures=Known(**vars(own.pictures)))
 
 
 def leans(values: np.ndarray) -> float:
@@ -68,11 +92,20 @@ def test_a_picture_moves_towards_the_class_and_stays_outside_of_the_mask(editor:
     assert np.array_equal(one, again) and not np.array_equal(one, other)
     back = edit(editor, own, **{**ASKED, "towards": "left"})
     assert leans(back.values) < -80
+    assert abs(leans(found.values) - (0.25 * leans(own) + 0.75 * 127.5)) < 15  # means 1 apart of -1 to 1; b2 is .75
     mask = np.zeros((8, 8), bool)
     mask[2:6, 5:] = True
     some = edit(editor, own, mask=mask, **ASKED)
     assert (some.rounds[:, ~mask] == own[~mask]).all() and some.values[mask].mean() > own[mask].mean() + 10
     assert "Outside of the mask no pixel changed." in some.sentences
+
+
+@pytest.mark.nightly
+def test_a_network_that_learnt_the_classes_moves_a_picture_towards_them(cohort: Cohort) -> None:
+    own, learnt = picture(False, 900).astype(np.float32), fitted(cohort, "film", LEARNT, size=8)
+    found = edit(learnt, own, towards="right", rounds=2, strength=0.8)
+    assert leans(own) < -100 < 20 < leans(found.values)
+    assert leans(edit(learnt, own, towards="left", rounds=2, strength=0.5).values) < -80
 
 
 def test_another_size_is_edited_at_its_own_pixels(editor: PictureEditor) -> None:
@@ -122,7 +155,7 @@ def test_what_cannot_be_edited_is_refused_with_the_reason(tmp_path: Path, editor
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(tmp_path / "colour.png")
     with pytest.raises(Unsupported, match="has 3 channels and those that were learnt from have 1"):
         edit(editor, tmp_path / "colour.png", **ASKED)
-    artifact.save(tmp_path / "other", editor.pictures)
+    artifact.save(tmp_path / "other", FittedPictures(**vars(editor.pictures)))
     with pytest.raises(artifact.ArtifactError, match="holds no editor"):
         edit(tmp_path / "other", own, **ASKED)
 
