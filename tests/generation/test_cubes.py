@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from scipy.stats import spearmanr
 
 from chiasm.cohort import Unsupported
-from chiasm.generation.coarser import averaged, interpolated, returned
+from chiasm.generation.coarser import averaged, interpolated, psnr, returned
 from chiasm.generation.cubes import cube_points, rendered, shell_weights
 from chiasm.generation.finer import finer_shape, made_finer
 from chiasm.generation.scan_field import FieldOptions, fit_field
+from chiasm.segmentation.phantoms import phantom
 
 
 def points(axes: int, pairs: int = 4, half: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,6 +101,16 @@ def test_a_finer_scan_stays_in_range_and_doubts() -> None:
     assert found.departure[0] < found.departure[1] and steps[-1] == 1 and steps == sorted(steps)
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("scale", [2, 3.5])
+def test_a_finer_phantom_is_nearer_to_the_truth_than_cubic_interpolation_and_doubt_knows_where(scale: float) -> None:
+    truth = phantom(1, (42, 42, 42), noise=(0, 0))[0]["clear"]
+    coarse = averaged(truth, [round(42 / scale)] * 3)
+    found = made_finer(coarse, truth.shape)
+    assert psnr(found.values, truth) > psnr(interpolated(coarse, truth.shape), truth) + 0.3
+    assert spearmanr(found.doubt.ravel(), np.abs(found.values - truth).ravel()).statistic > 0.3
+
+
 @pytest.mark.parametrize(
     ("scale", "error", "what"),
     [
@@ -108,7 +120,7 @@ def test_a_finer_scan_stays_in_range_and_doubts() -> None:
         (float("nan"), ValueError, "a scale of nan makes"),
         ((1, 1, 1), ValueError, "a scale of 1, 1, 1 makes"),
         ((2, 2), ValueError, "2 scales are given for 3 axes"),
-        (2, Unsupported, "the scan has 1 voxels along an axis"),
+        (2, Unsupported, "the scan has 1 voxel along an axis"),
         ((1e4, 1e4, 1), Unsupported, "over the limit of 128,000,000: cut"),
     ],
 )

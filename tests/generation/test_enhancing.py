@@ -105,7 +105,7 @@ def test_a_dicom_series_is_made_finer_where_its_slices_lie(tmp_path: Path, orien
     [
         (np.full((6, 6, 6), 3, np.int16), {}, Unsupported, "one value everywhere"),
         (np.where(ball() > 500, np.nan, 1).astype(np.float32), {}, ReadError, "no finite number"),
-        (ball((8, 8, 1)), {}, Unsupported, "the scan has 1 voxels along an axis"),
+        (ball((8, 8, 1)), {}, Unsupported, "the scan has 1 voxel along an axis"),
         (np.stack([ball(), ball()], -1), {}, Unsupported, "the file has 2 volumes"),
         (None, {"scale": 0}, ValueError, "a scale of 0 makes nothing finer"),
         (None, {"scale": 500}, Unsupported, "over the limit of 128,000,000"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chiasm.errors import Unsupported
+from chiasm.errors import Unsupported, count
 from chiasm.generation.coarser import averaged, interpolated, returned
 from chiasm.generation.scan_field import FieldOptions, fit_field
 
@@ -54,8 +54,8 @@ def finer_shape(shape: Sequence[int], scale: float | Sequence[float]) -> tuple[i
     small = [side for side, own in zip(shape, each, strict=True) if side < LEAST_SIDE and own > 1]
     if small:
         raise Unsupported(
-            f"the scan has {min(small)} voxels along an axis, and fewer than {LEAST_SIDE} tell nothing of what lies "
-            "between them: give 1 as the scale of that axis"
+            f"the scan has {count(min(small), 'voxel')} along an axis, and fewer than {LEAST_SIDE} do not tell what "
+            "lies between them: give 1 as the scale of that axis"
         )
     finer = tuple(round(side * own) for side, own in zip(shape, each.tolist(), strict=True))
     if np.prod(finer, dtype=object) > MOST:
