@@ -58,7 +58,7 @@ def enhance(
     steps: int | None = None,
     seed: int = 0,
     device: str = "cpu",
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> Enhanced:
     """Show a scan on a finer grid by a neural field that is learnt of this scan alone.
 

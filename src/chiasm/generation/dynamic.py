@@ -108,7 +108,7 @@ def learnt(
                 before = cropped(truth, kept)
             adam.zero_grad()
             told = net(cropped(truth, kept), before, kept)
-            (told - truth).abs().mean().backward()  # type: ignore[no-untyped-call]
+            (told - truth).abs().mean().backward()
             adam.step()
             rate.step()
             if progress is not None:
