@@ -24,7 +24,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import nibabel  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from scipy.stats import spearmanr, wilcoxon  # noqa: E402
+from scipy.stats import spearmanr, wilcoxon  # type: ignore[import-untyped]  # noqa: E402
 
 from chiasm.compute.isolation import own_randomness  # noqa: E402
 from chiasm.generation.coarser import averaged, interpolated, psnr, returned  # noqa: E402
@@ -69,7 +69,8 @@ def volume(name: str, spinal: Path) -> np.ndarray:
     if kind == "phantom":
         return phantom(int(which), (SIDE,) * 3, noise=(0, 0))[0]["clear"].astype(np.float64)
     file = spinal / which.lower() / {"T1": "t1w.nii.gz", "T2": "t2.nii.gz"}[which]
-    values = np.asarray(nibabel.load(file).dataobj, np.float64)
+    stored: Any = nibabel.load(file)
+    values = np.asarray(stored.dataobj, np.float64)
     return values[tuple(slice((side - SIDE) // 2, (side + SIDE) // 2) for side in values.shape)]
 
 
@@ -79,7 +80,8 @@ def finer(truth: np.ndarray, scale: float) -> dict[str, Any]:
     cubic = interpolated(coarse, truth.shape)
     own = made_finer(coarse, truth.shape)
     alone = fit_field(coarse, ALONE).told(truth.shape)
-    made = (interpolated(coarse, truth.shape, 1), cubic, returned(cubic, coarse, ROUNDS), own.values, alone)
+    linear = interpolated(coarse, truth.shape, 1)
+    made: list[np.ndarray] = [linear, cubic, returned(cubic, coarse, ROUNDS), own.values, alone]
     doubt = spearmanr(own.doubt.ravel(), np.abs(own.values - truth).ravel()).statistic
     return {
         "shape": list(coarse.shape),
@@ -101,7 +103,8 @@ def series_of_phantom(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def functional(spinal: Path) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], list[torch.Tensor]]:
     """Each slice of the functional series as a subject: its mean over the first half, frames of the second."""
-    values = np.asarray(nibabel.load(spinal / "fmri" / "fmri.nii.gz").dataobj, np.float32)[14:54, 14:54]
+    stored: Any = nibabel.load(spinal / "fmri" / "fmri.nii.gz")
+    values = np.asarray(stored.dataobj, np.float32)[14:54, 14:54]
     slices = torch.from_numpy(values / np.quantile(values, 0.999)).permute(2, 3, 0, 1).contiguous()  # (6, 30, 40, 40)
     first, rest = slices[:, :15].mean(1), slices[:, 15:23]
     wrong = moved(first, 0.2, torch.Generator().manual_seed(0))
