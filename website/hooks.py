@@ -28,6 +28,11 @@ TOP = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
+# Scripts of ours, on the pages that use them.
+SCRIPTS = {
+    "catalogue.md": ("catalogue",),
+    "try-a-verdict.md": ("verdict_rule", "made_trial", "try_a_verdict"),
+}
 LINK = re.compile(r"\[([^\]\[]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 LISTED = re.compile(r"^(?!\s*(?:[-*>|#]|\d+\.)|\s*$)(.*)\n(?=- |\d+\. )", re.MULTILINE)
@@ -59,6 +64,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Add the scripts of a page below it."""
+    tags = "".join(f'<script src="javascripts/{name}.js"></script>\n' for name in SCRIPTS.get(page.file.src_uri, ()))
+    return html + tags
 
 
 def on_post_page(output: str, **_: Any) -> str:
