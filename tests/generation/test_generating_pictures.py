@@ -13,12 +13,12 @@ from made_pictures import SIDE, picture_cohort
 import chiasm
 from chiasm.api.generating import PrivacyError, generate
 from chiasm.cohort import Unsupported
+from chiasm.generation.marks import mark_in, mark_of
 from chiasm.generation.picture_diffusion import FittedPictures
-from chiasm.generation.picture_files import mark_of
 from chiasm.generation.pictures import pictures_of
 
 QUICK = "diffusion:width=8,levels=2,steps=4,batch=8,draws=2"
-MARK = f"chiasm generate: {QUICK}, seed 0"
+MARK = mark_of(QUICK, 0)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_synthetic_cohort_has_pictures_whose_headers_say_so(manifest: Path, tm
     assert opened.generated.generator == f"gaussian-copula and {QUICK}"
     files = sorted((tmp_path / "made" / "image").iterdir())
     assert [own.stem for own in files] == sorted(opened.ids[has])
-    assert {mark_of(own) for own in files} == {MARK}
+    assert [mark_in(own) for own in files] == [MARK] * len(files)
     read = pictures_of(opened, "image")
     assert read.values.shape[1:] == (1, SIDE, SIDE)
     torch.testing.assert_close(read.values, made.pictures["image"].values)
@@ -58,7 +58,7 @@ def test_pictures_of_who_lacks_them_stand_beside_the_real_ones(manifest: Path, t
     assert opened.generated is not None and opened.generated.modalities == {"image": 15}
     lacked = {str(own) for own in real.ids[~real.present[:, real.modalities.index("image")]]}
     for file in (tmp_path / "filled" / "image").iterdir():
-        assert mark_of(file) == (MARK if file.stem in lacked else "")
+        assert mark_in(file) == (MARK if file.stem in lacked else None)
         if file.stem not in lacked:
             assert file.read_bytes() == (manifest.parent / "png" / file.name).read_bytes()
 

@@ -12,7 +12,8 @@ from scipy.linalg import sqrtm  # type: ignore[import-untyped]
 
 import chiasm
 from chiasm.cohort import Unsupported
-from chiasm.generation.picture_files import mark_of, write_picture
+from chiasm.generation.marks import mark_in, mark_of
+from chiasm.generation.picture_files import write_picture
 from chiasm.generation.picture_likeness import (
     frechet_distance,
     kernel_distance,
@@ -25,7 +26,7 @@ from chiasm.generation.picture_privacy import picture_measures, ratios, same
 from chiasm.generation.pictures import Scale, pictures_of
 from chiasm.readers.registry import reader_for
 
-MARK = "chiasm generate: diffusion, seed 3"
+MARK = mark_of("diffusion", 3)
 
 
 @pytest.mark.parametrize(("channels", "high"), [(1, 255), (3, 255), (1, 65_535)])
@@ -34,7 +35,7 @@ def test_an_image_is_read_as_it_was_written_and_carries_its_mark(tmp_path: Path,
     values = np.random.default_rng(0).integers(0, high + 1, (channels, 4, 5)).astype(np.float32)
     write_picture(tmp_path / "a.png", values, scale, MARK)
     np.testing.assert_array_equal(reader_for("image").read(tmp_path / "a.png").values, values)
-    assert mark_of(tmp_path / "a.png") == MARK
+    assert mark_in(tmp_path / "a.png") == MARK
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -45,7 +46,7 @@ def test_a_volume_is_read_as_it_was_written_and_carries_its_mark(tmp_path: Path,
     found = reader_for("volume").read(tmp_path / "a.nii.gz")
     np.testing.assert_allclose(found.values, values, rtol=1e-6)
     assert found.spacing == pytest.approx(scale.spacing)
-    assert mark_of(tmp_path / "a.nii.gz") == MARK
+    assert mark_in(tmp_path / "a.nii.gz") == MARK
 
 
 def test_pictures_of_a_cohort_are_scaled_and_back(tmp_path: Path) -> None:

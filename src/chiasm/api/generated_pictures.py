@@ -19,6 +19,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.cohort.generated import Generated
 from chiasm.encoding.encode import encode_cohort
 from chiasm.errors import count
+from chiasm.generation.marks import mark_of
 from chiasm.generation.picture_conditions import Conditions
 from chiasm.generation.picture_diffusion import PictureDiffusion
 from chiasm.generation.picture_files import ENDINGS, write_picture
@@ -144,7 +145,7 @@ def write_drawn(
 ) -> None:
     """Write drawn pictures into the folders of a cohort, each with the mark in its header."""
     for name, own in drawn.items():
-        said = f"chiasm generate: {own.generator}, seed {mark.seed}"
+        said = mark_of(own.generator, mark.seed)
         values = own.scale.values(own.values)
         for place, row in enumerate(own.rows):
             path = folder / places[name] / f"{ids[row]}{ENDINGS[own.scale.kind]}"
