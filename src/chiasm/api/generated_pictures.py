@@ -94,7 +94,8 @@ def drawn_pictures(
         asked = None if conditions is None else conditions.of(made.take(who), {})
         with followed(f"drawing '{name}'", None) as told:
             values = fitted.sample(len(who), seed, asked, told)
-        measures, alike = (), {}
+        measures: tuple[Measure, ...] = ()
+        alike: dict[str, Any] = {}
         if len(who) > 1:
             values = own.scale.scaled(torch.from_numpy(_rounded(own.scale.values(values), own.scale)))
             measures = picture_measures(name, train, own.values[out], values)
@@ -175,7 +176,7 @@ def copy_real(folder: Path, places: Mapping[str, str], cohort: Cohort) -> None:
             elif source.is_file() and source.name.lower().endswith(".nii"):
                 import nibabel
 
-                nibabel.save(nibabel.load(source), target)  # type: ignore[arg-type]
+                nibabel.save(nibabel.load(source), target)
             else:
                 raise Unsupported(f"volumes of '{name}' are copied beside drawn ones as NIfTI alone: write them so")
 

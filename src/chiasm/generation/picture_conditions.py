@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class Conditions:
         for name in self.names:
             own = beside[name]
             axes = own.values.ndim - 2
-            pool = functional.adaptive_avg_pool2d if axes == 2 else functional.adaptive_avg_pool3d
+            pool: Any = functional.adaptive_avg_pool2d if axes == 2 else functional.adaptive_avg_pool3d
             coarse = pool(own.values, [min(GRID[axes], side) for side in own.values.shape[2:]]).flatten(1).numpy()
             whole = np.zeros((len(rows), 1 + coarse.shape[1]))
             whole[own.rows] = np.concatenate([np.ones((len(coarse), 1)), coarse], axis=1)

@@ -64,7 +64,8 @@ class FittedPictures:
 
         def said(x: Tensor, t: Tensor, condition: Any, /) -> Tensor:
             with torch.no_grad():
-                return network(x, share_of(t), condition)
+                found: Tensor = network(x, share_of(t), condition)
+            return found
 
         return said
 

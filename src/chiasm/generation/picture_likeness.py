@@ -27,7 +27,7 @@ PAIRS = 200
 def pixels(pictures: Tensor) -> Array:
     """Pictures as numbers `(n, D)`, at most 16 a side, of volumes 8."""
     side = PIXELS[pictures.ndim - 2]
-    pool = functional.adaptive_avg_pool2d if pictures.ndim == 4 else functional.adaptive_avg_pool3d
+    pool: Any = functional.adaptive_avg_pool2d if pictures.ndim == 4 else functional.adaptive_avg_pool3d
     found = pool(pictures, [min(side, own) for own in pictures.shape[2:]])
     return np.asarray(found.flatten(1).double().numpy())
 

@@ -68,8 +68,8 @@ class PictureNet(nn.Module):
         self.noise = nn.Sequential(nn.Linear(2 * FREQUENCIES, told), nn.SiLU(), nn.Linear(told, told))
         self.known = nn.Linear(design.condition, told) if design.condition else None
         self.unknown = nn.Parameter(torch.zeros(told))
-        wide = {"kernel_size": 3, "padding": 1} if design.patch == 1 else {"kernel_size": 4, "stride": 2, "padding": 1}
-        self.first = conv(design.channels, widths[0], **wide)
+        side, step = (3, 1) if design.patch == 1 else (4, 2)
+        self.first = conv(design.channels, widths[0], side, step, 1)
         before = [widths[0], *widths[:-1]]
         self.down = nn.ModuleList(Block(conv, a, b, told) for a, b in zip(before, widths, strict=True))
         self.middle = Block(conv, widths[-1], widths[-1], told)
@@ -77,7 +77,7 @@ class PictureNet(nn.Module):
         self.up = nn.ModuleList(Block(conv, a + b, b, told) for a, b in zip(above, widths, strict=True))
         self.norm = nn.GroupNorm(GROUPS, widths[0])
         back = conv if design.patch == 1 else nn.ConvTranspose2d if design.axes == 2 else nn.ConvTranspose3d
-        self.last = back(widths[0], design.channels, **wide)
+        self.last = back(widths[0], design.channels, side, step, 1)
         nn.init.zeros_(self.last.weight)
         if self.last.bias is not None:
             nn.init.zeros_(self.last.bias)
@@ -100,7 +100,9 @@ class PictureNet(nn.Module):
                 x = functional.interpolate(x, size=beside.shape[2:])
             x = block(torch.cat([x, beside], 1), told)
         found: Tensor = self.last(functional.silu(self.norm(x)))
-        return found[(..., *(slice(side) for side in sides))]
+        for axis, side in enumerate(sides, 2):
+            found = found.narrow(axis, 0, side)
+        return found
 
     def _of_patient(self, n: int, condition: Tensor | None) -> Tensor:
         if condition is None or self.known is None:
