@@ -130,8 +130,8 @@ def _drawn(
     recipe: str, utility: bool,
 ) -> Made:  # fmt: skip
     records = records_of(cohort)
-    epsilon = float(getattr(generator, "epsilon", 0.0))
-    if records and epsilon:
+    epsilon: float = getattr(generator, "epsilon", 0.0)
+    if epsilon and records:
         raise Unsupported(
             f"records as those of modality '{next(iter(records))}' are not learnt under differential privacy (--dp): "
             "leave it out of the manifest"
