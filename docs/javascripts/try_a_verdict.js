@@ -2,7 +2,7 @@
 "use strict";
 
 (function () {
-  const place = document.getElementById("try-a-verdict");
+  const place = document.getElementById("made-trial");
   if (!place) return;
   const SLIDERS = [
     ["patients", "Patients", 40, 1000, 20, 240, (own) => own],
