@@ -39,6 +39,7 @@ EXTRAS = {
     "explain": ("captum",),
     "twins": ("torchdiffeq",),
     "dp": ("opacus",),
+    "docs": ("mkdocs-material",),
     "store": ("lancedb",),
     "scale": ("ray", "grpcio-reflection", "lightning-fabric"),
     "federated": ("flwr",),

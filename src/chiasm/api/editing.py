@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 Picture = str | os.PathLike[str] | NDArray[Any]
 GENERATOR = "progressive-edit"
 PNG = ".png"
-DEEPEST = {255: np.uint8, 65535: np.uint16}
+DEEPEST: dict[int, type[np.unsignedinteger[Any]]] = {255: np.uint8, 65535: np.uint16}
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class Edited:
     @property
     def values(self) -> Floats:
         """The picture after the last round."""
-        return self.rounds[-1]
+        return np.asarray(self.rounds[-1], np.float32)
 
     def __repr__(self) -> str:
         return f"Edited: towards '{self.mark['towards']}' in {len(self.rounds) - 1} rounds"
@@ -60,7 +60,7 @@ def fit_editor(
     size: int = 32,
     steps: int = 2000,
     seed: int = 0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> PictureEditor:
     """Learn a diffusion model of a cohort's pictures that is told the class of each patient.
 
@@ -108,7 +108,7 @@ def edit(
     outside: float = 0.0,
     guidance: float = 2.0,
     seed: int = 0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> Edited:
     """Edit a picture towards a class in rounds, within a mask; outside of it nothing changes.
 
@@ -169,7 +169,7 @@ def _read(picture: Picture, what: str) -> Floats:
 def _depth(out: Path, values: Floats) -> type[np.unsignedinteger[Any]]:
     if out.suffix.lower() != PNG:
         raise Unsupported(f"an edited picture is written as {PNG}, not as '{out.name}'")
-    tops = DEEPEST if len(values) == 1 else {255: np.uint8}
+    tops = DEEPEST if len(values) == 1 else {255: DEEPEST[255]}
     fits = [kind for top, kind in tops.items() if values.min() >= 0 and values.max() <= top]
     if not fits or bool((values % 1 != 0).any()):
         raise Unsupported(

@@ -84,7 +84,7 @@ def generate(
     if patients is not None and patients < 1:
         raise ValueError(f"{patients} patients cannot be drawn: say one or more")
     made = make_generator(generator, GENERATORS)
-    epsilon = getattr(made, "epsilon", 0.0) if dp is None else dp
+    epsilon = _epsilon_of(made) if dp is None else dp
     if dp is not None or epsilon:
         made = _private(made, epsilon, bool(names))
     painter = picture_generator(pictures)
@@ -109,6 +109,11 @@ def generate(
     return found
 
 
+def _epsilon_of(generator: Generator) -> float:
+    """The epsilon under which a generator is fitted; 0 is without."""
+    return generator.epsilon if isinstance(generator, MayBePrivate) else 0.0
+
+
 def _private(generator: Generator, epsilon: float, filling: bool) -> Generator:
     if filling:
         raise Unsupported(
@@ -116,7 +121,7 @@ def _private(generator: Generator, epsilon: float, filling: bool) -> Generator:
             "--patients, or leave --dp away"
         )
     if not isinstance(generator, MayBePrivate):
-        able = ", ".join(name for name, own in GENERATORS.items() if hasattr(own, "private"))
+        able = ", ".join(name for name, own in GENERATORS.items() if isinstance(own(), MayBePrivate))
         raise Unsupported(
             f"generator '{generator.name}' cannot be fitted under differential privacy (--dp): {able} can"
         )
@@ -130,7 +135,7 @@ def _drawn(
     recipe: str, utility: bool,
 ) -> Made:  # fmt: skip
     records = records_of(cohort)
-    epsilon: float = getattr(generator, "epsilon", 0.0)
+    epsilon = _epsilon_of(generator)
     if epsilon and records:
         raise Unsupported(
             f"records as those of modality '{next(iter(records))}' are not learnt under differential privacy (--dp): "

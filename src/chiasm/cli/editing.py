@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,7 @@ def edit(
     from chiasm.api import editing
 
     require_new(out, force, "--out")
-    own: Path | editing.PictureEditor = editor
+    own: Any = editor
     if not (editor / "model.json").is_file():
         if keep is not None:
             require_new(keep, force, "--keep")

@@ -48,4 +48,9 @@ class HasDensity(Protocol):
 class MayBePrivate(Protocol):
     """A generator that can be fitted under differential privacy, so that no one patient changes much of it."""
 
+    @property
+    def epsilon(self) -> float:
+        """Of differential privacy; 0 is without."""
+        ...
+
     def private(self, epsilon: float) -> Generator: ...

@@ -33,12 +33,14 @@ def kept_places(shape: Sequence[int], share: float, device: torch.device | str =
 
 def spectrum(images: Tensor, axes: int) -> Tensor:
     """K-space of images `(..., *sides)` over their last axes, of which an image of 1 has norm 1."""
-    return torch.fft.fftn(images, dim=tuple(range(-axes, 0)), norm="ortho")
+    found: Tensor = torch.fft.fftn(images, dim=tuple(range(-axes, 0)), norm="ortho")
+    return found
 
 
 def image_of(k: Tensor, axes: int) -> Tensor:
     """The real images of a spectrum."""
-    return torch.fft.ifftn(k, dim=tuple(range(-axes, 0)), norm="ortho").real
+    found: Tensor = torch.fft.ifftn(k, dim=tuple(range(-axes, 0)), norm="ortho").real
+    return found
 
 
 def cropped(images: Tensor, kept: Tensor) -> Tensor:
@@ -53,7 +55,8 @@ def measured(images: Tensor, kept: Tensor, noise: float, generator: torch.Genera
     """
     grain = torch.randn((2, *images.shape), generator=generator).to(images)
     noisy = (spectrum(images, kept.ndim) + noise * torch.complex(grain[0], grain[1])) * kept
-    return torch.fft.ifftn(noisy, dim=tuple(range(-kept.ndim, 0)), norm="ortho").abs()
+    found: Tensor = torch.fft.ifftn(noisy, dim=tuple(range(-kept.ndim, 0)), norm="ortho").abs()
+    return found
 
 
 def consistent(images: Tensor, low: Tensor, kept: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def mark_nifti(image: Any, mark: Mapping[str, Any]) -> None:
 
     image.header["descrip"] = f"{SHORT} ({mark['generator']})"[:DESCRIPTION].encode("ascii", "replace")
     text = json.dumps({KEY: dict(mark)}, sort_keys=True)
-    image.header.extensions.append(Nifti1Extension(COMMENT, text.encode()))  # type: ignore[no-untyped-call]
+    image.header.extensions.append(Nifti1Extension(COMMENT, text.encode()))
 
 
 def png_mark(mark: Mapping[str, Any]) -> Any:

@@ -56,7 +56,8 @@ class TemporalBlock(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value)
         mixed = mixed.transpose(1, 2).reshape(batch, -1, frames, channels)
         hidden = functional.gelu(self.hidden(torch.cat([mixed, tokens], -1)) * (1 + gate))
-        return x + self.out(hidden).permute(0, 2, 3, 1).reshape(batch * frames, channels, *sides)
+        moved: Tensor = self.out(hidden).permute(0, 2, 3, 1).reshape(batch * frames, channels, *sides)
+        return x + moved
 
 
 class Moving(nn.Module):
@@ -107,7 +108,7 @@ class Moving(nn.Module):
                 hooks.callback(parts[name].register_forward_hook(added(block)).remove)
             held = None if picture is None else picture.repeat_interleave(frames, 0)
             said: Tensor = self.image(x.flatten(0, 1), t.repeat_interleave(frames), held)
-        return said.unflatten(0, (-1, frames))
+        return said.view(-1, frames, *said.shape[1:])
 
 
 def waves(frames: int, width: int, like: Tensor) -> Tensor:

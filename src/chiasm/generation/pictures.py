@@ -107,7 +107,7 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
 
 
 def _read(reader: Any, item: Any, name: str, place: int, before: list[Image | Volume]) -> Image | Volume:
-    if not hasattr(reader, "read") or isinstance(item, (np.ndarray, Tensor)):
+    if isinstance(item, (np.ndarray, Tensor)):
         raise Unsupported(f"modality '{name}' was encoded already: generate from the files")
     try:
         found: Image | Volume = reader.read(item, LIMITS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,8 +143,8 @@ def _fitting(mask: Tensor | None, image: Tensor) -> Tensor:
     if mask is None:
         return torch.ones((), dtype=torch.bool, device=image.device)
     try:
-        fits = torch.broadcast_shapes(mask.shape, image.shape) == image.shape
-    except RuntimeError:
+        fits = np.broadcast_shapes(mask.shape, image.shape) == tuple(image.shape)
+    except ValueError:
         fits = False
     if not fits:
         raise ValueError(f"the mask is {_sides(mask)} and the image {_sides(image)}: give a mask of its size")

@@ -89,14 +89,17 @@ def planes(doubt: Values) -> list[tuple[str, int | None, float]]:
     found: list[tuple[str, int | None, float]] = [
         (f"The middle, across the file's {AXES[axis]} axis", axis, 0.5) for axis in range(3)
     ]
-    each = doubt.mean((1, 2))
+    each = np.asarray(doubt.mean((1, 2)))
     worst = int(each.argmax())
     return [*found, ("The plane of most doubt, across the file's first axis", 0, (worst + 0.5) / len(each))]
 
 
 def _plane(values: Values, axis: int | None, place: float) -> Values:
     """A picture, or a plane of a volume as viewers of NIfTI show it: the first axis to the right, the next upwards."""
-    return values if axis is None else values.take(int(place * values.shape[axis]), axis).T[::-1]
+    if axis is None:
+        return values
+    plane: Values = np.take(values, int(place * values.shape[axis]), axis=axis)
+    return plane.T[::-1]
 
 
 def _share(quantile: float) -> str:

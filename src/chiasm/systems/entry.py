@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chiasm.citation import Citation
+from chiasm.targets import KINDS
 
 HELD = {
     "whole": "the method as its paper tells it, at sizes of your own, with what deviates said; no figure is claimed",
@@ -27,7 +28,9 @@ NEEDS = {
     "answers": "the released files of a benchmark",
 }
 """What a system asks of who uses it, as the filter of the page names it."""
-OUTCOME = ("classification", "multilabel", "regression", "survival", "competing")
+OUTCOME = tuple(
+    name for name, own in KINDS.items() if not (own.is_drawn or own.has_texts or own.has_options or own.has_channels)
+)
 """The kinds of target that `outcome` stands for: one outcome of a patient."""
 
 
