@@ -21,7 +21,10 @@ from browser import SCHEMES, WIDTHS, chromium, faults_of, needs_browser
 pytest.importorskip("mkdocs")
 pytest.importorskip("material")
 ROOT = Path(__file__).parents[1]
-KINDS = ("index.html", "verdict.html", "benchmarks.html", "reference/python.html", "reference/promises.html")
+KINDS = (
+    "index.html", "verdict.html", "guides/index.html", "guides/worth-it.html", "try-a-verdict.html", "glossary.html",
+    "benchmarks.html", "reference/python.html", "reference/commands.html", "reference/promises.html",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
