@@ -75,6 +75,8 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
 def on_post_page(output: str, **_: Any) -> str:
     """Name what the theme leaves without a name: who hears a page must know one part from another."""
     output = output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+    output = output.replace("<table>", '<table tabindex="0">')  # what is wide scrolls by keys too
+    output = output.replace("<pre><span></span><code>", '<pre><span></span><code tabindex="0">')
     return re.sub(r"<th( [^>]*)?></th>", r"<td\1></td>", output)
 
 
