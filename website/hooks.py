@@ -38,23 +38,6 @@ FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
 LISTED = re.compile(r"^(?!\s*(?:[-*>|#]|\d+\.)|\s*$)(.*)\n(?=- |\d+\. )", re.MULTILINE)
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the navigation what is not written: a checkout may lack a page that a script makes."""
-    made = set(TOP.values()) | {f"reference/{name}.md" for name in ("python", "commands", "promises")}
-    config.nav = kept(config.nav, lambda own: own in made or (Path(config.docs_dir) / own).exists())
-    return config
-
-
-def kept(entries: Any, there: Any) -> Any:
-    """The entries of a navigation whose pages are there, and the sections that have any."""
-    if isinstance(entries, str):
-        return entries if there(entries) else None
-    if isinstance(entries, dict):
-        found = {title: kept(own, there) for title, own in entries.items()}
-        return {title: own for title, own in found.items() if own} or None
-    return [own for own in (kept(entry, there) for entry in entries) if own]
-
-
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made, and those of the repository's root."""
     pages = {name: (ROOT / file).read_text(encoding="utf-8") for file, name in TOP.items()}
