@@ -12,7 +12,8 @@ import pytest
 import chiasm
 from chiasm.cohort import CohortError, Unsupported
 from chiasm.encoding.mask_places import Place, apart, image_place
-from chiasm.readers import reader_for
+from chiasm.readers import ReadError, reader_for
+from chiasm.readers.image.generated import SHORT
 from chiasm.segmentation.regridding import moved, write_placed
 from command_line import Run
 from mask_cohorts import organ_cohort
@@ -133,3 +134,26 @@ def test_what_cannot_be_brought_onto_a_grid_is_told_by_its_row_and_nothing_is_wr
     for out in ("..", ".", tmp_path):
         with pytest.raises(Unsupported, match="within it"):
             chiasm.regrid(place, out)
+
+
+def test_a_volume_without_a_place_and_a_generated_one_are_no_volume_to_bring(tmp_path: Path) -> None:
+    place = scans(tmp_path / "cohort", 3)
+    second = place.parent / "p1_t2.nii.gz"
+    own = nibabel.load(second)
+    nowhere = nibabel.Nifti1Image(own.get_fdata(dtype=np.float32), None)  # nibabel gives it an affine of its own
+    nibabel.save(nowhere, second)
+    third = place.parent / "p2_t2.nii.gz"
+    made = nibabel.load(third)
+    made.header["descrip"] = f"{SHORT} (field)".encode()
+    nibabel.save(made, third)
+    with pytest.raises(CohortError) as raised:
+        chiasm.regrid(place)
+    told = {problem.row: problem.what for problem in raised.value.problems}
+    assert set(told) == {3, 4} and "does not say where it lies" in told[3] and "generated" in told[4]
+    assert not (place.parent / "on-one-grid").exists()
+
+
+def test_more_values_than_are_read_are_refused_before_they_are_made() -> None:
+    own = Place((4, 4, 4), np.eye(4))
+    with pytest.raises(ReadError, match="over the limit"):
+        moved(np.ones((200, 4, 4, 4), np.float32), own, Place((160, 160, 160), np.diag([0.02, 0.02, 0.02, 1])))

@@ -16,7 +16,7 @@ from chiasm.artifact.whole import whole_folder
 from chiasm.cohort import Cohort, CohortError, Problem, Unsupported, open_cohort
 from chiasm.encoding.mask_places import Place, image_place, image_places
 from chiasm.readers import ReadError
-from chiasm.segmentation.regridding import KINDS, lies_on, moved, read_placed, write_placed
+from chiasm.segmentation.regridding import KINDS, lies_on, moved, placed_of, read_placed, write_placed
 
 LITTLE = 0.5
 """Share of a grid below which it is told that a volume covers little of it."""
@@ -105,9 +105,10 @@ def on_grid_of(paths: Mapping[str, Path], kinds: Mapping[str, str], grid: str) -
     """
     if grid not in paths:
         raise Unsupported(f"'{grid}', to whose grid images are to be brought, is none of {', '.join(sorted(paths))}")
-    place = image_place(paths[grid], kinds[grid])
-    if place is None or place.affine is None:
-        raise Unsupported(f"the image in {grid} does not say where it lies: nothing is brought onto its grid")
+    try:
+        place = placed_of(paths[grid], kinds[grid])
+    except Unsupported as error:
+        raise Unsupported(f"the image in {grid}, to whose grid others are to be brought: {error}") from None
     with TemporaryDirectory(prefix="chiasm-grid-") as folder:
         found = dict(paths)
         for name, path in paths.items():

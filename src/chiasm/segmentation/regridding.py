@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from chiasm.cohort import Unsupported
 from chiasm.encoding.mask_places import Place, apart, image_place
 from chiasm.readers import LIMITS, ReadError, reader_for
-from chiasm.readers.reading import Floats, Volume
+from chiasm.readers.image.generated import note_of
+from chiasm.readers.image.volume import UNPLACED
+from chiasm.readers.reading import Floats, Volume, check_values
 
 KINDS = ("volume", "dicom")
 NO_PLACE = "its header does not say where it lies in the patient"
@@ -50,6 +52,7 @@ def moved(values: Floats, own: Place, grid: Place) -> Moved:
 
     Raises:
         Unsupported: one of the two has no place in the patient, or they have no place in common.
+        ReadError: there would be more values than are read.
     """
     if own.affine is None or grid.affine is None:
         raise Unsupported(NO_PLACE)
@@ -59,6 +62,7 @@ def moved(values: Floats, own: Place, grid: Place) -> Moved:
     inside = covered_by(step, own.shape, grid.shape)
     if not inside.any():
         raise Unsupported("it has no place in common with the grid: is it of another patient, or another part of him?")
+    check_values((len(values), *grid.shape), LIMITS, "crop the image on whose grid it is brought")
     longer = np.abs(step[:3, :3]).max(axis=1)  # in voxels of the volume, along each of its axes
     out = np.empty((len(values), *grid.shape), dtype=np.float32)
     for place, channel in enumerate(values):
@@ -81,17 +85,31 @@ def covered_by(step: NDArray[np.float64], shape: tuple[int, ...], grid: tuple[in
     return inside
 
 
+def placed_of(item: Path, kind: str) -> Place:
+    """Where a volume lies in the patient, by its header.
+
+    Raises:
+        Unsupported: it does not say so: what programs put in its place, as the middle of the voxels, is nowhere.
+        ReadError: it cannot be read.
+    """
+    place = image_place(item, kind)
+    notes = reader_for(kind).inspect(item, LIMITS)
+    if place is None or place.affine is None or any(note.endswith(UNPLACED) for note in notes):
+        raise Unsupported(NO_PLACE)
+    return place
+
+
 def read_placed(item: Path, kind: str) -> tuple[Volume, Place]:
     """Read a volume and where it lies.
 
     Raises:
-        Unsupported: its header does not say where it lies.
+        Unsupported: its header does not say where it lies, or says that its voxels were generated.
         ReadError: it cannot be read.
     """
-    place = image_place(item, kind)
-    if place is None or place.affine is None:
-        raise Unsupported(NO_PLACE)
-    volume = reader_for(kind).read(item, LIMITS)
+    place, reader = placed_of(item, kind), reader_for(kind)
+    if note_of("voxels") in reader.inspect(item, LIMITS):
+        raise Unsupported("its voxels were generated, as its header says: bring the scan itself onto the grid")
+    volume = reader.read(item, LIMITS)
     if not isinstance(volume, Volume) or volume.values.shape[1:] != place.shape:
         raise ReadError("its voxels do not lie as its header says", "write it again as NIfTI")
     return volume, place

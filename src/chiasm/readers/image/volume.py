@@ -23,6 +23,7 @@ from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volu
 from chiasm.readers.registry import missing
 from chiasm.room import room
 
+UNPLACED = "does not say how the volume lies in the patient"
 NOUN, FIX = "a volume", "write it again as .nii.gz"
 SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz", ".mnc")
 LARGEST_EXTENSION = 1 << 24  # bytes between the header and the voxels
@@ -66,7 +67,7 @@ class VolumeReader:
             check_values((sum(header.size for header in headers),), limits)
             unknown = sum(not header.oriented for header in headers)
         which = f" of {unknown} of {len(headers)} files" if len(headers) > 1 else ""
-        notes = [f"the header{which} does not say how the volume lies in the patient"] if unknown else []
+        notes = [f"the header{which} {UNPLACED}"] if unknown else []
         return (*notes, *dict.fromkeys(note for header in headers for note in header.notes))
 
     def read(self, item: Item, limits: Limits = LIMITS) -> Volume:
