@@ -52,20 +52,25 @@ class Margins:
         return f"{KNOTS} quantiles or the shares of the levels of {len(self.columns):,} columns"
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, orders: dict[str, list[str]] | None = None) -> Self:
-        """Fit to `(n, F)` columns; `orders` gives the levels of columns of words in an order other than sorted."""
+    def fit(cls, frame: pd.DataFrame, orders: dict[str, list[str]] | None = None, plain: Sequence[str] = ()) -> Self:
+        """Fit to `(n, F)` columns.
+
+        Args:
+            orders: the levels of columns of words in an order other than sorted.
+            plain: columns of numbers that have no levels, however few values they have.
+        """
         levels, numeric, cuts, knots, decimals = {}, [], {}, [], []
         for name, column in frame.items():
             some = column.dropna()
             if column.dtype == object:
                 own = [str(level) for level in (orders or {}).get(str(name), sorted(map(str, some.unique())))]
-            elif some.nunique() <= FEW:
+            elif some.nunique() <= FEW and str(name) not in plain:
                 own = [repr(float(level)) for level in sorted(some.unique())]
                 numeric.append(str(name))
             else:
                 values = np.sort(some.to_numpy(np.float64))
-                knots.append(_quantiles(values))
-                decimals.append(_decimals(values))
+                knots.append(_quantiles(values) if len(values) else np.full(KNOTS, np.nan))
+                decimals.append(_decimals(values) if len(values) else 0)
                 continue
             levels[str(name)] = tuple(own)
             texts = some.map(lambda level: repr(float(level))) if column.dtype != object else some.astype(str)
@@ -75,17 +80,21 @@ class Margins:
         return cls(tuple(map(str, frame.columns)), levels, tuple(numeric), cuts, table, np.array(decimals, np.int64))
 
     @classmethod
-    def of_range(cls, frame: pd.DataFrame) -> Self:
+    def of_range(cls, frame: pd.DataFrame, levelled: Sequence[str] = ()) -> Self:
         """What is taken as known of columns without a look at how often a value is there.
 
         Numbers by evenly spaced quantiles between the lowest and the highest value, each rounded outward to a tenth of
-        the power of ten below their distance; levels with even shares; decimals.
+        the power of ten below their distance; levels of words, and of the columns `levelled`, with even shares;
+        decimals. No other column of numbers has levels: which values there are is not known to all.
         """
-        own = cls.fit(frame)
+        plain = [str(name) for name, own in frame.items() if own.dtype != object and str(name) not in levelled]
+        own = cls.fit(frame, plain=plain)
         knots = own.knots.copy()
         for position, name in enumerate(one for one in own.columns if one not in own.levels):
             values = frame[name].dropna()
-            apart = float(values.max() - values.min())
+            apart = float(values.max() - values.min()) if len(values) else 0.0
+            if not apart:
+                continue
             unit = 10 ** np.floor(np.log10(apart)) / 10
             knots[:, position] = np.linspace(
                 np.floor(values.min() / unit) * unit, np.ceil(values.max() / unit) * unit, KNOTS
@@ -144,12 +153,16 @@ class Margins:
         return words[np.where((places < 0) | (places >= len(labels)), len(labels), places)]
 
     def places(self, name: str, column: pd.Series) -> NDArray[np.int_]:
-        """Place of each cell among the levels; the last one is for a missing cell."""
+        """Place of each cell among the levels, of another number that of the nearest; the last for a missing cell."""
         known = {level: place for place, level in enumerate(self.levels[name])}
         unseen = known.get(OTHER, len(known)) if name not in self.numeric else len(known)
         as_text = (lambda own: repr(float(own))) if name in self.numeric else str
         missing = column.isna().to_numpy()
         cells = column.to_numpy()
+        if name in self.numeric and known:
+            levels = np.array([float(own) for own in known])
+            apart = np.abs(np.where(missing, 0.0, cells.astype(np.float64))[:, None] - levels)
+            return np.where(missing, len(known), apart.argmin(1))
         return np.array(
             [
                 len(known) if lacks else known.get(as_text(own), unseen)
@@ -186,11 +199,11 @@ def without_few(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
             few = frame[name].isin(sizes.index[sizes < HIDDEN])
             changed[name] = frame[name].mask(few, OTHER if few.sum() >= HIDDEN else np.nan)
         else:
-            changed[name] = frame[name].map(_merged(sizes.sort_index())).astype(np.float64)
+            changed[name] = frame[name].map(merged(sizes.sort_index())).astype(np.float64)
     return frame.assign(**changed)
 
 
-def _merged(sizes: pd.Series) -> dict[float, float]:
+def merged(sizes: pd.Series) -> dict[float, float]:
     """Each of ascending numbers to the mean of its run of at least five patients; NaN where all are fewer."""
     values, counts = sizes.index.to_numpy(np.float64), sizes.to_numpy(np.float64)
     runs: list[list[int]] = [[]]

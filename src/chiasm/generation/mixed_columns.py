@@ -60,15 +60,16 @@ class MixedColumns:
         """Fit to patients; no level of fewer than five is kept but those of the outcome, and of nobody his extreme.
 
         Args:
-            of_range: look at no more of a column than its lowest and highest value and its levels.
+            of_range: look at no more of a column than its lowest and highest value, its decimals and its words.
 
         Raises:
             Unsupported: `of_range`, and a block is so wide that it stands on factors.
         """
         margins, wide = {}, {}
         widest = max(NARROW, len(rows) // 10)
-        for name, frame in _frames(rows).items():
-            margins[name] = own = Margins.of_range(frame) if of_range else Margins.fit(frame)
+        for name, frame in _frames(rows, words_alone=of_range).items():
+            known = [c for c in map(str, frame.columns) if name in (OUTCOME, PRESENT) or c.startswith(LACKS)]
+            margins[name] = own = Margins.of_range(frame, known) if of_range else Margins.fit(frame)
             if len(own.columns) > widest and name not in (OUTCOME, PRESENT):
                 if of_range:
                     raise Unsupported(
@@ -165,7 +166,8 @@ class MixedColumns:
         there = np.zeros(len(says), dtype=int)
         for place in np.flatnonzero(says):
             name, column = self.codes[place]
-            there[place] = self.margins[name].levels[column].index(repr(float(name == PRESENT)))
+            levels, wanted = self.margins[name].levels[column], repr(float(name == PRESENT))
+            there[place] = levels.index(wanted) if wanted in levels else 0  # nobody has it: there is one level
         return says, there
 
     def indicated(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -180,10 +182,13 @@ class MixedColumns:
         )
 
 
-def _frames(rows: Rows) -> dict[str, pd.DataFrame]:
+def _frames(rows: Rows, words_alone: bool) -> dict[str, pd.DataFrame]:
+    """What is fitted to: levels of few patients are merged, of words alone where numbers have no levels."""
     frames = {name: with_lacking(own, rows.present[name]) for name, own in rows.blocks.items()}
     frames |= {
-        name: without_few(own, list(rows.blocks[name].columns)) for name, own in frames.items() if name != OUTCOME
+        name: without_few(own, [c for c in rows.blocks[name].columns if not words_alone or own[c].dtype == object])
+        for name, own in frames.items()
+        if name != OUTCOME
     }
     some: Sequence[str] = [name for name, own in rows.present.items() if not own.all()]
     return frames | {PRESENT: who_has(rows, tuple(some))}

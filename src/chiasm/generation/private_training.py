@@ -96,8 +96,10 @@ def promised(mark: Generated) -> tuple[str, ...]:
         "whether any one patient was among those it was fitted to changes the chance of any set by a factor of at most "
         f"{np.exp(min(mark.epsilon, 700.0)):.3g}, but for that delta.",
         "Taken as known to all, and not covered: the names of columns, the levels of words that five patients or more "
-        "have and those of the outcome, the lowest and highest value of a number, rounded outward, which columns have "
-        "missing cells, and how many patients there are.",
+        "have and those of the outcome, the lowest and highest value of a number, rounded outward, and its decimals, "
+        "which columns have missing cells, and how many patients there are.",
+        "Sets add up: k of them that were drawn from the same patients, the refused ones too, are together of k times "
+        "this epsilon and delta.",
         "The reports in generated.json and generated.html compare with real patients without noise, and so does a "
         "refusal: they are not covered either, and are to be kept back where the promise is to hold.",
     )

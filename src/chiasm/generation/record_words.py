@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
 
-from chiasm.generation.margins import HIDDEN, Margins
+from chiasm.generation.margins import FEW, HIDDEN, Margins, merged
 from chiasm.generation.records import Records
 
-PARTS = 16  # of the values of a code, and of the hours between events, with as many patients in each
+PARTS = 16  # of the values of a code that has no levels, and of the hours between events
 LONGEST = 1024
 KEPT = 0.99  # share of patients whose records are not cut
 
@@ -49,18 +49,15 @@ class RecordWords:
         held = frame.groupby("code")["row"].nunique()
         codes = tuple(sorted(str(code) for code in held.index[held >= HIDDEN]))
         frame = frame[frame["code"].isin(codes)]
-        some = frame.dropna(subset="numeric_value")
+        some = frame.dropna(subset="numeric_value").rename(columns={"numeric_value": "value"})
         valued = some.groupby("code")["row"].nunique()
-        columns = {
-            code: own["numeric_value"].reset_index(drop=True)
-            for code, own in some.groupby("code")
-            if valued[code] >= HIDDEN
-        }
-        gaps = _gaps(frame)
+        columns = {code: _told(own) for code, own in some.groupby("code") if valued[code] >= HIDDEN}
+        gaps = pd.DataFrame({"value": _gaps(frame), "row": frame["row"].to_numpy()})
         lengths = frame.groupby("row").size()
         most = int(np.quantile(lengths, KEPT, method="inverted_cdf")) if len(lengths) else 1
-        values = Margins.fit(pd.DataFrame(columns))
-        return cls(codes, values, Margins.fit(pd.DataFrame({"hours": gaps[gaps != 0]})), min(most, LONGEST))
+        shared = int(lengths.sort_values().iloc[-min(HIDDEN, len(lengths))]) if len(lengths) else 1
+        hours = pd.DataFrame({"hours": _told(gaps[gaps["value"] != 0])})
+        return cls(codes, Margins.fit(pd.DataFrame(columns)), Margins.fit(hours), min(most, shared, LONGEST))
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -85,6 +82,9 @@ class RecordWords:
             own = ((frame["code"] == code) & frame["numeric_value"].notna()).to_numpy()
             column = pd.DataFrame(np.nan, index=range(int(own.sum())), columns=list(self.values.columns))
             column[code] = frame["numeric_value"].to_numpy()[own]
+            if code in self.values.levels:
+                found.values[row[own], place[own]] = 1 + self.values.places(code, column[code])
+                continue
             number = self.values.columns.index(code)
             found.values[row[own], place[own]] = _parts(self.values.scores(column)[:, number])
         lengths = np.bincount(row, minlength=len(records))
@@ -107,11 +107,27 @@ class RecordWords:
         scores, found = _within(values, rng), np.full(len(codes), np.nan)
         for number, code in enumerate(self.values.columns):
             own = (names == code) & (values > 0)
+            if code in self.values.levels:
+                found[own] = self.values.named(code, values[own] - 1).astype(float)
+                continue
             column = np.full((int(own.sum()), len(self.values.columns)), np.nan)
             column[:, number] = scores[own]
             found[own] = self.values.values(column)[code].to_numpy(dtype=float)
         order = np.lexsort((found, names, hours, row))
         return Records(starts, hours[order], names[order], found[order].astype(np.float32).astype(np.float64))
+
+
+def _told(own: pd.DataFrame) -> pd.Series:
+    """What is kept of the column `value` of some events, of which `row` is the patient.
+
+    Of at most ten different values each that five patients have, and the mean of neighbours of the others, as often as
+    they are there; of more values one of each patient, so that no quantile is one patient's.
+    """
+    patients = own.groupby("value")["row"].nunique()
+    if len(patients) > FEW:
+        return own.sample(frac=1, random_state=0).groupby("row").head(1)["value"].reset_index(drop=True)
+    kept = own["value"] if patients.min() >= HIDDEN else own["value"].map(merged(patients.sort_index()))
+    return kept.astype(np.float64).reset_index(drop=True)
 
 
 def _gaps(frame: pd.DataFrame) -> NDArray[np.float64]:

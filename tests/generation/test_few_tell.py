@@ -1,0 +1,74 @@
+"""What few patients have tells nobody: levels of numbers, records of one patient, groups that stay together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import chiasm
+from chiasm.api.generating import _any_fifth
+from chiasm.generation.mixed_columns import MixedColumns
+from chiasm.generation.record_words import RecordWords
+from chiasm.generation.records import Records
+from chiasm.generation.rows import Rows
+
+
+def table(**columns: object) -> Rows:
+    frame = pd.DataFrame(columns)
+    return Rows({"clinical": frame}, {"clinical": np.ones(len(frame), dtype=bool)}, {})
+
+
+def records(values: list[list[float]]) -> Records:
+    """One code an hour, with these values of each patient."""
+    lengths = [len(own) for own in values]
+    hours = np.concatenate([np.arange(1.0, n + 1) for n in lengths])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return Records(starts, hours, np.array(["lab"] * sum(lengths)), np.concatenate(values))
+
+
+def test_under_privacy_a_number_has_no_levels_and_one_patient_changes_none() -> None:
+    one, other = ([0.0, 1.0] * 40 + [7.5, last] for last in (9.5, 5.25))
+    for values in (one, other):
+        found = MixedColumns.fit(table(x=values, sex=["f", "m"] * 41), of_range=True).margins["clinical"]
+        assert found.levels == {"sex": ("f", "m")} and found.decimals.tolist() == [2 if 5.25 in values else 1]
+    empty = MixedColumns.fit(table(x=[np.nan] * 60, y=[1.0] * 60), of_range=True)
+    assert empty.coded(table(x=[np.nan] * 60, y=[1.0] * 60)).numbers.shape == (60, 2)
+
+
+def test_levels_that_were_merged_are_learnt_as_often_as_they_are_there() -> None:
+    rows = table(x=[0.0] * 26 + [10.0, 20, 30, 40, 50, 60] * 4)
+    columns = MixedColumns.fit(rows)
+    codes = columns.coded(rows).codes[:, 0]
+    assert codes.min() == 0 and (codes > 0).mean() == 24 / 50  # none of them is unknown
+
+
+def test_a_column_that_nobody_has_is_no_reason_to_stop() -> None:
+    rows = table(x=np.arange(60.0), y=[np.nan] * 60)
+    says, there = MixedColumns.fit(rows).indicators()
+    assert says.any() and (there == 0).all()
+
+
+def test_no_quantile_and_no_level_of_a_record_is_one_patients() -> None:
+    rng = np.random.default_rng(0)
+    many = [rng.normal(size=10).round(4).tolist() for _ in range(19)] + [[123.4567] * 300]
+    words = RecordWords.fit(records(many))
+    assert (words.values.knots == 123.4567).sum() == 0 and words.longest == 10
+    few = [[1.0, 2.0]] * 19 + [[66.6]]
+    assert "66.6" not in RecordWords.fit(records(few)).values.levels["lab"]
+
+
+def test_rare_levels_of_records_come_back_as_often_as_they_were() -> None:
+    own = records([[1.0] * 8 + [2.0], [1.0] * 9] * 10)
+    words = RecordWords.fit(own)
+    again = words.records(words.worded(own), np.random.default_rng(0))
+    assert sorted(again.values) == sorted(own.values)
+
+
+def test_who_are_of_one_group_are_held_out_together() -> None:
+    frame = pd.DataFrame({"x": np.arange(80.0)}, index=[f"p{k}" for k in range(80)])
+    patients = pd.DataFrame({"family": np.repeat(np.arange(20), 4)}, index=frame.index)
+    cohort = chiasm.cohort_from_frames(patients, {"clinical": frame}, group="family")
+    held = _any_fifth(cohort, 0)
+    assert 0 < held.sum() <= 16
+    for _, own in pd.Series(held).groupby(cohort.group):
+        assert own.nunique() == 1
