@@ -60,6 +60,54 @@ def test_pictures_of_a_cohort_are_scaled_and_back(tmp_path: Path) -> None:
     torch.testing.assert_close(own.scale.scaled(torch.tensor(own.scale.values(own.values))), own.values)
 
 
+@pytest.mark.parametrize("top", [1, 1_023, 4_095, 65_535])
+def test_pictures_of_any_depth_fill_the_scale_and_come_back(tmp_path: Path, top: int) -> None:
+    from PIL import Image
+
+    manifest = picture_cohort(tmp_path, 12)
+    for k, own in enumerate((spots(12)[0][:, 0].numpy() + 1) / 2 * top):
+        Image.fromarray(own.round().astype(np.uint16)).save(tmp_path / "png" / f"c{k}.png")
+    own = pictures_of(chiasm.open_cohort(manifest), "image")
+    assert own.values.min() < -0.95
+    assert own.values.max() > 0.95
+    path = tmp_path / "png" / f"{chiasm.open_cohort(manifest).ids[own.rows[3]]}.png"
+    write_picture(tmp_path / "again.png", own.scale.values(own.values[3]), own.scale, MARK)
+    read = reader_for("image").read
+    np.testing.assert_array_equal(read(tmp_path / "again.png").values, read(path).values)
+
+
+def test_no_single_bright_point_sets_white(tmp_path: Path) -> None:
+    from PIL import Image
+
+    manifest = picture_cohort(tmp_path, 12)
+    for k, own in enumerate(30_000 + (spots(12)[0][:, 0].numpy() + 1) / 2 * 4_000):
+        own[0, 0] = 65_535 if k == 0 else own[0, 0]
+        Image.fromarray(own.astype(np.uint16)).save(tmp_path / "png" / f"c{k}.png")
+    own = pictures_of(chiasm.open_cohort(manifest), "image")
+    assert own.scale.low == pytest.approx(30_000, abs=200)
+    assert 33_500 < own.scale.high < 37_000
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.linspace(0, 1, 144, dtype=np.float32).reshape(12, 12), "fractions"),
+        (np.arange(-9, 135, dtype=np.float32).reshape(12, 12), "values below 0"),
+        (np.arange(432, dtype=np.uint16).reshape(12, 12, 3), "colours above 255"),
+        (np.arange(720, dtype=np.uint16).reshape(5, 12, 12), "5 channels"),
+    ],
+)
+def test_what_no_png_holds_is_refused_before_it_is_learnt(tmp_path: Path, values: np.ndarray, said: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    manifest = picture_cohort(tmp_path, 60)
+    for k in range(60):
+        extra = {"photometric": "rgb"} if values.shape[-1] == 3 else {}
+        tifffile.imwrite(tmp_path / "png" / f"c{k}.tif", values, **extra)
+    manifest.write_text(manifest.read_text().replace(".png", ".tif"))
+    with pytest.raises(Unsupported, match=f"the pictures of 'image' hold {said}, which the PNG .* does not: write"):
+        chiasm.generate(manifest, patients=5, pictures="diffusion:steps=100000000", utility=False)
+
+
 def test_pictures_of_one_value_or_of_other_channels_are_refused(tmp_path: Path) -> None:
     from PIL import Image
 

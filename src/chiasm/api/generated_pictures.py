@@ -74,17 +74,20 @@ def drawn_pictures(
         held: `(B,)` who was held out. rows: what is known of all patients of the cohort. made: synthetic patients.
 
     Raises:
-        Unsupported: fewer than 50 patients have such pictures, or fewer than 5 of those held out.
+        Unsupported: fewer than 50 patients have such pictures, or fewer than 5 of those held out; images that no PNG
+            holds.
     """
-    found = {}
-    for name in pictured(cohort):
-        own = pictures_of(cohort, name)
+    found, read = {}, {name: pictures_of(cohort, name) for name in pictured(cohort)}
+    for name, own in read.items():
         out = held[own.rows]
         if len(own.rows) < LEAST_PATIENTS or out.sum() < LEAST_HELD:
             raise Unsupported(
                 f"{count(len(own.rows), 'patient')} have pictures of '{name}', {int(out.sum())} of them held out, and "
                 f"among fewer than {LEAST_PATIENTS} nobody can hide: leave it out of the manifest"
             )
+        own.require_png(name)
+    for name, own in read.items():
+        out = held[own.rows]
         train, inside = own.values[~out], rows.take(own.rows[~out])
         conditions = Conditions.fit(inside, {})
         known = None if conditions is None else conditions.of(inside, {})
@@ -113,20 +116,23 @@ def filled_pictures(
         rows: what is known of all patients, the outcome apart. who: modality to `(B,)` who lacks it.
 
     Raises:
-        Unsupported: fewer than 50 patients have it.
+        Unsupported: fewer than 50 patients have it; images that no PNG holds.
     """
     found, read = {}, dict[str, Pictures]()
     inputs = rows.only([name for name in rows.blocks if name != OUTCOME])
-    for name, lacks in who.items():
-        for other in pictured(cohort):
-            if other not in read and bool(cohort.present[:, cohort.modalities.index(other)].any()):
-                read[other] = pictures_of(cohort, other)
+    for other in pictured(cohort) if who else ():
+        if bool(cohort.present[:, cohort.modalities.index(other)].any()):
+            read[other] = pictures_of(cohort, other)
+    for name in who:
         own = read[name]
+        own.require_png(name)
         if len(own.rows) < LEAST_PATIENTS:
             raise Unsupported(
                 f"{count(len(own.rows), 'patient')} have '{name}', and from fewer than {LEAST_PATIENTS} no picture of "
                 "another patient is learnt"
             )
+    for name, lacks in who.items():
+        own = read[name]
         beside = {other: pictures for other, pictures in read.items() if other != name}
         conditions = Conditions.fit(inputs.take(own.rows), _of(beside, own.rows))
         assert conditions is not None  # who lacks it has another modality, or nobody is in `who`

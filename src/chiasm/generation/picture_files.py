@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.generation.marks import mark_nifti, png_mark
-from chiasm.generation.pictures import EIGHT, Scale
+from chiasm.generation.pictures import EIGHT, SIXTEEN, Scale
 
 ENDINGS = {"image": ".png", "volume": ".nii.gz"}
 
@@ -19,15 +19,15 @@ def write_picture(path: Path, values: NDArray[np.float32], scale: Scale, mark: M
     """Write values `(C, H, W)` as a PNG of 8 bits, or grey of 16, or `(C, D, H, W)` as NIfTI, with a mark in it.
 
     Args:
+        values: in the numbers of the files that were learnt from, images such as `Pictures.require_png` lets pass.
         mark: what generated it, and with which seed, as `marks.mark_of` makes it.
     """
     if scale.kind == "image":
         from PIL import Image
 
-        deep = scale.high > EIGHT and len(values) == 1
-        bits = values if scale.high <= EIGHT or deep else values / scale.high * EIGHT
-        pixels = np.clip(np.round(bits), 0, scale.high if deep else EIGHT).astype(np.uint16 if deep else np.uint8)
-        shown = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels[:3], 0, -1)
+        deep = scale.high > EIGHT
+        pixels = np.clip(np.round(values), 0, SIXTEEN if deep else EIGHT).astype(np.uint16 if deep else np.uint8)
+        shown = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)
         Image.fromarray(shown).save(path, pnginfo=png_mark(mark))
         return
     import nibabel

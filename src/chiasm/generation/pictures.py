@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.image.pixels import prepared
+from chiasm.errors import count
 from chiasm.progress import followed
 from chiasm.readers.reading import LIMITS, Image, ReadError, Volume
 from chiasm.readers.registry import reader_for
@@ -55,11 +56,28 @@ class Scale:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures `(n, C, ...)` in -1 to 1 of the patients `rows` `(n,)` of a cohort, and how they were scaled."""
+    """Pictures `(n, C, ...)` in -1 to 1 of the patients `rows` `(n,)` of a cohort, and how they were scaled.
+
+    Args:
+        beyond_png: what images hold that no PNG does; empty where it holds them.
+    """
 
     values: Tensor
     rows: NDArray[np.int_]
     scale: Scale
+    beyond_png: str = ""
+
+    def require_png(self, name: str) -> None:
+        """Refuse images of which drawn ones could not be written as PNG, the numbers of their files kept.
+
+        Raises:
+            Unsupported: they hold what no PNG does.
+        """
+        if self.beyond_png:
+            raise Unsupported(
+                f"the pictures of '{name}' hold {self.beyond_png}, which the PNG that drawn ones are written as does "
+                f"not: write grey in whole numbers of 0 to {SIXTEEN:,.0f}, colours of 0 to {EIGHT:,.0f}"
+            )
 
 
 def pictures_of(cohort: Cohort, name: str) -> Pictures:
@@ -103,7 +121,20 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
         whole = np.median(np.array(known) * np.array(shapes), axis=0)
         spacing = tuple(float(side / pixels) for side, pixels in zip(whole, size, strict=True))
     scale = Scale(kind, channels, low, high, tuple(size), stored, spacing)
-    return Pictures(scale.scaled(values), rows, scale)
+    beyond = next(filter(None, (beyond_png(own.values) for own in read)), "") if kind == "image" else ""
+    return Pictures(scale.scaled(values), rows, scale, beyond)
+
+
+def beyond_png(values: NDArray[np.float32]) -> str:
+    """What an image `(C, H, W)` holds that no PNG does, grey of 8 or 16 bits or colours of 8; empty where it does."""
+    if len(values) not in (1, 3):
+        return count(len(values), "channel")
+    if values.min() < 0:
+        return "values below 0"
+    if (values % 1 != 0).any():
+        return "fractions"
+    high = SIXTEEN if len(values) == 1 else EIGHT
+    return f"{'values' if len(values) == 1 else 'colours'} above {high:,.0f}" if values.max() > high else ""
 
 
 def _read(reader: Any, item: Any, name: str, place: int, before: list[Image | Volume]) -> Image | Volume:
@@ -125,11 +156,18 @@ def _read(reader: Any, item: Any, name: str, place: int, before: list[Image | Vo
 
 
 def _ends(values: Tensor, kind: str) -> tuple[float, float]:
-    """The values of black and white: of images those of their bits, of volumes where a thousandth lies beyond."""
+    """The values of black and white: of images of 8 bits those of these bits, of others what most values lie between.
+
+    Of volumes a thousandth lies beyond either end. The ends of images stand half as far again from each other on
+    either side, where there are values: few are cut, and no single bright point sets white.
+    """
     least, most = float(values.min()), float(values.max())
-    if kind == "image" and least >= 0 and most <= SIXTEEN and least < most:
-        return 0.0, EIGHT if most <= EIGHT else SIXTEEN
+    if kind == "image" and least >= 0 and EIGHT / 2 < most <= EIGHT and least < most:
+        return 0.0, EIGHT
     flat = values.flatten()
     flat = flat[:: max(1, len(flat) // 1_000_000)]
-    ends = np.quantile(flat.numpy(), [OUTER, 1 - OUTER])
-    return (float(ends[0]), float(ends[1])) if ends[0] < ends[1] else (least, most)
+    low, high = map(float, np.quantile(flat.numpy(), [OUTER, 1 - OUTER]))
+    if not low < high:
+        return least, most
+    room = (high - low) / 2 if kind == "image" else 0.0
+    return max(low - room, least) if room else low, min(high + room, most) if room else high
