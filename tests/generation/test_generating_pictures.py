@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from chiasm.api.generating import PrivacyError, generate
 from chiasm.cohort import Unsupported
 from chiasm.generation.marks import mark_in, mark_of
 from chiasm.generation.picture_diffusion import FittedPictures
+from chiasm.generation.picture_files import ENDINGS, copy_as_drawn
 from chiasm.generation.pictures import pictures_of
+from chiasm.readers.registry import reader_for
 
 QUICK = "diffusion:width=8,levels=2,steps=4,batch=8,draws=2"
 MARK = mark_of(QUICK, 0)
@@ -61,6 +64,80 @@ def test_pictures_of_who_lacks_them_stand_beside_the_real_ones(manifest: Path, t
         assert mark_in(file) == (MARK if file.stem in lacked else None)
         if file.stem not in lacked:
             assert file.read_bytes() == (manifest.parent / "png" / file.name).read_bytes()
+
+
+def _as(folder: Path, ending: str, write: Callable[[Path, np.ndarray], object]) -> Path:
+    """The same cohort with its pictures written anew."""
+    copy = picture_cohort(folder, 52, lack=2)
+    for file in sorted((folder / "png").iterdir()):
+        write(file.with_suffix(ending), reader_for("image").read(file).values[0])
+        file.unlink()
+    copy.write_text(copy.read_text().replace(".png", ending))
+    return copy
+
+
+def _turned_jpeg(file: Path, values: np.ndarray) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(values[:8].astype(np.uint8)).save(file, exif=exif)
+
+
+def _inks(file: Path, values: np.ndarray) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.stack([values.astype(np.uint8)] * 4, -1), mode="CMYK").save(file)
+
+
+def _deep_tiff(file: Path, values: np.ndarray) -> None:
+    pytest.importorskip("tifffile").imwrite(
+        file, (values * 16).astype(np.uint16), resolution=(20, 40), resolutionunit="CENTIMETER"
+    )
+
+
+def _scaled_nifti(file: Path, values: np.ndarray) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    made = nibabel.Nifti1Image(values[None, :4, :4].astype(np.int16), np.diag([1.0, 2.0, 3.0, 1.0]))
+    made.header.set_slope_inter(0.37, 5)
+    nibabel.save(made, file)
+
+
+@pytest.mark.parametrize(
+    ("ending", "write", "kind"),
+    [
+        (".jpg", _turned_jpeg, "image"),
+        (".jpg", _inks, "image"),
+        (".tif", _deep_tiff, "image"),
+        (".nii", _scaled_nifti, "volume"),
+    ],
+)
+def test_a_real_picture_of_any_format_is_copied_unchanged(
+    tmp_path: Path, ending: str, write: Callable[[Path, np.ndarray], object], kind: str
+) -> None:
+    write(tmp_path / f"real{ending}", np.random.default_rng(0).integers(0, 256, (12, 12)).astype(np.float32))
+    target = tmp_path / f"copy{ENDINGS[kind]}"
+    copy_as_drawn(tmp_path / f"real{ending}", target)
+    real, found = (reader_for(kind).read(own) for own in (tmp_path / f"real{ending}", target))
+    np.testing.assert_array_equal(found.values, real.values)
+    assert found.spacing == (None if real.spacing is None else pytest.approx(real.spacing))
+    assert (kind == "volume" or ending == ".tif") == (real.spacing is not None)
+
+
+def test_real_pictures_that_lie_turned_stand_upright_beside_drawn_ones(tmp_path: Path) -> None:
+    source = _as(tmp_path / "real", ".jpg", _turned_jpeg)
+    generate(source, tmp_path / "filled", fill="image", pictures="diffusion:width=8,levels=1,steps=2,draws=1")
+    real, found = chiasm.open_cohort(source), chiasm.open_cohort(tmp_path / "filled")
+    read, files = reader_for("image").read, dict(zip(found.ids, found.raw("image"), strict=True))
+    assert {read(own).values.shape for own in files.values()} == {(1, 12, 8)}
+    for key, own in zip(real.ids[real.rows_of("image")], real.raw("image"), strict=True):
+        np.testing.assert_array_equal(read(files[key]).values, read(own).values)
+
+
+def test_real_pictures_that_cannot_be_copied_are_refused_before_any_is_learnt(tmp_path: Path) -> None:
+    source = _as(tmp_path, ".tif", lambda file, own: pytest.importorskip("tifffile").imwrite(file, own / 255))
+    with pytest.raises(Unsupported, match="picture 1 of modality 'image' holds fractions, which the PNG"):
+        generate(source, fill="image", pictures="diffusion:steps=100000000")
 
 
 def test_a_generator_that_copies_pictures_is_refused(

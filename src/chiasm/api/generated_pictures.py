@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from chiasm.errors import count
 from chiasm.generation.marks import mark_of
 from chiasm.generation.picture_conditions import Conditions
 from chiasm.generation.picture_diffusion import PictureDiffusion
-from chiasm.generation.picture_files import ENDINGS, write_picture
+from chiasm.generation.picture_files import ENDINGS, copy_as_drawn, require_copied, write_picture
 from chiasm.generation.picture_likeness import picture_likeness
 from chiasm.generation.picture_privacy import picture_measures
 from chiasm.generation.pictures import Pictures, Scale, pictures_of
@@ -116,9 +115,11 @@ def filled_pictures(
         rows: what is known of all patients, the outcome apart. who: modality to `(B,)` who lacks it.
 
     Raises:
-        Unsupported: fewer than 50 patients have it; images that no PNG holds.
+        Unsupported: fewer than 50 patients have it; images that no PNG holds; real pictures of any modality cannot be
+            copied beside drawn ones.
     """
     found, read = {}, dict[str, Pictures]()
+    require_copied(cohort, pictured(cohort))
     inputs = rows.only([name for name in rows.blocks if name != OUTCOME])
     for other in pictured(cohort) if who else ():
         if bool(cohort.present[:, cohort.modalities.index(other)].any()):
@@ -160,31 +161,15 @@ def write_drawn(
 
 
 def copy_real(folder: Path, places: Mapping[str, str], cohort: Cohort) -> None:
-    """Copy the pictures that patients have beside those that were drawn, images of other formats as PNG.
+    """Copy the pictures that patients have beside those that were drawn, as `require_copied` lets them pass.
 
-    Raises:
-        Unsupported: an identifier cannot be the name of a file; a volume is a folder, or neither .nii nor .nii.gz.
+    A file whose name ends as the drawn ones' do is copied byte by byte, a plain NIfTI is packed, and an image of
+    another format is written as PNG in the same numbers, upright.
     """
     for name, place in places.items():
         ending = ENDINGS[cohort.kinds[name]]
         for item, row in zip(cohort.raw(name), cohort.rows_of(name), strict=True):
-            source, key = Path(item), str(cohort.ids[row])
-            if key in (".", "..") or set(key) & set("/\\:\0"):
-                raise Unsupported("an identifier of a patient cannot be the name of a file: write them otherwise")
-            target = folder / place / f"{key}{ending}"
-            if source.name.lower().endswith(ending):
-                shutil.copyfile(source, target)
-            elif ending == ".png" and source.is_file():
-                from PIL import Image
-
-                with Image.open(source) as image:
-                    image.save(target)
-            elif source.is_file() and source.name.lower().endswith(".nii"):
-                import nibabel
-
-                nibabel.save(nibabel.load(source), target)
-            else:
-                raise Unsupported(f"volumes of '{name}' are copied beside drawn ones as NIfTI alone: write them so")
+            copy_as_drawn(Path(item), folder / place / f"{cohort.ids[row]}{ending}")
 
 
 def encoded_beside(cohorts: Sequence[Cohort]) -> list[Cohort]:

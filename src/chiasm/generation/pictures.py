@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -93,7 +95,7 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
     with followed(f"reading '{name}'", None) as told:
         read: list[Image | Volume] = []
         for place in range(len(rows)):
-            read.append(_read(reader, items[place], name, place, read))
+            read.append(read_picture(reader, items[place], name, place, read))
             told(place + 1, len(rows))
     if not read:
         raise Unsupported(f"nobody has modality '{name}': leave it out of the manifest")
@@ -137,9 +139,27 @@ def beyond_png(values: NDArray[np.float32]) -> str:
     return f"{'values' if len(values) == 1 else 'colours'} above {high:,.0f}" if values.max() > high else ""
 
 
-def _read(reader: Any, item: Any, name: str, place: int, before: list[Image | Volume]) -> Image | Volume:
+def file_of_picture(item: Any, name: str) -> Path:
+    """The file of a picture.
+
+    Raises:
+        Unsupported: it was encoded already.
+    """
     if isinstance(item, (np.ndarray, Tensor)):
         raise Unsupported(f"modality '{name}' was encoded already: generate from the files")
+    return Path(item)
+
+
+def read_picture(
+    reader: Any, item: Any, name: str, place: int, before: Sequence[Image | Volume] = ()
+) -> Image | Volume:
+    """Read the picture `place` of a modality, which has the channels of those before.
+
+    Raises:
+        Unsupported: it was encoded already, holds values that are no numbers, or has other channels.
+        ReadError: the file cannot be read.
+    """
+    item = file_of_picture(item, name)
     try:
         found: Image | Volume = reader.read(item, LIMITS)
     except ReadError as error:
