@@ -15,7 +15,7 @@ import chiasm
 from chiasm.api.generating import PrivacyError, generate
 from chiasm.cohort import Unsupported
 from chiasm.generation.marks import mark_in, mark_of
-from chiasm.generation.picture_diffusion import FittedPictures
+from chiasm.generation.picture_diffusion import FittedPictures, PictureDiffusion
 from chiasm.generation.picture_files import ENDINGS, copy_as_drawn
 from chiasm.generation.pictures import pictures_of
 from chiasm.readers.registry import reader_for
@@ -153,6 +153,30 @@ def test_a_generator_that_copies_pictures_is_refused(
     with pytest.raises(PrivacyError, match="drawn pictures of 'image' that are a training picture in every pixel"):
         generate(cohort, tmp_path / "made", patients=60, pictures=QUICK, utility=False)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("patients", [1, 2])
+def test_a_copy_is_refused_however_few_are_drawn(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, patients: int
+) -> None:
+    class Copies:
+        def __init__(self, pictures: torch.Tensor) -> None:
+            self.pictures = pictures
+
+        def sample(self, n: int, *_: object) -> torch.Tensor:
+            return self.pictures[:n]
+
+    monkeypatch.setattr(PictureDiffusion, "fit", lambda self, pictures, *_: Copies(pictures))
+    with pytest.raises(PrivacyError, match="drawn pictures of 'image' that are a training picture in every pixel"):
+        generate(manifest, patients=patients, pictures=QUICK, utility=False)
+
+
+def test_a_single_picture_is_measured_and_what_is_not_told_is_said(manifest: Path) -> None:
+    made = generate(manifest, patients=1, pictures=QUICK, utility=False, accept_privacy="a test")
+    assert len(made.pictures["image"].rows) == 1
+    assert made.privacy is not None
+    assert {"image: copies", "image: memorised, pixels"} <= {own.id for own in made.privacy.measures}
+    assert any(own.startswith("One picture of 'image' was drawn") for own in made.sentences)
 
 
 def test_too_few_pictures_and_wrong_names_are_refused(manifest: Path, tmp_path: Path) -> None:

@@ -53,7 +53,11 @@ class DrawnPictures:
     def sentences(self, name: str) -> tuple[str, ...]:
         """Say how like real ones they are."""
         if not self.likeness:
-            return ()
+            one = (
+                f"One picture of '{name}' was drawn by '{self.generator}': what it gives away is measured; how like "
+                "real ones such pictures are is told from two on."
+            )
+            return (one,) if self.measures else ()
         made, real = self.likeness["synthetic"], self.likeness["held_out"]
         size = " x ".join(map(str, self.scale.size))
         return (
@@ -98,9 +102,10 @@ def drawn_pictures(
             values = fitted.sample(len(who), seed, asked, told)
         measures: tuple[Measure, ...] = ()
         alike: dict[str, Any] = {}
-        if len(who) > 1:
+        if len(who):
             values = own.scale.scaled(torch.from_numpy(_rounded(own.scale.values(values), own.scale)))
             measures = picture_measures(name, train, own.values[out], values)
+        if len(who) > 1:
             alike = picture_likeness(train, values, own.values[out], seed)
         found[name] = DrawnPictures(values, who, own.scale, generator.name, measures, alike)
     return found
