@@ -108,6 +108,21 @@ def test_what_no_png_holds_is_refused_before_it_is_learnt(tmp_path: Path, values
         chiasm.generate(manifest, patients=5, pictures="diffusion:steps=100000000", utility=False)
 
 
+@pytest.mark.parametrize(("kind", "ending"), [("image", ".png"), ("volume", ".nii.gz")])
+def test_marked_files_are_not_learnt_from_as_real_ones(tmp_path: Path, kind: str, ending: str) -> None:
+    manifest = picture_cohort(tmp_path, 4, lack=3)
+    size = (12, 12) if kind == "image" else (2, 3, 4)
+    scale = Scale(kind, ("grey",), 0, 255, size, size, None if kind == "image" else (1.0, 1.0, 1.0))
+    values = np.random.default_rng(0).integers(0, 255, (1, *size)).astype(np.float32)
+    write_picture(tmp_path / "png" / f"c3{ending}", values, scale, MARK)
+    text = manifest.read_text().replace(".png", ending).replace('kind = "image"', f'kind = "{kind}"')
+    manifest.write_text(text)
+    with pytest.raises(Unsupported, match="header of the picture of 'image' in row 5 says that it was generated, and"):
+        pictures_of(chiasm.open_cohort(manifest), "image")
+    manifest.write_text(f'{text}[generated]\ngenerator = "x"\nseed = 0\nfitted_on = ""\npatients = true\n')
+    assert len(pictures_of(chiasm.open_cohort(manifest), "image").rows) == 1
+
+
 def test_pictures_of_one_value_or_of_other_channels_are_refused(tmp_path: Path) -> None:
     from PIL import Image
 

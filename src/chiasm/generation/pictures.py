@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.image.pixels import prepared
 from chiasm.errors import count
 from chiasm.progress import followed
+from chiasm.readers.image.generated import note_of
 from chiasm.readers.reading import LIMITS, Image, ReadError, Volume
 from chiasm.readers.registry import reader_for
 
@@ -87,7 +89,7 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
 
     Raises:
         Unsupported: not one is of two values or more; they differ in channels; they were encoded already; they are too
-            many to hold.
+            many to hold; a file's header says that it was generated, and the manifest does not.
         ReadError: a file cannot be read.
     """
     items, rows, kind = cohort.raw(name), cohort.rows_of(name), cohort.kinds[name]
@@ -95,6 +97,8 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
     with followed(f"reading '{name}'", None) as told:
         read: list[Image | Volume] = []
         for place in range(len(rows)):
+            if cohort.generated is None:
+                _require_observed(reader, items[place], name, int(cohort.file_rows[rows[place]]))
             read.append(read_picture(reader, items[place], name, place, read))
             told(place + 1, len(rows))
     if not read:
@@ -148,6 +152,17 @@ def file_of_picture(item: Any, name: str) -> Path:
     if isinstance(item, (np.ndarray, Tensor)):
         raise Unsupported(f"modality '{name}' was encoded already: generate from the files")
     return Path(item)
+
+
+def _require_observed(reader: Any, item: Any, name: str, row: int) -> None:
+    """Refuse a file whose header says that its pixels or voxels were generated; what cannot be read is told later."""
+    with suppress(ReadError):
+        notes = reader.inspect(file_of_picture(item, name), LIMITS)
+        if any(note_of(what) in notes for what in ("pixels", "voxels")):
+            raise Unsupported(
+                f"the header of the picture of '{name}' in row {row:,} says that it was generated, and it would be "
+                "learnt from as a real one: leave it out"
+            )
 
 
 def read_picture(
