@@ -13,11 +13,11 @@ from made_pictures import SIDE, picture_cohort
 
 import chiasm
 from chiasm.api.generating import PrivacyError, generate
-from chiasm.cohort import Unsupported
+from chiasm.cohort import Unsupported, holdout
 from chiasm.generation.marks import mark_in, mark_of
 from chiasm.generation.picture_diffusion import FittedPictures, PictureDiffusion
 from chiasm.generation.picture_files import ENDINGS, copy_as_drawn
-from chiasm.generation.pictures import pictures_of
+from chiasm.generation.pictures import Scale, pictures_of
 from chiasm.readers.registry import reader_for
 
 QUICK = "diffusion:width=8,levels=2,steps=4,batch=8,draws=2"
@@ -169,6 +169,17 @@ def test_a_copy_is_refused_however_few_are_drawn(
     monkeypatch.setattr(PictureDiffusion, "fit", lambda self, pictures, *_: Copies(pictures))
     with pytest.raises(PrivacyError, match="drawn pictures of 'image' that are a training picture in every pixel"):
         generate(manifest, patients=patients, pictures=QUICK, utility=False)
+
+
+def test_who_is_held_out_sets_no_scale(tmp_path: Path) -> None:
+    from PIL import Image
+
+    manifest = picture_cohort(tmp_path, 60)
+    cohort = chiasm.open_cohort(manifest)
+    for key in cohort.ids[holdout(cohort, 0.2, seed=0)]:
+        Image.fromarray(np.full((20, 9), 40_000, dtype=np.uint16)).save(tmp_path / "png" / f"{key}.png")
+    made = generate(manifest, patients=1, pictures=QUICK, utility=False, accept_privacy="a test")
+    assert made.pictures["image"].scale == Scale("image", ("grey",), 0, 255, (SIDE, SIDE), (SIDE, SIDE), None)
 
 
 def test_a_single_picture_is_measured_and_what_is_not_told_is_said(manifest: Path) -> None:

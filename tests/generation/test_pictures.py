@@ -123,6 +123,39 @@ def test_marked_files_are_not_learnt_from_as_real_ones(tmp_path: Path, kind: str
     assert len(pictures_of(chiasm.open_cohort(manifest), "image").rows) == 1
 
 
+def test_who_is_held_out_says_nothing_of_the_scale_and_the_size(tmp_path: Path) -> None:
+    from PIL import Image
+
+    manifest = picture_cohort(tmp_path, 12)
+    cohort = chiasm.open_cohort(manifest)
+    held = np.isin(cohort.ids, ["c3", "c7"])
+    train = pictures_of(cohort, "image").values[torch.from_numpy(~held)]
+    for number, value in ((3, 40_000), (7, 20)):
+        deep = np.full((20, 30), value, dtype=np.uint16)
+        Image.fromarray(deep).save(tmp_path / "png" / f"c{number}.png", dpi=(40, 40))
+    own = pictures_of(chiasm.open_cohort(manifest), "image", held)
+    assert own.scale == Scale("image", ("grey",), 0, 255, (SIDE, SIDE), (SIDE, SIDE), None)
+    assert torch.equal(own.values[torch.from_numpy(~held)], train)
+    means = own.values[torch.from_numpy(held)].mean((1, 2, 3))
+    assert sorted(means.tolist()) == pytest.approx([20 / 127.5 - 1, 1])
+    with pytest.raises(Unsupported, match="all who have modality 'image' are held out"):
+        pictures_of(cohort, "image", np.ones(12, dtype=bool))
+
+
+def test_volumes_held_out_are_brought_to_the_size_of_the_others(tmp_path: Path) -> None:
+    manifest = picture_cohort(tmp_path, 3)
+    text = manifest.read_text().replace(".png", ".nii.gz").replace('kind = "image"', 'kind = "volume"')
+    manifest.write_text(f'{text}[generated]\ngenerator = "x"\nseed = 0\nfitted_on = ""\npatients = true\n')
+    for number, size in enumerate([(2, 3, 4), (2, 3, 4), (3, 5, 9)]):
+        scale = Scale("volume", ("",), 0, 1, size, size, (1.0, 1.0, 1.0))
+        values = np.random.default_rng(number).random((1, *size)).astype(np.float32) + 5 * (number == 2)
+        write_picture(tmp_path / "png" / f"c{number}.nii.gz", values, scale, MARK)
+    cohort = chiasm.open_cohort(manifest)
+    own = pictures_of(cohort, "image", np.isin(cohort.ids, ["c2"]))
+    assert own.values.shape == (3, 1, 2, 3, 4)
+    assert own.scale.high < 1.1
+
+
 def test_pictures_of_one_value_or_of_other_channels_are_refused(tmp_path: Path) -> None:
     from PIL import Image
 

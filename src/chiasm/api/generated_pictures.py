@@ -80,7 +80,7 @@ def drawn_pictures(
         Unsupported: fewer than 50 patients have such pictures, or fewer than 5 of those held out; images that no PNG
             holds.
     """
-    found, read = {}, {name: pictures_of(cohort, name) for name in pictured(cohort)}
+    found, read = {}, {name: pictures_of(cohort, name, held) for name in pictured(cohort)}
     for name, own in read.items():
         out = held[own.rows]
         if len(own.rows) < LEAST_PATIENTS or out.sum() < LEAST_HELD:

@@ -84,8 +84,11 @@ class Pictures:
             )
 
 
-def pictures_of(cohort: Cohort, name: str) -> Pictures:
+def pictures_of(cohort: Cohort, name: str, held: NDArray[np.bool_] | None = None) -> Pictures:
     """Read the pictures of all who have a modality, in one size.
+
+    Args:
+        held: `(B,)` whose pictures say nothing of the size and the scale, which are applied to them; None: nobody's.
 
     Raises:
         Unsupported: not one is of two values or more; they differ in channels; they were encoded already; they are too
@@ -103,7 +106,11 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
             told(place + 1, len(rows))
     if not read:
         raise Unsupported(f"nobody has modality '{name}': leave it out of the manifest")
-    shapes = [own.values.shape[1:] for own in read]
+    inside = np.ones(len(rows), dtype=bool) if held is None else ~held[rows]
+    if not inside.any():
+        raise Unsupported(f"all who have modality '{name}' are held out, and nothing is left to learn from")
+    known = [own for own, kept in zip(read, inside, strict=True) if kept]
+    shapes = [own.values.shape[1:] for own in known]
     axes = len(shapes[0])
     alike = len(set(shapes)) == 1 and max(shapes[0]) <= MOST_SIDE[axes]
     size = shapes[0] if alike else (MOST_SIDE[axes],) * axes
@@ -114,17 +121,17 @@ def pictures_of(cohort: Cohort, name: str) -> Pictures:
             "take a part of the patients"
         )
     values = torch.stack([
-        torch.from_numpy(np.array(own.values, dtype=np.float32)) if alike
-        else prepared(own.values, len(channels), size[0], colour=kind == "image") for own in read
+        torch.from_numpy(np.array(own.values, dtype=np.float32)) if own.values.shape[1:] == size
+        else prepared(own.values, len(channels), cast("Any", size), colour=kind == "image") for own in read
     ])  # fmt: skip
-    low, high = _ends(values, kind)
+    low, high = _ends(values[torch.from_numpy(inside)], kind)
     if not low < high:
         raise Unsupported(f"the pictures of '{name}' hold one value alone, and nothing is to be learnt from them")
     stored = tuple(int(np.median([shape[axis] for shape in shapes])) for axis in range(axes))
-    known = [own.spacing for own in read if own.spacing is not None]
+    spacings = [own.spacing for own in known if own.spacing is not None]
     spacing = None
-    if len(known) == len(read):
-        whole = np.median(np.array(known) * np.array(shapes), axis=0)
+    if len(spacings) == len(known):
+        whole = np.median(np.array(spacings) * np.array(shapes), axis=0)
         spacing = tuple(float(side / pixels) for side, pixels in zip(whole, size, strict=True))
     scale = Scale(kind, channels, low, high, tuple(size), stored, spacing)
     beyond = next(filter(None, (beyond_png(own.values) for own in read)), "") if kind == "image" else ""
