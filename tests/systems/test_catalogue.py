@@ -133,7 +133,27 @@ def is_there(name: str) -> bool:
     ],
 )  # fmt: skip
 def test_a_system_is_found_by_name_title_and_number(asked: str, key: str) -> None:
-    assert find(asked)[0].key == key
+    assert find(asked).entries[0].key == key
+
+
+@pytest.mark.parametrize(
+    ("asked", "by"),
+    [
+        ("Symile", "name"), ("arXiv:2405.19950v2", "name"), ("contrasting with symile", "words"), ("SMIL", "spelling"),
+        ("https://doi.org/10.1093/biomet/63.3.581", "name"),
+    ],
+)  # fmt: skip
+def test_what_is_spelt_almost_so_is_told_as_that(asked: str, by: str, run: Run) -> None:
+    assert find(asked).by == by
+    told = "nothing is called 'SMIL'; this is what is spelt most like it"
+    assert run("recipes", "--paper", asked).out.startswith(told) == (by == "spelling")
+    assert f'"found_by": "{by}"' in run("recipes", "--paper", asked, "--json").out
+
+
+@pytest.mark.parametrize("cut", ["2405.1995", "https://arxiv.org/abs/2405.1995", "405.19950", "10.1093/biomet/63.3"])
+def test_a_number_is_compared_whole(cut: str) -> None:
+    with pytest.raises(ValueError, match=r"no paper of the catalogue|no system of the catalogue"):
+        find(cut)
 
 
 def test_the_table_and_the_command_say_the_same(run: Run) -> None:

@@ -28,6 +28,8 @@ def recipes(
         if json:
             screen.show_json(found)
             return
+        if found[0]["found_by"] == "spelling":
+            screen.show(f"nothing is called '{paper.strip()}'; this is what is spelt most like it\n")
         for own in found:
             screen.show(_of_review(own) if "review" in own else _of_system(own))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from chiasm.systems.entry import Review, System
@@ -12,13 +13,29 @@ from chiasm.systems.reading import reviews, systems
 ALIKE = 0.8
 """How alike a misspelt name has to be, of 1."""
 SHOWN = 5
+NAME, WORDS, SPELLING = "name", "words", "spelling"
+NUMBER = re.compile(r"10\.\d{4,9}/\S+|(?<!\d)\d{4}\.\d+")
+"""What a paper is known by beside its title: a DOI, or the number of arXiv."""
 
 
-def find(text: str) -> list[System | Review]:
-    """Return the systems and reviews that a text names, the best first.
+@dataclass(frozen=True)
+class Found:
+    """What a text names, the best first.
+
+    Args:
+        entries: systems and reviews.
+        by: how they were found: `name`, `words`, or `spelling`, where nothing is called so.
+    """
+
+    entries: list[System | Review]
+    by: str
+
+
+def find(text: str) -> Found:
+    """Return the systems and reviews that a text names, the best first, and how they were found.
 
     A name, a key, a recipe, a title or the number of a paper, as it is written; else titles and names that hold every
-    word of the text; else what is spelt almost so.
+    word of the text; else what is spelt almost so. A number is compared whole: one that is almost so is another paper.
 
     Raises:
         ValueError: nothing is named so; the message gives the nearest names.
@@ -27,17 +44,24 @@ def find(text: str) -> list[System | Review]:
     asked = _plain(text)
     if not asked:
         raise ValueError("no paper is named: give a title, or the name of a system, as in 'Symile'")
-    exact = [own for own in every if asked in {_plain(name) for name in _known(own)} or _numbered(text, own)]
+    number = _number(text)
+    exact = [own for own in every if asked in {_plain(name) for name in _known(own)}]
+    exact = exact or [own for own in every if number and number == _number(own.paper.link)]
     if exact:
-        return exact
+        return Found(exact, NAME)
+    if number:
+        raise ValueError(
+            f"no paper of the catalogue has the number '{number}', which is compared whole: "
+            "give a title, or the name of a system"
+        )
     words = set(asked.split())
     held = [own for own in every if any(words <= set(_plain(name).split()) for name in _known(own))]
     if held:
-        return held
+        return Found(held, WORDS)
     scored = sorted(((_alike(asked, own), own) for own in every), key=lambda pair: -pair[0])
     best = [own for score, own in scored if score >= ALIKE]
     if best:
-        return best[:SHOWN]
+        return Found(best[:SHOWN], SPELLING)
     near = ", ".join(own.names[0] for _, own in scored[:3])
     raise ValueError(f"no system of the catalogue is called '{text}': the nearest are {near}")
 
@@ -53,10 +77,10 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
-def _numbered(text: str, own: System | Review) -> bool:
-    """True if the text holds the number or the link by which the paper is known."""
-    number = re.search(r"\d{4}\.\d{4,5}|10\.\d{4,9}/\S+", text)
-    return number is not None and number[0] in own.paper.link
+def _number(text: str) -> str:
+    """The number of a paper that a text or a link holds, empty if none."""
+    found = NUMBER.search(text)
+    return "" if found is None else found[0].rstrip(".,;)/").lower()
 
 
 def _alike(asked: str, own: System | Review) -> float:

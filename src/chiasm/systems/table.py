@@ -28,7 +28,7 @@ def catalogue(paper: str | None = None) -> pd.DataFrame:
     Raises:
         ValueError: no system is called so; the message gives the nearest names.
     """
-    chosen = systems().values() if paper is None else [own for own in find(paper) if isinstance(own, System)]
+    chosen = systems().values() if paper is None else [own for own in find(paper).entries if isinstance(own, System)]
     return pd.DataFrame([row(own) for own in chosen], columns=list(COLUMNS))
 
 
@@ -74,12 +74,16 @@ def cited(own: System | Review) -> str:
 
 
 def paper_records(paper: str) -> list[dict[str, Any]]:
-    """Records of the systems and reviews that a text names, the best first.
+    """Records of the systems and reviews that a text names, the best first, each with how it was found.
 
     Raises:
         ValueError: no system is called so; the message gives the nearest names.
     """
-    return [record(own) if isinstance(own, System) else review_record(own) for own in find(paper)]
+    found = find(paper)
+    return [
+        {**(record(own) if isinstance(own, System) else review_record(own)), "found_by": found.by}
+        for own in found.entries
+    ]
 
 
 def targets_of(own: System) -> list[str]:
