@@ -13,7 +13,8 @@
   ];
   const WHY = {
     "too few": "fewer than 30 training patients have both, or fewer than 10 of a class",
-    total: "the interval of the total decides",
+    total: "the interval of the total neither lies above zero nor ends below the margin",
+    "does not pay": "the interval of the total ends below the margin",
     parts: "neither combining nor coverage can reach the margin",
     gain: "total, combining and the gain over presence lie above zero",
     combining: "combining, among patients who have both, is not shown to be above zero",
@@ -73,7 +74,7 @@
       ? ` With 80 % power it would take about ${found.settle[0].toLocaleString("en")} patients if the true gain were the upper end, and about ${found.settle[1].toLocaleString("en")} if it were the margin.` : "";
     verdict.replaceChildren(
       element("p", { class: "made-word" }, found.word),
-      element("p", {}, `Because ${WHY[found.why]}. ${found.several} of ${options.patients} patients have both.${settle}`),
+      element("p", {}, `Because ${WHY[found.why === "total" && found.word === "does not pay" ? found.word : found.why]}. ${found.several} of ${options.patients} patients have both.${settle}`),
       element("p", {}, `AUROC: clinic ${found.scores.clinic.toFixed(3)}, laboratory ${found.scores.lab.toFixed(3)}, both ${found.scores.combined.toFixed(3)}; picked most often alone: the ${found.often === "lab" ? "laboratory" : "clinic"}.`),
     );
     intervals.replaceChildren(forest([["total", found.total], ["combining", found.combining], ["coverage", found.coverage]]), table(found));
@@ -124,7 +125,7 @@
       if (Number.isFinite(own.combining.low)) image.append(drawn("line", { x1: x, x2: x, y1: y(own.combining.low), y2: y(own.combining.high), class: "made-interval" }), drawn("circle", { cx: x, cy: y(own.combining.mean), r: 5 }));
       image.append(drawn("text", { x, y: 186, "text-anchor": "middle" }, String(sizes[k])), drawn("text", { x, y: 204, "text-anchor": "middle" }, own.word));
     });
-    const head = element("p", {}, "The same settings with more patients: the interval of combining, and the word.");
+    const head = element("p", {}, "The same settings with 60 to 960 patients: the interval of combining, and the word.");
     return element("div", {}, head, image);
   }
 
