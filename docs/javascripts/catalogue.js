@@ -4,14 +4,16 @@
   "use strict";
   const OUTCOME = ["classification", "multilabel", "regression", "survival", "competing"];
   const LICENCES = [
-    ["not open", /\bN[CD]\b|GPL|not open|closed|behind a gate|research/i],
-    ["open", /\bMIT\b|Apache|BSD|own code|CC BY/i],
-    ["none stated", /none stated|not stated|no licence|no files/i],
-    ["not found or not read", /no code/i],
+    ["none stated", /none stated|not stated/i],
+    ["copyleft", /GPL/],
+    ["not for every use", /\bN[CD]\b|not open|closed|behind a gate|research/i],
+    ["open", /\bMIT\b|Apache|BSD|own code|CC BY/],
+    ["not found or not read", /no code|no licence|no files/i],
   ];
 
   const words = (text) => text.split(/[,;]/).map((word) => word.trim()).filter(Boolean);
-  const licence = (text) => (LICENCES.find(([, pattern]) => pattern.test(text)) || ["none stated"])[0];
+  const repository = /^\S*\/\S*(, |$)/; // its name stands before the licence, and says nothing of it
+  const licence = (text) => (LICENCES.find(([, pattern]) => pattern.test(text.replace(repository, ""))) || ["none stated"])[0];
 
   function entriesOf(page) {
     const found = [];

@@ -41,12 +41,17 @@ def test_the_filter_keeps_what_it_says() -> None:
     asked = [
         ({}, True), ({"data": "image"}, True), ({"targets": "survival"}, True), ({"targets": "boxes"}, False),
         ({"needs": "paired"}, False), ({"needs": "weights"}, True), ({"held": "part"}, False),
-        ({"text": " Cross-Modal "}, True), ({"data": "image", "licence": "not open"}, False),
+        ({"text": " Cross-Modal "}, True), ({"data": "image", "licence": "copyleft"}, False),
     ]  # fmt: skip
     licences = {
-        "MIT": "open", "x/y, Apache-2.0": "open", "GPL-3.0": "not open", "CC BY-NC 4.0": "not open",
-        "CC BY-ND 4.0": "not open", "CC BY 4.0": "open", "none stated": "none stated", "closed": "not open",
-        "no code found": "not found or not read",
+        "MIT": "open", "x/y, Apache-2.0": "open", "x/y, GPL-3.0": "copyleft", "CC BY-NC 4.0": "not for every use",
+        "CC BY-ND 4.0": "not for every use", "CC BY 4.0": "open", "none stated": "none stated",
+        "closed": "not for every use", "no code found": "not found or not read",
+        "no files found": "not found or not read",
+        "a-mit/research, no licence read": "not found or not read", "nd-lab/GPL-closed, not stated": "none stated",
+        "research/nc, MIT": "open", "x/research": "none stated",
+        "weights behind a gate, code not read": "not for every use",
+        "Apache-2.0; that of MAE upstream is CC BY-NC": "not for every use",
     }  # fmt: skip
     code = (
         f"const own = require({json.dumps(str(SCRIPT))}); const entry = {json.dumps(entry)};"
