@@ -44,12 +44,18 @@ def keys_of(citations: Iterable[Citation]) -> dict[Citation, str]:
     return keys
 
 
-def bibtex(citation: Citation, key: str) -> str:
+def bibtex(citation: Citation, key: str, authors: str = "") -> str:
     """Write the entry of a paper in BibTeX; a DOI and an arXiv number have fields of their own.
 
     Authors are not kept with a method: a reference manager fills them in from the DOI or arXiv number.
+
+    Args:
+        citation: the paper.
+        key: what it is cited by.
+        authors: family names as `A, B and C` or `A et al.`, where they are known.
     """
-    fields = {
+    fields = {"author": _people(authors)} if authors else {}
+    fields |= {
         "title": "{" + _plain(citation.title) + "}",
         "howpublished": _plain(citation.venue),
         "year": str(citation.year),
@@ -64,6 +70,13 @@ def bibtex(citation: Citation, key: str) -> str:
         fields["url"] = citation.link
     lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
     return f"@misc{{{key},\n{lines}}}\n"
+
+
+def _people(authors: str) -> str:
+    """Names joined by `and`, as BibTeX reads them, `others` for `et al.`; several words are one family name."""
+    names = re.split(r", | and ", authors.removesuffix(" et al."))
+    told = ["{" + _plain(name) + "}" if " " in name else _plain(name) for name in names]
+    return " and ".join([*told, "others"] if authors.endswith(" et al.") else told)
 
 
 def _letters(number: int) -> str:

@@ -120,7 +120,12 @@ def test_a_paper_is_read_back_from_its_text() -> None:
     same = [Citation("Ridge", "A", 1970), Citation("The ridge", "B", 1970), Citation("Ridge", "C", 1970)]
     assert sorted(keys_of(same).values()) == ["ridge1970", "ridge1970a", "ridge1970b"]
     arxiv = bibtex(Citation("A", "arXiv", 2024, "https://arxiv.org/abs/2405.01234v2"), "a")
-    assert "eprint = {2405.01234}" in arxiv and "archiveprefix = {arXiv}" in arxiv
+    assert "eprint = {2405.01234}" in arxiv and "archiveprefix = {arXiv}" in arxiv and "author" not in arxiv
+    for given, written in {
+        "Hoerl and Kennard": "Hoerl and Kennard", "Li, Cai and Li": "Li and Cai and Li",
+        "Saporta et al.": "Saporta and others", "Boulesteix, De Bin and Fuchs": "Boulesteix and {De Bin} and Fuchs",
+    }.items():  # fmt: skip
+        assert f"  author = {{{written}}},\n" in bibtex(PAPER, "a", given)
 
 
 def test_all_items_of_tripod_stand_in_order_and_each_is_answered_or_asked_for(trial: Trial) -> None:

@@ -70,7 +70,7 @@ def review_record(own: Review) -> dict[str, Any]:
 
 def cited(own: System | Review) -> str:
     """The entry of a bibliography, empty where a paper has no year, since it was not found."""
-    return bibtex(own.paper, keys_of([own.paper])[own.paper]) if own.paper.year else ""
+    return bibtex(own.paper, keys_of([own.paper])[own.paper], own.authors) if own.paper.year else ""
 
 
 def paper_records(paper: str) -> list[dict[str, Any]]:
