@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_the_page_of_commands_lists_every_one() -> None:
     every = {own.name or own.callback.__name__.replace("_", "-") for own in app.registered_commands if own.callback}
     groups = {own.name for own in app.registered_groups}
     assert every <= listed and {own for own in groups if own} <= listed
+
+
+def test_the_page_of_commands_lists_every_extra_and_what_all_leaves_out() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    rows = (
+        (ROOT / "docs" / "commands.md")
+        .read_text(encoding="utf-8")
+        .partition("\n|---|---|\n")[2]
+        .partition("\n|---|---|\n")[2]
+        .splitlines()
+    )
+    first = "".join(row.split("|")[1] for row in rows if row.startswith("| `"))
+    assert set(re.findall(r"`([^`]+)`", first)) == set(extras) - {"test", "fuzz"}, "those two are for developers"
+    held = set(extras["all"][0].partition("[")[2].rstrip("]").split(",")) | {"demo"}  # `demo` is `survival`
+    (left_out,) = (row.split("|")[2] for row in rows if row.startswith("| `all`"))
+    assert set(re.findall(r"`([^`]+)`", left_out)) == set(extras) - held - {"all", "test", "fuzz"}
 
 
 def test_every_metric_is_explained() -> None:
