@@ -118,3 +118,15 @@ def test_what_is_refused(
 ) -> None:
     with pytest.raises(error, match=what):
         enhance(scan(tmp_path / "scan.nii.gz", values), **asked)
+
+
+def test_numbers_that_a_file_scales_slice_by_slice_stay_fractions(tmp_path: Path) -> None:
+    own = Path(nibabel.__file__).parent / "tests" / "data" / "small.mnc"
+    found = enhance(own, tmp_path / "fine.nii.gz", scale=(1, 1, 1.5), steps=1)
+    np.testing.assert_allclose(nibabel.load(tmp_path / "fine.nii.gz").get_fdata(), found.values, atol=1e-6)
+
+
+def test_whole_numbers_that_no_nifti_holds_are_written_with_fewer_bits(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(ball().astype(np.int64), AFFINE, dtype=np.int64), tmp_path / "scan.nii.gz")
+    enhance(tmp_path / "scan.nii.gz", tmp_path / "fine.nii.gz", steps=1)
+    assert nibabel.load(tmp_path / "fine.nii.gz").get_data_dtype() == np.int32

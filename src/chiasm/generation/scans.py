@@ -89,7 +89,9 @@ def _volume(path: Path) -> Scan:
         codes = (int(header["sform_code"]), int(header["qform_code"]), int(header["xyzt_units"]) & 7)
     kind = stored.get_data_dtype()
     scaled = plain and (stored.dataobj.slope != 1 or stored.dataobj.inter != 0)
-    whole = kind if kind.kind in "iu" and not scaled else None
+    whole = None
+    if kind.kind in "iu" and not scaled:  # MINC scales each slice: what was read tells whether it is whole
+        whole = _whole(values, kind.type if kind.itemsize < 8 else np.int32)  # programs do not take 64 bits
     return Scan(values, whole, np.asarray(stored.affine, np.float64), codes)
 
 
@@ -111,7 +113,7 @@ def _whole(values: Floats, *kinds: type[np.integer[Any]]) -> np.dtype[Any] | Non
     """The first of some kinds of whole numbers that holds all values; None where one is a fraction or too large."""
     for kind in kinds:
         limits = np.iinfo(kind)
-        if limits.min <= values.min() and values.max() <= limits.max and bool((values % 1 == 0).all()):
+        if limits.min <= float(values.min()) and float(values.max()) <= limits.max and bool((values % 1 == 0).all()):
             return np.dtype(kind)
     return None
 
