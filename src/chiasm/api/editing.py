@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from chiasm import artifact
 from chiasm.cohort import Unsupported
 from chiasm.cohort.opened import Given, as_cohort
-from chiasm.generation.marks import mark_in, mark_of, png_mark
+from chiasm.generation.marks import mark_of, png_mark
 from chiasm.generation.picture_diffusion import PictureDiffusion
 from chiasm.generation.picture_editor import KIND, PictureEditor
 from chiasm.generation.picture_editor import fit_editor as fitted
 from chiasm.generation.progressive import Rounds
 from chiasm.progress import followed
+from chiasm.readers.image.generated import mark_text
 from chiasm.readers.image.image import ImageReader
 
 Floats = NDArray[np.float32]
@@ -161,9 +162,10 @@ def _read(picture: Picture, what: str) -> Floats:
     path = Path(picture)
     if not path.is_file():
         raise FileNotFoundError(2, f"is no file: name a {what}", str(path))
-    if what != "mask" and path.suffix.lower() == PNG and mark_in(path) is not None:
+    found = ImageReader().read(path).values
+    if what != "mask" and mark_text(path) is not None:
         raise Unsupported("the file's header says that it was generated: edit the picture that it was made from")
-    return ImageReader().read(path).values
+    return found
 
 
 def _depth(out: Path, values: Floats) -> type[np.unsignedinteger[Any]]:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from chiasm.readers.image.generated import KEY, SHORT
+from chiasm.readers.image.generated import KEY, SHORT, mark_text
 
 COMMENT = 6  # code of a NIfTI extension that is text
 DESCRIPTION = 79  # letters of a description in NIfTI
@@ -38,17 +38,13 @@ def png_mark(mark: Mapping[str, Any]) -> Any:
 
 
 def mark_in(path: Path) -> dict[str, Any] | None:
-    """The mark of a PNG or NIfTI file; None where it has none."""
-    if path.suffix.lower() == ".png":
-        from PIL import Image
-
-        with Image.open(path) as image:
-            text = image.info.get(KEY)
-        return None if text is None else dict(json.loads(text))
-    import nibabel
-
-    stored: Any = nibabel.load(path)
-    for own in stored.header.extensions if isinstance(stored.header, nibabel.Nifti1Header) else ():
-        if own.get_code() == COMMENT and KEY.encode() in own.get_content():
-            return dict(json.loads(own.get_content().rstrip(b"\0"))[KEY])
-    return None
+    """The mark of a PNG or NIfTI file, whatever its name: None where it has none, empty where it says no more."""
+    text = mark_text(path)
+    if text is None:
+        return None
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    own = told.get(KEY, told) if isinstance(told, dict) else None
+    return own if isinstance(own, dict) else {}

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chiasm.errors import Unsupported
-from chiasm.generation.marks import mark_in, mark_nifti, png_mark
+from chiasm.generation.marks import mark_nifti, png_mark
 from chiasm.readers.guard import guarded
 from chiasm.readers.image.dicom import FIX as DICOM_FIX
 from chiasm.readers.image.dicom import NOUN as DICOM_NOUN
 from chiasm.readers.image.dicom import DicomReader, series_of
 from chiasm.readers.image.dicom_series import affine_of
+from chiasm.readers.image.generated import mark_text
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import FIX, NOUN, SUFFIXES, VolumeReader
 from chiasm.readers.reading import LIMITS, ReadError
@@ -69,7 +70,7 @@ def read_scan(path: Path) -> Scan:
         if len(read.values) > 1:
             raise Unsupported("the picture has colours, and one brightness a pixel is made finer: write it in grey")
         found = Scan(read.values[0], _whole(read.values, np.uint8, np.uint16))
-    if path.name.lower().endswith((*NIFTI, *PNG)) and mark_in(path) is not None:
+    if mark_text(path) is not None:
         raise Unsupported("the file's header says that it was generated, and what is between such pixels says nothing")
     return found
 

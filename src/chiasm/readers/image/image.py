@@ -11,7 +11,7 @@ import numpy as np
 
 from chiasm.readers.guard import file_of, guarded
 from chiasm.readers.image.codestream import check_stream, frame_of
-from chiasm.readers.image.generated import KEY, note_of
+from chiasm.readers.image.generated import PNG, mark_text, note_of
 from chiasm.readers.image.jpeg2000 import HEAD_BYTES, decode_deep, depth_of
 from chiasm.readers.image.large import TILES, require_fits, stored_pixels
 from chiasm.readers.image.orientation import TAG, placed, upright
@@ -21,7 +21,7 @@ from chiasm.readers.registry import missing
 from chiasm.room import is_large, room, stretches
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
+JPEG, BMP = b"\xff\xd8\xff", b"BM"
 JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 GREY, RGB = ("grey",), ("red", "green", "blue")
 JPEG_LS = 0xF7  # the mark of its frame
@@ -56,7 +56,7 @@ class ImageReader:
             else:
                 with _plugin(start)(path) as image:
                     _check(image, limits, path, start)
-                    notes = (note_of("pixels"),) if KEY in image.info else ()
+                    notes = (note_of("pixels"),) if mark_text(path) is not None else ()
         if start.startswith(PNG) and start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06"):
             return (*notes, "16 bits a channel are read to 8: write a TIFF to keep them")
         return notes

@@ -17,7 +17,7 @@ from chiasm.cohort.hdf5_chunks import inflates_beyond
 from chiasm.cohort.hdf5_heaps import has_damaged_heap
 from chiasm.limits import BOMB_VOXELS
 from chiasm.readers.guard import file_of, files_of, guarded
-from chiasm.readers.image.generated import SHORT, note_of
+from chiasm.readers.image.generated import LARGEST_EXTENSION, mark_text, note_of
 from chiasm.readers.image.voxels import TRUNCATED, Stored, opened, read_array, read_stored
 from chiasm.readers.reading import LIMITS, Floats, Item, Limits, ReadError, Volume, check_packed, check_values
 from chiasm.readers.registry import missing
@@ -26,7 +26,6 @@ from chiasm.room import room
 UNPLACED = "does not say how the volume lies in the patient"
 NOUN, FIX = "a volume", "write it again as .nii.gz"
 SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz", ".mnc")
-LARGEST_EXTENSION = 1 << 24  # bytes between the header and the voxels
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # metre, mm, micron -> mm
 SEPARATORS = "_-. "
 MGH = b"\0\0\0\1"
@@ -180,7 +179,7 @@ def _header(path: Path, limits: Limits) -> _Header:
     oriented = bool(int(nifti["sform_code"]) or int(nifti["qform_code"]))
     stored = Stored(dtype, offset, float(slope or 1), float(inter or 0))
     header = _placed(shape, volumes, affine, zooms, unit, oriented, stored)
-    if bytes(nifti["descrip"]).startswith(SHORT.encode()):
+    if mark_text(path) is not None:
         return replace(header, notes=(*header.notes, note_of("voxels")))
     return header
 
