@@ -130,3 +130,16 @@ def test_whole_numbers_that_no_nifti_holds_are_written_with_fewer_bits(tmp_path:
     nibabel.save(nibabel.Nifti1Image(ball().astype(np.int64), AFFINE, dtype=np.int64), tmp_path / "scan.nii.gz")
     enhance(tmp_path / "scan.nii.gz", tmp_path / "fine.nii.gz", steps=1)
     assert nibabel.load(tmp_path / "fine.nii.gz").get_data_dtype() == np.int32
+
+
+def test_either_place_of_a_header_is_kept_for_itself(tmp_path: Path) -> None:
+    made, other = nibabel.Nifti1Image(ball(), AFFINE), np.diag([1.0, 1, 2, 1])
+    other[:3, 3] = 50, 60, 70
+    made.set_sform(AFFINE, code=4)
+    made.set_qform(other, code=1)
+    nibabel.save(made, tmp_path / "scan.nii.gz")
+    enhance(tmp_path / "scan.nii.gz", tmp_path / "fine.nii.gz", scale=2, steps=1)
+    fine = nibabel.load(tmp_path / "fine.nii.gz")
+    assert (int(fine.header["sform_code"]), int(fine.header["qform_code"])) == (4, 1)
+    np.testing.assert_allclose(fine.get_sform()[:3, 3], AFFINE[:3, 3] - AFFINE[:3, :3].sum(1) / 4, atol=1e-4)
+    np.testing.assert_allclose(fine.get_qform()[:3, 3], [49.75, 59.75, 69.5], atol=1e-4)

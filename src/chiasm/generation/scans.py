@@ -37,12 +37,14 @@ class Scan:
         whole: None where values are fractions; else the type of whole numbers that the file has.
         affine: `(4, 4)`, of a volume: from voxels to the file's unit, at the middles of voxels.
         codes: how sure the file is of its sform and qform, and its units.
+        qform: where the file has it beside another sform; else the affine is both.
     """
 
     values: Floats
     whole: np.dtype[Any] | None = None
     affine: NDArray[np.float64] | None = None
     codes: tuple[int, int, int] = (1, 1, 2)
+    qform: NDArray[np.float64] | None = None
 
 
 def read_scan(path: Path) -> Scan:
@@ -83,17 +85,19 @@ def _volume(path: Path) -> Scan:
     if int(np.prod(shape[3:])) > 1:
         raise Unsupported(f"the file has {int(np.prod(shape[3:]))} volumes: write the one to make finer as a file")
     values = np.asarray(stored.dataobj, dtype=np.float32).reshape(shape[:3])
-    codes = (1, 1, 2)
+    codes, qform = (1, 1, 2), None
     plain = isinstance(stored.header, nibabel.Nifti1Header)
     if plain:
         header = stored.header
         codes = (int(header["sform_code"]), int(header["qform_code"]), int(header["xyzt_units"]) & 7)
+        if codes[0] and codes[1]:
+            qform = np.asarray(header.get_qform(), np.float64)
     kind = stored.get_data_dtype()
     scaled = plain and (stored.dataobj.slope != 1 or stored.dataobj.inter != 0)
     whole = None
     if kind.kind in "iu" and not scaled:  # MINC scales each slice: what was read tells whether it is whole
         whole = _whole(values, kind.type if kind.itemsize < 8 else np.int32)  # programs do not take 64 bits
-    return Scan(values, whole, np.asarray(stored.affine, np.float64), codes)
+    return Scan(values, whole, np.asarray(stored.affine, np.float64), codes, qform)
 
 
 def _series(path: Path) -> Scan:
@@ -153,7 +157,8 @@ def write_scan(path: Path, values: Floats, of: Scan, mark: Mapping[str, Any]) ->
     made: Any = nibabel.Nifti1Image(values, affine)  # type: ignore[no-untyped-call]
     sform, qform, unit = of.codes
     made.set_sform(affine, code=sform)
-    made.set_qform(affine, code=qform)
+    beside = affine if of.qform is None else finer_affine(of.qform, of.values.shape, values.shape)
+    made.set_qform(beside, code=qform)
     made.header["xyzt_units"] = unit
     mark_nifti(made, mark)
     nibabel.save(made, path)
