@@ -113,7 +113,7 @@ def _sentences(finer: Finer, shape: Sequence[int], wide: float) -> tuple[str, ..
         f"Averaged over the measured voxels it departs from them by {fields:.2%} of the scan's range; cubic "
         f"interpolation by {cubic:.2%}.",
         f"Two fields that differ in their seed alone, and the scan, leave a doubt of up to {high:.1%} of the range in "
-        "99 of 100 voxels; the page shows where it is most.",
+        "99 of 100 voxels; its page (`--page`) shows where it is most.",
     )
 
 
