@@ -169,14 +169,3 @@ def test_cohorts_that_nothing_is_learnt_from_are_refused(cohort: Cohort) -> None
         fit_editor(cohort.with_target(None, None))
     with pytest.raises(ValueError, match="2 pixels a side"):
         fit_editor(cohort, size=2)
-
-
-def test_a_class_of_few_pictures_is_not_learnt_and_not_edited_towards(tmp_path: Path) -> None:
-    place = manifest(tmp_path / "films")
-    patients = pd.read_csv(place.parent / "patients.csv")
-    patients.loc[:8, "side"] = "middle"
-    patients.to_csv(place.parent / "patients.csv", index=False)
-    editor = fitted(chiasm.open_cohort(place), "film", SMALL, size=8)
-    assert editor.classes == ("left", "right") and editor.pictures.design.condition == 2
-    with pytest.raises(ValueError, match="not 10 pictures of a class 'middle'"):
-        editor.condition("middle")

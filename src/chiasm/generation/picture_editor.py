@@ -22,8 +22,6 @@ from chiasm.generation.rows import LEAST_PATIENTS
 
 Floats = NDArray[np.float32]
 KIND = "image"
-LEAST_PICTURES = 10
-"""Of a class, below which it is not learnt."""
 
 
 @storable("picture-editor")
@@ -57,8 +55,7 @@ class PictureEditor:
         if towards not in self.classes:
             like = nearest(towards, self.classes)
             hint = f"did you mean '{like}'?" if like else f"there are {', '.join(self.classes)}"
-            what = f"there were not {LEAST_PICTURES} pictures of a class '{towards}' to learn from"
-            raise ValueError(f"{what}: {hint}")
+            raise ValueError(f"the pictures were of no class '{towards}': {hint}")
         return functional.one_hot(torch.tensor([self.classes.index(towards)]), len(self.classes)).float()
 
     def edited(
@@ -117,12 +114,11 @@ def fit_editor(
 ) -> PictureEditor:
     """Fit a diffusion model to the pictures of a cohort, told the class of each patient whose outcome is known.
 
-    A class of fewer than ten pictures is not told apart: what were learnt of it would be these few patients.
     Pictures are drawn as large as they are, or where a side is longer than `size` with sides of `size`.
 
     Raises:
-        Unsupported: the outcome is not classes; fewer than 50 patients have a picture, or 10 of any class; the pictures
-            cannot be learnt from.
+        Unsupported: the outcome is not classes; fewer than 50 patients have a picture; the pictures cannot be learnt
+            from.
         ReadError: a picture cannot be read.
     """
     target, outcome = cohort.target, cohort.outcome
@@ -140,16 +136,11 @@ def fit_editor(
         own.values, size=sides, mode="bilinear", antialias=True, align_corners=False
     )  # fmt: skip
     known = outcome.known[rows]
-    codes = np.where(known, np.nan_to_num(outcome.value[rows]), -1).astype(np.int64)
-    many = np.bincount(codes[known], minlength=len(target.names))
-    kept = np.flatnonzero(many >= LEAST_PICTURES)
-    if not len(kept):
-        raise Unsupported(f"no class has {LEAST_PICTURES} pictures: there is none to edit towards")
-    condition = torch.from_numpy((codes[:, None] == kept).astype(np.float32))
-    condition[torch.from_numpy(~np.isin(codes, kept))] = torch.nan
-    classes = tuple(target.names[place] for place in kept.tolist())
+    codes = torch.from_numpy(np.where(known, np.nan_to_num(outcome.value[rows]), 0).astype(np.int64))
+    condition = functional.one_hot(codes, len(target.names)).float()
+    condition[torch.from_numpy(~known)] = torch.nan
     fitted = how.fit(pictures.clamp(-1, 1), condition, seed, told)
-    return PictureEditor(fitted, modality, classes, own.scale.low, own.scale.high)
+    return PictureEditor(fitted, modality, tuple(target.names), own.scale.low, own.scale.high)
 
 
 def _sides(shape: tuple[int, ...]) -> str:
