@@ -155,6 +155,12 @@ def test_what_cannot_be_edited_is_refused_with_the_reason(tmp_path: Path, editor
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(tmp_path / "colour.png")
     with pytest.raises(Unsupported, match="has 3 channels and those that were learnt from have 1"):
         edit(editor, tmp_path / "colour.png", **ASKED)
+    with pytest.raises(Unsupported, match="to 255 of those that were learnt from"):
+        edit(editor, own * 257, **ASKED)
+    deep = replace(editor, high=65_535.0)
+    with pytest.raises(Unsupported, match="to 65,535 of those that were learnt from"):
+        edit(deep, own, **ASKED)
+    assert edit(deep, own * 16, **ASKED).rounds.shape == (2, 8, 8)  # 12 bits
     artifact.save(tmp_path / "other", FittedPictures(**vars(editor.pictures)))
     with pytest.raises(artifact.ArtifactError, match="holds no editor"):
         edit(tmp_path / "other", own, **ASKED)

@@ -22,6 +22,9 @@ from chiasm.generation.rows import LEAST_PATIENTS
 
 Floats = NDArray[np.float32]
 KIND = "image"
+BEYOND = 0.05  # share of pixels outside of the brightness that was learnt
+NARROW = 1 / 200  # of the brightness that was learnt: 8 bits among 16 are 1 / 257
+LEAST_PICTURES = 10  # of a class
 
 
 @storable("picture-editor")
@@ -91,7 +94,15 @@ class PictureEditor:
             raise Unsupported("the picture has one brightness everywhere: there is nothing in it to be edited")
         size = self.pictures.size
         own = resized(torch.from_numpy(np.ascontiguousarray(values, np.float32)), (size[0], size[1]))
-        own = ((own - self.low) / (self.high - self.low) * 2 - 1).clamp(-1, 1)
+        own = (own - self.low) / (self.high - self.low) * 2 - 1
+        if float((own.abs() > 1.001).float().mean()) > BEYOND or float(values.max() - values.min()) < NARROW * (
+            self.high - self.low
+        ):
+            raise Unsupported(
+                f"the picture's brightness of {values.min():,.6g} to {values.max():,.6g} does not suit the "
+                f"{self.low:,.6g} to {self.high:,.6g} of those that were learnt from: write it with as many bits"
+            )
+        own = own.clamp(-1, 1)
         inside = torch.ones(size, dtype=torch.bool)
         if mask is not None:  # a pixel of the grid of which any part is marked
             inside = functional.adaptive_max_pool2d(torch.from_numpy(mask)[None].float(), size)[0] > 0
