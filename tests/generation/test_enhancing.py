@@ -15,7 +15,9 @@ import chiasm
 from chiasm.api.enhancing import enhance
 from chiasm.cohort import Unsupported
 from chiasm.generation.coarser import averaged
+from chiasm.generation.finer import finer_shape
 from chiasm.generation.marks import mark_in
+from chiasm.generation.scan_field import fit_field
 from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import VolumeReader
@@ -143,3 +145,12 @@ def test_either_place_of_a_header_is_kept_for_itself(tmp_path: Path) -> None:
     assert (int(fine.header["sform_code"]), int(fine.header["qform_code"])) == (4, 1)
     np.testing.assert_allclose(fine.get_sform()[:3, 3], AFFINE[:3, 3] - AFFINE[:3, :3].sum(1) / 4, atol=1e-4)
     np.testing.assert_allclose(fine.get_qform()[:3, 3], [49.75, 59.75, 69.5], atol=1e-4)
+
+
+def test_a_scan_whose_field_needs_too_much_memory_is_refused_before_it_is_made() -> None:
+    for refused in (
+        lambda: finer_shape((512, 512, 240), (1, 1, 2)),
+        lambda: fit_field(np.broadcast_to(np.array([0.0, 1.0])[:, None, None], (2, 4096, 4096))),
+    ):
+        with pytest.raises(Unsupported, match=r"over the limit of 16,777,216: cut out what you need"):
+            refused()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chiasm.errors import Unsupported, count
 from chiasm.generation.coarser import averaged, interpolated, returned
-from chiasm.generation.scan_field import FieldOptions, fit_field
+from chiasm.generation.scan_field import FieldOptions, fit_field, require_learnable
 
 Floats = NDArray[np.float32]
 MOST = 128_000_000  # voxels of a finer scan
@@ -43,7 +43,7 @@ def finer_shape(shape: Sequence[int], scale: float | Sequence[float]) -> tuple[i
 
     Raises:
         ValueError: a scale below 1, all of them 1, no finite number, or not one for each axis.
-        Unsupported: a side of fewer than four voxels, or more voxels than `MOST`.
+        Unsupported: a side of fewer than four voxels, more voxels than are learnt from, or than `MOST` in the finer scan.
     """
     each = np.broadcast_to(np.asarray(scale, np.float64), len(shape)) if np.ndim(scale) == 0 else np.asarray(scale)
     if each.shape != (len(shape),):
@@ -57,6 +57,7 @@ def finer_shape(shape: Sequence[int], scale: float | Sequence[float]) -> tuple[i
             f"the scan has {count(min(small), 'voxel')} along an axis, and fewer than {LEAST_SIDE} do not tell what "
             "lies between them: give 1 as the scale of that axis"
         )
+    require_learnable(shape)
     finer = tuple(round(side * own) for side, own in zip(shape, each.tolist(), strict=True))
     if np.prod(finer, dtype=object) > MOST:
         raise Unsupported(

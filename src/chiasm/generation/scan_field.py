@@ -14,12 +14,14 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from chiasm.compute.isolation import own_randomness, seeded, threads_for
+from chiasm.errors import Unsupported
 from chiasm.generation.coarser import interpolated
 from chiasm.generation.cubes import cube_points, rendered
 from chiasm.heads.coordinate_field import CoordinateField, places, sampled
 
 Floats = NDArray[np.float32]
 AT_ONCE = 8192  # cubes rendered together
+MOST_LEARNT = 1 << 24  # voxels of a scan, 256 along each axis: half a kilobyte of memory each
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,15 @@ def _slab(shape: Sequence[int], first: int, last: int) -> Tensor:
     return found
 
 
+def require_learnable(shape: Sequence[int]) -> None:
+    """Raise `Unsupported` where a scan has so many voxels that what is known of its places needs too much memory."""
+    if math.prod(shape) > MOST_LEARNT:
+        raise Unsupported(
+            f"the scan has {math.prod(shape):,} voxels to learn from, over the limit of {MOST_LEARNT:,}: cut out what "
+            "you need"
+        )
+
+
 def fit_field(
     values: NDArray[np.floating],
     options: FieldOptions | None = None,
@@ -137,7 +148,11 @@ def fit_field(
     Args:
         values: `(D, H, W)` or `(H, W)`, finite and not constant.
         progress: called with the steps done, and all.
+
+    Raises:
+        Unsupported: more voxels than `MOST_LEARNT`.
     """
+    require_learnable(values.shape)
     own = options or FieldOptions()
     low, high = float(values.min()), float(values.max())
     scan = (np.asarray(values, np.float64) - low) / (high - low)
