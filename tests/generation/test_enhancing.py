@@ -15,9 +15,9 @@ import chiasm
 from chiasm.api.enhancing import enhance
 from chiasm.cohort import Unsupported
 from chiasm.generation.coarser import averaged
-from chiasm.generation.finer import finer_shape
+from chiasm.generation.finer import finer_shape, made_finer
 from chiasm.generation.marks import mark_in
-from chiasm.generation.scan_field import fit_field
+from chiasm.generation.scan_field import FieldOptions, fit_field
 from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import VolumeReader
@@ -154,3 +154,11 @@ def test_a_scan_whose_field_needs_too_much_memory_is_refused_before_it_is_made()
     ):
         with pytest.raises(Unsupported, match=r"over the limit of 16,777,216: cut out what you need"):
             refused()
+
+
+def test_the_doubt_is_as_large_as_the_distance_of_the_fields() -> None:
+    options = FieldOptions(steps=4, batch=64, hidden=8)
+    own = np.random.default_rng(0).normal(size=(6, 8))
+    one, other = (fit_field(own, options, seed).told((12, 16)) for seed in (0, 1000))
+    apart = np.abs(one.astype(np.float64) - other)
+    assert (made_finer(own, (12, 16), options).doubt >= apart * 0.999).all() and apart.max() > 0.01

@@ -43,7 +43,7 @@ def finer_shape(shape: Sequence[int], scale: float | Sequence[float]) -> tuple[i
 
     Raises:
         ValueError: a scale below 1, all of them 1, no finite number, or not one for each axis.
-        Unsupported: a side of fewer than four voxels, more voxels than are learnt from, or than `MOST` in the finer scan.
+        Unsupported: a side of fewer than four voxels; more than are learnt from, or a finer scan of more than `MOST`.
     """
     each = np.broadcast_to(np.asarray(scale, np.float64), len(shape)) if np.ndim(scale) == 0 else np.asarray(scale)
     if each.shape != (len(shape),):
@@ -89,7 +89,7 @@ def made_finer(
         told.append(field.told(shape))
     mean = np.clip(returned(np.mean(told, 0, dtype=np.float64), scan, ROUNDS), low, high)
     smooth = np.clip(interpolated(scan, shape), low, high)
-    apart = np.std(told, 0, dtype=np.float64)
+    apart = np.ptp(np.asarray(told, np.float64), 0)
     left = scan - averaged(mean, scan.shape)
     doubt = np.sqrt(apart**2 + interpolated(np.abs(left), shape, 1) ** 2)
     departure = (_share(left, high - low), _share(scan - averaged(smooth, scan.shape), high - low))
