@@ -166,6 +166,18 @@ def test_what_cannot_be_edited_is_refused_with_the_reason(tmp_path: Path, editor
         edit(tmp_path / "other", own, **ASKED)
 
 
+def test_a_class_that_hardly_anybody_has_a_picture_of_is_not_offered(tmp_path: Path) -> None:
+    place = manifest(tmp_path, 70)
+    frame = pd.read_csv(tmp_path / "patients.csv")
+    frame.loc[60:, "side"] = "middle"
+    frame.to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "p69.png").unlink()
+    own = fitted(chiasm.open_cohort(place), "film", SMALL, size=8)
+    assert own.classes == ("left", "right")
+    with pytest.raises(ValueError, match=r"10 patients or more with a picture.*'middle': there are left, right"):
+        edit(own, picture(False, 1), towards="middle")
+
+
 def test_cohorts_that_nothing_is_learnt_from_are_refused(cohort: Cohort) -> None:
     with pytest.raises(Unsupported, match="fewer than 50 nobody can hide"):
         fit_editor(cohort.subset(np.arange(60) < 49))

@@ -58,7 +58,9 @@ class PictureEditor:
         if towards not in self.classes:
             like = nearest(towards, self.classes)
             hint = f"did you mean '{like}'?" if like else f"there are {', '.join(self.classes)}"
-            raise ValueError(f"the pictures were of no class '{towards}': {hint}")
+            raise ValueError(
+                f"no class of {LEAST_PICTURES} patients or more with a picture was learnt as '{towards}': {hint}"
+            )
         return functional.one_hot(torch.tensor([self.classes.index(towards)]), len(self.classes)).float()
 
     def edited(
@@ -125,11 +127,13 @@ def fit_editor(
 ) -> PictureEditor:
     """Fit a diffusion model to the pictures of a cohort, told the class of each patient whose outcome is known.
 
+    Classes of fewer than ten patients with a picture are not learnt.
+
     Pictures are drawn as large as they are, or where a side is longer than `size` with sides of `size`.
 
     Raises:
-        Unsupported: the outcome is not classes; fewer than 50 patients have a picture; the pictures cannot be learnt
-            from.
+        Unsupported: the outcome is not classes; fewer than 50 patients have a picture, or 10 of a class; the pictures
+            cannot be learnt from.
         ReadError: a picture cannot be read.
     """
     target, outcome = cohort.target, cohort.outcome
@@ -146,12 +150,20 @@ def fit_editor(
     pictures = own.values if sides == [*own.scale.size] else functional.interpolate(
         own.values, size=sides, mode="bilinear", antialias=True, align_corners=False
     )  # fmt: skip
-    known = outcome.known[rows]
-    codes = torch.from_numpy(np.where(known, np.nan_to_num(outcome.value[rows]), 0).astype(np.int64))
-    condition = functional.one_hot(codes, len(target.names)).float()
-    condition[torch.from_numpy(~known)] = torch.nan
+    known, codes = outcome.known[rows], np.nan_to_num(outcome.value[rows]).astype(np.int64)
+    many = np.bincount(codes[known], minlength=len(target.names)) >= LEAST_PICTURES
+    if not many.any():
+        raise Unsupported(f"no class has {LEAST_PICTURES} patients with '{modality}': nothing is learnt of any")
+    condition = functional.one_hot(torch.from_numpy(codes), len(target.names)).float()[:, torch.from_numpy(many)]
+    condition[torch.from_numpy(~known | ~many[codes])] = torch.nan
     fitted = how.fit(pictures.clamp(-1, 1), condition, seed, told)
-    return PictureEditor(fitted, modality, tuple(target.names), own.scale.low, own.scale.high)
+    return PictureEditor(
+        fitted,
+        modality,
+        tuple(name for name, kept in zip(target.names, many, strict=True) if kept),
+        own.scale.low,
+        own.scale.high,
+    )
 
 
 def _sides(shape: tuple[int, ...]) -> str:
