@@ -12,7 +12,8 @@ from torch import Tensor
 def kept_places(shape: Sequence[int], share: float, device: torch.device | str = "cpu") -> Tensor:
     """Places `shape` of k-space that are kept, bool, as `torch.fft.fftn` orders them: a box about its middle.
 
-    It has `|k| < side share^(1/A) / 2` along each of A axes (all k for a share of 1), and with k always -k, so that a real image stays real.
+    It has `|k| < side share^(1/A) / 2` along each of A axes, for a share of 1 all k, and with k always -k, so
+    that a real image stays real.
 
     Args:
         share: of k-space, above 0 and at most 1; fewer frequencies where the sides do not divide.
