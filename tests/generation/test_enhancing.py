@@ -162,3 +162,13 @@ def test_the_doubt_is_as_large_as_the_distance_of_the_fields() -> None:
     one, other = (fit_field(own, options, seed).told((12, 16)) for seed in (0, 1000))
     apart = np.abs(one.astype(np.float64) - other)
     assert (made_finer(own, (12, 16), options).doubt >= apart * 0.999).all() and apart.max() > 0.01
+
+
+def test_a_series_of_uneven_slices_is_refused(tmp_path: Path) -> None:
+    written_series(tmp_path / "ct", ball((5, 7, 8)), orientation=AXIAL)
+    last = max((tmp_path / "ct").iterdir(), key=lambda own: float(dcmread(own).ImagePositionPatient[2]))
+    moved = dcmread(last)
+    moved.ImagePositionPatient = [*moved.ImagePositionPatient[:2], moved.ImagePositionPatient[2] + 2]
+    moved.save_as(last)
+    with pytest.raises(Unsupported, match="slices of the series do not lie at even distances"):
+        enhance(tmp_path / "ct", steps=1)

@@ -16,7 +16,7 @@ from chiasm.readers.guard import guarded
 from chiasm.readers.image.dicom import FIX as DICOM_FIX
 from chiasm.readers.image.dicom import NOUN as DICOM_NOUN
 from chiasm.readers.image.dicom import DicomReader, series_of
-from chiasm.readers.image.dicom_series import affine_of
+from chiasm.readers.image.dicom_series import EVEN, affine_of
 from chiasm.readers.image.generated import mark_text
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import FIX, NOUN, SUFFIXES, VolumeReader
@@ -106,9 +106,13 @@ def _series(path: Path) -> Scan:
     with guarded(DICOM_NOUN, DICOM_FIX):
         of = series_of(path, LIMITS)
     place = affine_of(of)
-    if len(read.values) > 1 or place is None:
+    if len(read.values) > 1 or place is None or any(own.position is None for own in of.slices):
         what = "has colours" if len(read.values) > 1 else "does not say where its slices lie"
         raise Unsupported(f"the series {what}, and cannot be written on a finer grid: convert it to NIfTI in grey")
+    places = np.array([own.position for own in of.slices], np.float64)
+    gaps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    if len(gaps) and (np.abs(gaps - np.median(gaps)) > EVEN * np.median(gaps)).any():
+        raise Unsupported("the slices of the series do not lie at even distances: resample it to such")
     turned = read.values[0][tuple(slice(None, None, step) for step in of.steps)]
     values = np.ascontiguousarray(turned.transpose(np.argsort(of.axes)))
     return Scan(values, _whole(values, np.int16, np.int32), TO_RAS @ place)
