@@ -172,3 +172,10 @@ def test_a_series_of_uneven_slices_is_refused(tmp_path: Path) -> None:
     moved.save_as(last)
     with pytest.raises(Unsupported, match="slices of the series do not lie at even distances"):
         enhance(tmp_path / "ct", steps=1)
+
+
+def test_what_would_be_for_nothing_is_told_before_anything_is_learnt(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        enhance(scan(tmp_path / "scan.nii.gz"), tmp_path / "none" / "fine.nii.gz", steps=1)
+    with pytest.raises(ValueError, match=r"a scale of 1\.01 makes nothing finer"):
+        enhance(tmp_path / "scan.nii.gz", scale=1.01, steps=1)

@@ -87,6 +87,8 @@ def enhance(
         raise ValueError(f"{steps} steps learn nothing: give one or more")
     if out is not None:
         require_suits(Path(out), own)
+        if not (folder := Path(out).absolute().parent).is_dir():
+            raise FileNotFoundError(2, "is no folder: make it before a scan is written there", str(folder))
     if page is not None:
         require_html(Path(page))
     options = FieldOptions() if steps is None else FieldOptions(steps=steps)

@@ -59,6 +59,8 @@ def finer_shape(shape: Sequence[int], scale: float | Sequence[float]) -> tuple[i
         )
     require_learnable(shape)
     finer = tuple(round(side * own) for side, own in zip(shape, each.tolist(), strict=True))
+    if finer == tuple(shape):
+        raise ValueError(f"a scale of {each.max():g} makes nothing finer: no side gets a voxel more; give a larger one")
     if np.prod(finer, dtype=object) > MOST:
         raise Unsupported(
             f"the finer scan would have {int(np.prod(finer, dtype=object)):,} voxels, over the limit of {MOST:,}: cut "
