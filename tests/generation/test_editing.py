@@ -185,5 +185,6 @@ def test_cohorts_that_nothing_is_learnt_from_are_refused(cohort: Cohort) -> None
         fit_editor(cohort, modality="mri")
     with pytest.raises(Unsupported, match="outcome of classes"):
         fit_editor(cohort.with_target(None, None))
-    with pytest.raises(ValueError, match="2 pixels a side"):
-        fit_editor(cohort, size=2)
+    for size in (2, 65):
+        with pytest.raises(ValueError, match=f"{size} pixels a side cannot be drawn: give 8 to 64"):
+            fit_editor(cohort, size=size, steps=1)

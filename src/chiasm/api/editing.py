@@ -18,6 +18,7 @@ from chiasm.generation.marks import mark_of, png_mark
 from chiasm.generation.picture_diffusion import PictureDiffusion
 from chiasm.generation.picture_editor import KIND, PictureEditor
 from chiasm.generation.picture_editor import fit_editor as fitted
+from chiasm.generation.pictures import MOST_SIDE
 from chiasm.generation.progressive import Rounds
 from chiasm.progress import followed
 from chiasm.readers.image.generated import mark_text
@@ -85,8 +86,8 @@ def fit_editor(
         raise Unsupported(
             f"name the modality whose pictures are edited; of kind image there are: {', '.join(able) or 0}"
         )
-    if size < 8 or size > 512:
-        raise ValueError(f"{size} pixels a side cannot be drawn: give 8 to 512")
+    if not 8 <= size <= MOST_SIDE[2]:
+        raise ValueError(f"{size} pixels a side cannot be drawn: give 8 to {MOST_SIDE[2]}")
     if out is not None:
         artifact.require_place(Path(out))
     with followed("steps", progress) as told:
