@@ -57,6 +57,26 @@ def test_no_quantile_and_no_level_of_a_record_is_one_patients() -> None:
     assert "66.6" not in RecordWords.fit(records(few)).values.levels["lab"]
 
 
+def test_one_value_of_each_patient_that_leaves_few_values_keeps_no_level_of_one_patient() -> None:
+    """Of more than ten values one of each patient is taken: these may be few again, and then they are levels."""
+    many = [[5.0]] * 19 + [np.arange(100.0, 400).tolist()]
+    words = RecordWords.fit(records(many))
+    assert max(map(float, words.values.levels["lab"])) < 100
+    alone = [[5.0, 5.0]] * 19 + [[5.0, 70.0, 71.0, 72.0, 73.0, 74.0]]  # five values, and of one patient all of them
+    assert max(map(float, RecordWords.fit(records(alone)).values.levels["lab"])) < 70
+
+
+def test_hours_of_one_patient_are_no_level() -> None:
+    rng = np.random.default_rng(0)
+    own = [np.cumsum(np.r_[rng.random(), np.ones(9)]) for _ in range(19)] + [np.cumsum(np.full(300, 7.123))]
+    starts = np.concatenate([[0], np.cumsum([len(hours) for hours in own])])
+    words = RecordWords.fit(Records(starts, np.concatenate(own), np.array(["lab"] * starts[-1]), np.ones(starts[-1])))
+    assert not np.isclose([float(level) for level in words.gaps.levels["hours"]], 7.123).any()
+    few = Records(np.arange(0, 61, 3), np.tile([0.0, 0.0, 0.0], 20), np.array(["lab"] * 60), np.ones(60))
+    few.hours[2] = 7.123
+    assert RecordWords.fit(few).gaps.levels == {"hours": ()}
+
+
 def test_rare_levels_of_records_come_back_as_often_as_they_were() -> None:
     own = records([[1.0] * 8 + [2.0], [1.0] * 9] * 10)
     words = RecordWords.fit(own)

@@ -118,16 +118,24 @@ class RecordWords:
 
 
 def _told(own: pd.DataFrame) -> pd.Series:
-    """What is kept of the column `value` of some events, of which `row` is the patient.
+    """What is kept of the column `value` of some events, of which `row` is the patient; nothing of fewer than five.
 
     Of at most ten different values each that five patients have, and the mean of neighbours of the others, as often as
-    they are there; of more values one of each patient, so that no quantile is one patient's.
+    they are there; of more values one of each patient, so that no quantile is one patient's. Where these are at most
+    ten different ones, they are treated as such.
     """
     patients = own.groupby("value")["row"].nunique()
     if len(patients) > FEW:
-        return own.sample(frac=1, random_state=0).groupby("row").head(1)["value"].reset_index(drop=True)
-    kept = own["value"] if patients.min() >= HIDDEN else own["value"].map(merged(patients.sort_index()))
-    return kept.astype(np.float64).reset_index(drop=True)
+        own = own.sample(frac=1, random_state=0).groupby("row").head(1)
+        patients = own.groupby("value")["row"].nunique()
+    if own["row"].nunique() < HIDDEN:
+        return pd.Series(dtype=np.float64)
+    if len(patients) > FEW or patients.min() >= HIDDEN:
+        return own["value"].astype(np.float64).reset_index(drop=True)
+    rare = patients.index[patients < HIDDEN]
+    once = own[own["value"].isin(rare)].groupby("row")["value"].min().value_counts()
+    patients[rare] = once.reindex(rare, fill_value=0)  # five values of one patient are not of five patients
+    return own["value"].map(merged(patients.sort_index())).astype(np.float64).reset_index(drop=True)
 
 
 def _gaps(frame: pd.DataFrame) -> NDArray[np.float64]:
