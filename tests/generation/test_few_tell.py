@@ -77,6 +77,15 @@ def test_hours_of_one_patient_are_no_level() -> None:
     assert RecordWords.fit(few).gaps.levels == {"hours": ()}
 
 
+def test_rare_hours_between_events_come_back_as_often_as_they_were() -> None:
+    between = np.where(np.arange(2000) % 40, 6.0, 24.0).reshape(100, 20)
+    starts, hours = np.arange(0, 2001, 20), between.cumsum(1).ravel()
+    own = Records(starts, hours, np.array(["lab"] * 2000), np.full(2000, np.nan))
+    words = RecordWords.fit(own)
+    back = words.records(words.worded(own), np.random.default_rng(0))
+    np.testing.assert_allclose(back.hours, own.hours)
+
+
 def test_rare_levels_of_records_come_back_as_often_as_they_were() -> None:
     own = records([[1.0] * 8 + [2.0], [1.0] * 9] * 10)
     words = RecordWords.fit(own)

@@ -76,17 +76,10 @@ class RecordWords:
         found = Worded(*(np.zeros((len(records), self.longest + 1), dtype=int) for _ in range(3)))
         found.codes[row, place] = frame["code"].map(known).to_numpy(dtype=int)
         moved = gaps != 0
-        scores = self.gaps.scores(pd.DataFrame({"hours": gaps[moved]}))[:, 0]
-        found.gaps[row[moved], place[moved]] = _parts(scores)
+        found.gaps[row[moved], place[moved]] = _words(self.gaps, "hours", gaps[moved])
         for code in self.values.columns:
             own = ((frame["code"] == code) & frame["numeric_value"].notna()).to_numpy()
-            column = pd.DataFrame(np.nan, index=range(int(own.sum())), columns=list(self.values.columns))
-            column[code] = frame["numeric_value"].to_numpy()[own]
-            if code in self.values.levels:
-                found.values[row[own], place[own]] = 1 + self.values.places(code, column[code])
-                continue
-            number = self.values.columns.index(code)
-            found.values[row[own], place[own]] = _parts(self.values.scores(column)[:, number])
+            found.values[row[own], place[own]] = _words(self.values, code, frame["numeric_value"].to_numpy()[own])
         lengths = np.bincount(row, minlength=len(records))
         has = np.flatnonzero(records.lengths > 0)
         found.codes[has, lengths[has]] = 1
@@ -97,22 +90,17 @@ class RecordWords:
         there = worded.codes > 1
         row, _ = np.nonzero(there)
         codes, gaps, values = (own[there] for own in worded)
-        scores = _within(gaps, rng)
-        between = np.where(gaps > 0, self.gaps.values(scores[:, None])["hours"].to_numpy(), 0.0)
+        between = np.zeros(len(codes))
+        between[gaps > 0] = _numbers(self.gaps, "hours", gaps[gaps > 0], rng)
         lengths = there.sum(1)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         hours = np.cumsum(np.nan_to_num(between))
         hours -= np.repeat(np.concatenate([[0.0], hours])[starts[:-1]], lengths)
         names = np.array(["", "", *self.codes])[codes]
-        scores, found = _within(values, rng), np.full(len(codes), np.nan)
-        for number, code in enumerate(self.values.columns):
+        found = np.full(len(codes), np.nan)
+        for code in self.values.columns:
             own = (names == code) & (values > 0)
-            if code in self.values.levels:
-                found[own] = self.values.named(code, values[own] - 1).astype(float)
-                continue
-            column = np.full((int(own.sum()), len(self.values.columns)), np.nan)
-            column[:, number] = scores[own]
-            found[own] = self.values.values(column)[code].to_numpy(dtype=float)
+            found[own] = _numbers(self.values, code, values[own], rng)
         order = np.lexsort((found, names, hours, row))
         return Records(starts, hours[order], names[order], found[order].astype(np.float32).astype(np.float64))
 
@@ -145,12 +133,19 @@ def _gaps(frame: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(first, hours, hours - np.concatenate([[0.0], hours[:-1]])[: len(row)])
 
 
-def _parts(scores: NDArray[np.float64]) -> NDArray[np.int_]:
-    """1 to 16, the part of a normal score; 0 where there is none."""
-    ranks = ndtr(scores)
+def _words(margins: Margins, name: str, numbers: NDArray[np.float64]) -> NDArray[np.int_]:
+    """The word of each number of a column: the place of its level, or the part of its score; 0 where there is none."""
+    if name in margins.levels:
+        return 1 + margins.places(name, pd.Series(numbers))
+    column = pd.DataFrame(np.nan, index=range(len(numbers)), columns=list(margins.columns)).assign(**{name: numbers})
+    ranks = ndtr(margins.scores(column)[:, margins.columns.index(name)])
     return np.where(np.isnan(ranks), 0, 1 + np.clip(np.nan_to_num(ranks) * PARTS, 0, PARTS - 1).astype(int))
 
 
-def _within(parts: NDArray[np.int_], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Normal scores drawn within parts."""
-    return np.where(parts > 0, ndtri((parts - 1 + rng.random(len(parts))).clip(1e-9) / PARTS), np.nan)
+def _numbers(margins: Margins, name: str, words: NDArray[np.int_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A number of each word, which is above 0: its level, or one drawn within its part."""
+    if name in margins.levels:
+        return margins.named(name, words - 1).astype(np.float64)
+    scores = np.full((len(words), len(margins.columns)), np.nan)
+    scores[:, margins.columns.index(name)] = ndtri((words - 1 + rng.random(len(words))).clip(1e-9) / PARTS)
+    return margins.values(scores)[name].to_numpy(dtype=np.float64)
