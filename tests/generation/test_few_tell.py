@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import chiasm
-from chiasm.api.generating import _any_fifth
+from chiasm.api.generating import _held_out
+from chiasm.cohort import Unsupported
 from chiasm.generation.mixed_columns import MixedColumns
 from chiasm.generation.record_words import RecordWords
 from chiasm.generation.records import Records
@@ -97,7 +99,19 @@ def test_who_are_of_one_group_are_held_out_together() -> None:
     frame = pd.DataFrame({"x": np.arange(80.0)}, index=[f"p{k}" for k in range(80)])
     patients = pd.DataFrame({"family": np.repeat(np.arange(20), 4)}, index=frame.index)
     cohort = chiasm.cohort_from_frames(patients, {"clinical": frame}, group="family")
-    held = _any_fifth(cohort, 0)
+    held = _held_out(cohort, 0)
     assert 0 < held.sum() <= 16
     for _, own in pd.Series(held).groupby(cohort.group):
         assert own.nunique() == 1
+
+
+def test_large_groups_are_held_out_too() -> None:
+    for families in (np.repeat([0, 1, 2], 30), np.repeat([0, *range(1, 31)], [60] + [1] * 30)):
+        frame = pd.DataFrame({"x": np.arange(90.0)}, index=[f"p{k}" for k in range(90)])
+        patients = pd.DataFrame({"family": families}, index=frame.index)
+        cohort = chiasm.cohort_from_frames(patients, {"clinical": frame}, group="family")
+        for seed in range(5):
+            assert _held_out(cohort, seed).sum() == (30 if families[-1] == 2 else 18)
+    whole = chiasm.cohort_from_frames(patients.assign(family=1), {"clinical": frame}, group="family")
+    with pytest.raises(Unsupported, match="nobody can be held out"):
+        _held_out(whole, 0)

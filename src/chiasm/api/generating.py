@@ -148,7 +148,7 @@ def _drawn(
     names = pictured(cohort)
     if names and epsilon:
         raise Unsupported(f"pictures are not drawn under differential privacy: leave '{names[0]}' out, or --dp away")
-    held = holdout(cohort, HELD_OUT, seed=seed) if cohort.target is not None else _any_fifth(cohort, seed)
+    held = _held_out(cohort, seed)
     train_rows, held_rows = rows.take(~held), rows.take(held)
     fitted = generator.fit(train_rows)
     made = fitted.sample(patients, seed)
@@ -234,13 +234,15 @@ def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter:
     return Made(Rows(blocks, present, rows.declared), mark, pictures=drawn, sentences=said)
 
 
-def _any_fifth(cohort: Cohort, seed: int) -> np.ndarray:
-    """A fifth of the patients, `(n,)` bool; who are of one group stay together."""
-    n = len(cohort)
-    group = np.arange(n) if cohort.group is None else np.unique(cohort.group, return_inverse=True)[1].reshape(-1)
-    order = np.random.default_rng(np.random.SeedSequence(seed)).permutation(int(group.max()) + 1)
-    sizes = np.bincount(group)[order]
-    return np.isin(group, order[np.cumsum(sizes) <= round(HELD_OUT * n)])
+def _held_out(cohort: Cohort, seed: int) -> np.ndarray:
+    """About a fifth of the patients, `(n,)` bool; who are of one group stay together, however large it is."""
+    held = holdout(cohort, HELD_OUT, seed=seed)
+    if held.any() and not held.all():
+        return held
+    raise Unsupported(
+        f"nobody can be held out: '{cohort.name}' has no two groups of patients with a known outcome, and without "
+        "others beside them nothing tells what a set gives away of the patients it was fitted to"
+    )
 
 
 __all__ = ["DOCUMENT", "MANIFEST", "PAGE", "Made", "PrivacyError", "generate"]
