@@ -44,6 +44,13 @@ def test_levels_that_were_merged_are_learnt_as_often_as_they_are_there() -> None
     assert codes.min() == 0 and (codes > 0).mean() == 24 / 50  # none of them is unknown
 
 
+def test_a_level_that_was_merged_away_from_the_nearest_one_is_learnt_as_often_too() -> None:
+    rows = table(x=[0.0] * 40 + [1.0, 100.0] * 4)  # 1 and 100 become 50, and 0 is nearer to 1
+    columns = MixedColumns.fit(rows)
+    assert columns.margins["clinical"].levels == {"x": ("0.0", "50.0")}
+    assert (columns.coded(rows, fitted=True).codes[:, 0] == 1).sum() == 8 > columns.coded(rows).codes[:, 0].sum()
+
+
 def test_a_column_that_nobody_has_is_no_reason_to_stop() -> None:
     rows = table(x=np.arange(60.0), y=[np.nan] * 60)
     says, there = MixedColumns.fit(rows).indicators()

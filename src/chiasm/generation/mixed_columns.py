@@ -112,14 +112,21 @@ class MixedColumns:
         """Number of levels of each of the C columns, at least 1."""
         return [max(1, len(self.margins[name].levels[column])) for name, column in self.codes]
 
-    def coded(self, rows: Rows) -> Coded:
-        """Patients in numbers; a block that they do not hold is not known."""
+    def coded(self, rows: Rows, fitted: bool = False) -> Coded:
+        """Patients in numbers; a block that they do not hold is not known.
+
+        Args:
+            fitted: they are those of the fit, so that each has the level that his was merged into; else a number
+                that is no level has the nearest one.
+        """
         n, numbers, codes = len(rows), [np.zeros((len(rows), 0))], [np.zeros((len(rows), 0), dtype=int)]
         for name, own in self.margins.items():
             if name == PRESENT:
                 frame = who_has(rows, own.columns)
             elif name in rows.blocks:
                 frame = with_lacking(rows.blocks[name], rows.present[name], own.columns)
+                few = [one for one in self.columns[name] if one in own.levels] if fitted and name != OUTCOME else []
+                frame = without_few(frame, few)
             else:
                 frame = pd.DataFrame(np.nan, index=range(n), columns=list(own.columns))
             if name in self.wide:

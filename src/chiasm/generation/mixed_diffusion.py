@@ -158,5 +158,5 @@ class MixedDiffusion:
             )
             return FittedMixedDiffusion(columns, network)
         columns = MixedColumns.fit(rows, self.factors)
-        network = trained(columns, columns.coded(rows), self.steps, self.width, self.updates, self.seed)
+        network = trained(columns, columns.coded(rows, fitted=True), self.steps, self.width, self.updates, self.seed)
         return FittedMixedDiffusion(columns, network)
