@@ -69,6 +69,8 @@ def test_the_promise_is_said_with_what_it_leaves_out() -> None:
     assert promised(Generated("gaussian-copula", 0, "0" * 64, True)) == ()
     said = " ".join(promised(Generated("mixed-diffusion", 0, "", True, {}, "", 2.0, 1e-4)))
     assert "epsilon 2 and delta 0.0001" in said and "a factor of at most 7.39" in said and "not covered" in said
+    for known in ("its decimals", "which modalities somebody lacks", "which columns have missing cells", "Sets add up"):
+        assert known in said
 
 
 @pytest.mark.nightly

@@ -40,8 +40,8 @@ def trained_privately(
 
     DP-SGD (Abadi et al., CCS 2016): every patient is in a batch by the same chance, apart from the others; his gradient
     is clipped to length 1, and Gaussian noise is added to the sum, as much as the accountant of Renyi divergences asks
-    for. Nothing looks at patients when to stop. Batches and noise come from the system's randomness and from no seed,
-    because who knew the seed could take the noise away: the same call trains another network each time.
+    for. Nothing looks at patients when to stop. Batches and noise come from a generator that the system's randomness
+    seeds, because who knew the seed could take the noise away: the same call trains another network each time.
 
     Args:
         loss: of the network, the rows of a batch, and what its times and noise come from: `(B,)`, one of each patient.
@@ -97,7 +97,7 @@ def promised(mark: Generated) -> tuple[str, ...]:
         f"{np.exp(min(mark.epsilon, 700.0)):.3g}, but for that delta.",
         "Taken as known to all, and not covered: the names of columns, the levels of words that five patients or more "
         "have and those of the outcome, the lowest and highest value of a number, rounded outward, and its decimals, "
-        "which columns have missing cells, and how many patients there are.",
+        "which modalities somebody lacks, which columns have missing cells, and how many patients there are.",
         "Sets add up: k of them that were drawn from the same patients, the refused ones too, are together of k times "
         "this epsilon and delta.",
         "The reports in generated.json and generated.html compare with real patients without noise, and so does a "
