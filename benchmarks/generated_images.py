@@ -29,7 +29,7 @@ from torch.nn import functional  # noqa: E402
 
 import chiasm  # noqa: E402
 from chiasm.api.generating import generate  # noqa: E402
-from chiasm.generation.picture_diffusion import picture_generator  # noqa: E402
+from chiasm.generation.catalogue import PICTURES, make_generator  # noqa: E402
 from chiasm.generation.picture_likeness import kernel_distance, picture_likeness, untrained  # noqa: E402
 from chiasm.generation.picture_privacy import picture_measures  # noqa: E402
 from chiasm.generation.pictures import pictures_of  # noqa: E402
@@ -86,7 +86,7 @@ def of_frames(spec: str, data: Path) -> dict[str, Any]:
     whole = (torch.cat(frames) / 255 * 2 - 1).clamp(-1, 1)
     out = np.isin(np.array(clips) % EVERY, [0])
     train, held = whole[~out], whole[out]
-    drawn = picture_generator(spec).fit(train, None, 0).sample(len(train), 0)
+    drawn = make_generator(spec, PICTURES).fit(train, None, 0).sample(len(train), 0)
     told = picture_likeness(train, drawn, held, 0)
     measures = picture_measures("frame", train, held, drawn)
     return {

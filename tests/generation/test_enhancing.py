@@ -22,6 +22,7 @@ from chiasm.readers.image.dicom import DicomReader
 from chiasm.readers.image.image import ImageReader
 from chiasm.readers.image.volume import VolumeReader
 from chiasm.readers.reading import ReadError
+from chiasm.report.enhanced_page import _plane
 from command_line import Run
 from made_series import AXIAL, OBLIQUE, written_series
 
@@ -179,3 +180,28 @@ def test_what_would_be_for_nothing_is_told_before_anything_is_learnt(tmp_path: P
         enhance(scan(tmp_path / "scan.nii.gz"), tmp_path / "none" / "fine.nii.gz", steps=1)
     with pytest.raises(ValueError, match=r"a scale of 1\.01 makes nothing finer"):
         enhance(tmp_path / "scan.nii.gz", scale=1.01, steps=1)
+
+
+def test_arrays_are_written_as_pictures_and_volumes(tmp_path: Path) -> None:
+    picture = (np.arange(64).reshape(8, 8) * 3).astype(np.uint8)
+    enhance(picture, tmp_path / "fine.png", steps=2)
+    with Image.open(tmp_path / "fine.png") as fine:
+        assert fine.size == (16, 16)
+    with pytest.raises(Unsupported, match="fractions"):
+        enhance(picture / 7, tmp_path / "parts.png", steps=2)
+    enhance(ball(), tmp_path / "fine.nii.gz", scale=(1, 1, 2), steps=2)
+    fine = nibabel.load(tmp_path / "fine.nii.gz")
+    assert fine.shape == (8, 7, 10) and int(fine.header["sform_code"]) == int(fine.header["qform_code"]) == 0
+
+
+def test_a_grey_png_of_sixteen_bits_stays_one_though_its_values_are_few(tmp_path: Path) -> None:
+    Image.fromarray((np.arange(64).reshape(8, 8) * 3).astype(np.uint16)).save(tmp_path / "own.png")
+    enhance(tmp_path / "own.png", tmp_path / "fine.png", steps=2)
+    with Image.open(tmp_path / "fine.png") as fine:
+        assert fine.mode.startswith("I;16")
+
+
+def test_planes_of_a_series_are_shown_upright_and_those_of_nifti_as_its_viewers_do() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    assert (_plane(values, 0, 0.5, True) == values[1]).all()
+    assert (_plane(values, 0, 0.5, False) == values[1].T[::-1]).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_patients import patients
 
-from chiasm.generation.catalogue import make_generator
+from chiasm.generation.catalogue import GENERATORS, make_generator
 from chiasm.generation.generator import Expects, HasDensity
 from chiasm.generation.mixed_columns import MixedColumns
 from chiasm.generation.mixed_diffusion import FittedMixedDiffusion, MixedDiffusion
@@ -81,13 +81,13 @@ def test_a_missing_cell_that_no_column_tells_of_teaches_nothing(real: Rows) -> N
 
 
 def test_it_is_found_by_name_with_options_and_keeps_the_contract(fitted: FittedMixedDiffusion, real: Rows) -> None:
-    made = make_generator("mixed-diffusion:steps=15,width=32,updates=150")
+    made = make_generator("mixed-diffusion:steps=15,width=32,updates=150", GENERATORS)
     assert made == QUICK and made.name == "mixed-diffusion:steps=15,width=32,updates=150"
     assert MixedDiffusion().name == "mixed-diffusion"
     with pytest.raises(ValueError, match="generator 'mixed-diffusion' has no option 'step': did you mean 'steps'"):
-        make_generator("mixed-diffusion:step=3")
-    with pytest.raises(ValueError, match="takes steps, a width and updates of at least 1"):
-        make_generator("mixed-diffusion:steps=0")
+        make_generator("mixed-diffusion:step=3", GENERATORS)
+    with pytest.raises(ValueError, match="takes at least 2 steps"):
+        make_generator("mixed-diffusion:steps=0", GENERATORS)
     assert isinstance(fitted, Expects) and isinstance(fitted, HasDensity)
     shuffled = real.take(np.random.default_rng(0).permutation(len(real)))
     odd = Rows({**real.blocks, OUTCOME: shuffled.blocks[OUTCOME]}, real.present, {})
@@ -105,6 +105,6 @@ def test_levels_without_an_order_are_drawn_which_no_copula_can() -> None:
     def inner(own: pd.DataFrame) -> float:
         return float(own["x"][own["kind"] == "a"].abs().median() / own["x"][own["kind"] != "a"].abs().median())
 
-    made = {name: inner(make_generator(name).fit(rows).sample(800, 0).blocks["t"])
+    made = {name: inner(make_generator(name, GENERATORS).fit(rows).sample(800, 0).blocks["t"])
             for name in ("gaussian-copula", "mixed-diffusion")}  # fmt: skip
     assert inner(rows.blocks["t"]) < 0.3 and made["mixed-diffusion"] < 0.4 < made["gaussian-copula"]

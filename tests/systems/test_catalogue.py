@@ -173,3 +173,8 @@ def test_what_is_not_known_is_refused_with_the_nearest(run: Run) -> None:
     assert refused.code == 2 and "HEALNet" in refused.err
     assert run("recipes", "--paper", " ").code == 2
     assert run("recipes", "symile", "--paper", "Symile").code == 2
+
+
+def test_a_near_spelling_is_told_as_one_in_python_too() -> None:
+    with pytest.warns(chiasm.FindingWarning, match="nothing is called 'symle'"):
+        assert list(chiasm.catalogue("symle")["system"]) == ["Symile"]

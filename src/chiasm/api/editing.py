@@ -22,7 +22,7 @@ from chiasm.generation.pictures import MOST_SIDE
 from chiasm.generation.progressive import Rounds
 from chiasm.progress import followed
 from chiasm.readers.image.generated import mark_text
-from chiasm.readers.image.image import ImageReader
+from chiasm.readers.image.image import ImageReader, sixteen_bits
 
 Floats = NDArray[np.float32]
 Picture = str | os.PathLike[str] | NDArray[Any]
@@ -134,7 +134,8 @@ def edit(
         raise ValueError(f"guidance {guidance:g} leads nowhere: give 0 or more")
     own = editor if isinstance(editor, PictureEditor) else _opened(Path(editor))
     values = _read(picture, "picture")
-    depth = None if out is None else _depth(Path(out), values)
+    deep = not isinstance(picture, np.ndarray) and sixteen_bits(Path(picture))
+    depth = None if out is None else _depth(Path(out), values, deep)
     where = None if mask is None else _read(mask, "mask").max(0) != 0
     with followed("rounds", progress) as told:
         found = own.edited(values, towards, how, where, guidance=guidance, seed=seed, told=told)
@@ -169,7 +170,7 @@ def _read(picture: Picture, what: str) -> Floats:
     return found
 
 
-def _depth(out: Path, values: Floats) -> type[np.unsignedinteger[Any]]:
+def _depth(out: Path, values: Floats, deep: bool) -> type[np.unsignedinteger[Any]]:
     if out.suffix.lower() != PNG:
         raise Unsupported(f"an edited picture is written as {PNG}, not as '{out.name}'")
     tops = DEEPEST if len(values) == 1 else {255: DEEPEST[255]}
@@ -178,7 +179,7 @@ def _depth(out: Path, values: Floats) -> type[np.unsignedinteger[Any]]:
         raise Unsupported(
             "the picture has fractions or values that no PNG holds: write whole numbers to 65,535, of colours to 255"
         )
-    return fits[0]
+    return fits[-1] if deep else fits[0]
 
 
 def _write(out: Path, values: Floats, depth: type[np.unsignedinteger[Any]], mark: dict[str, Any]) -> None:

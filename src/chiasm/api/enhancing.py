@@ -78,9 +78,7 @@ def enhance(
             colours, or one that was generated; a finer scan of too many voxels; a name that does not suit.
         ReadError: the scan cannot be read, or has values that are no finite number.
     """
-    own = Scan(np.asarray(scan, np.float32)) if isinstance(scan, np.ndarray) else read_scan(Path(scan))
-    if own.values.ndim not in (2, 3):
-        raise ValueError(f"the scan has {own.values.ndim} axes: give two or three")
+    own = Scan.of_array(scan) if isinstance(scan, np.ndarray) else read_scan(Path(scan))
     shape = finer_shape(own.values.shape, scale)
     require_numbers(own.values)
     if steps is not None and steps < 1:
@@ -102,7 +100,10 @@ def enhance(
         write_scan(Path(out), finer.values, own, mark)
     if page is not None:
         spacing = (1, 1, 1) if own.affine is None else np.sqrt((own.affine[:3, :3] ** 2).sum(0)).tolist()
-        write_page(Path(page), lambda: render_enhanced(own.values, finer, mark, found.sentences, spacing))
+        write_page(
+            Path(page),
+            lambda: render_enhanced(own.values, finer, mark, found.sentences, spacing, upright=own.slices_first),
+        )
     return found
 
 

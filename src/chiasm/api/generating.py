@@ -17,11 +17,11 @@ from chiasm.cohort import Cohort, Unsupported, holdout
 from chiasm.cohort.generated import Generated
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.errors import count
-from chiasm.generation.catalogue import GENERATORS, make_generator
+from chiasm.generation.catalogue import GENERATORS, PICTURES, make_generator
 from chiasm.generation.filling import lacking
 from chiasm.generation.generator import Expects, Generator, HasDensity, MayBePrivate
 from chiasm.generation.likeness import likeness
-from chiasm.generation.picture_diffusion import PictureDiffusion, picture_generator
+from chiasm.generation.picture_diffusion import PictureDiffusion
 from chiasm.generation.privacy import privacy_of, told
 from chiasm.generation.private_training import delta_of, promised
 from chiasm.generation.records import records_of
@@ -87,7 +87,7 @@ def generate(
     epsilon = _epsilon_of(made) if dp is None else dp
     if dp is not None or epsilon:
         made = _private(made, epsilon, bool(names))
-    painter = picture_generator(pictures)
+    painter = make_generator(pictures, PICTURES, "generator of pictures")
     own = as_cohort(cohort)
     if own.generated is not None:
         raise Unsupported(

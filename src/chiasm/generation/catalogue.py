@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from chiasm.errors import nearest
 from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.generator import Generator
 from chiasm.generation.mixed_diffusion import MixedDiffusion
+from chiasm.generation.picture_diffusion import PROCESSES, PictureDiffusion
 from chiasm.specs import name_and_options, read_options
 
+Made = TypeVar("Made")
 GENERATORS: Mapping[str, Callable[..., Generator]] = {
     "gaussian-copula": GaussianCopula, "mixed-diffusion": MixedDiffusion
 }  # fmt: skip
+"""Of tables."""
+PICTURES: Mapping[str, Callable[..., PictureDiffusion]] = {name: partial(PictureDiffusion, name) for name in PROCESSES}
+"""Of images and volumes."""
 
 
-def make_generator(spec: str, among: Mapping[str, Callable[..., Generator]] = GENERATORS) -> Generator:
-    """Return the generator of a line `name:option=value,option=value`.
+def make_generator(spec: str, among: Mapping[str, Callable[..., Made]], what: str = "generator") -> Made:
+    """Return the generator of a line `name:option=value,option=value`; `what` they are is for the messages.
 
     Raises:
         ValueError: no generator has this name, or it has no such option.
@@ -27,7 +33,11 @@ def make_generator(spec: str, among: Mapping[str, Callable[..., Generator]] = GE
     if name not in among:
         like = nearest(name, among)
         hint = f"did you mean '{like}'?" if like else f"there are {', '.join(among)}"
-        raise ValueError(f"no generator is called '{name}': {hint}")
-    made = among[name]
-    known: dict[str, Any] = {own.name: own.default for own in fields(made)} if is_dataclass(made) else {}
-    return made(**read_options(options, known, f"generator '{name}'"))
+        raise ValueError(f"no {what} is called '{name}': {hint}")
+    return among[name](**read_options(options, _known(among[name]), f"{what} '{name}'"))
+
+
+def _known(maker: Any) -> dict[str, Any]:
+    """The options of what makes a generator, with what each is unless it is given; not those that are given already."""
+    made, given = (maker.func, len(maker.args)) if isinstance(maker, partial) else (maker, 0)
+    return {own.name: own.default for own in fields(made)[given:]} if is_dataclass(made) else {}

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from chiasm.compute.isolation import threads_for
+from chiasm.generation.diffusion import FEWEST_STEPS
 from chiasm.generation.mixed_columns import Coded, MixedColumns
 from chiasm.generation.mixed_network import MixedNetwork, MixedValues, trained, trained_without_telling
 from chiasm.generation.multinomial import before, drawn
@@ -134,9 +135,10 @@ class MixedDiffusion:
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.width, self.updates) < 1 or self.factors < 0:
+        if self.steps < FEWEST_STEPS or min(self.width, self.updates) < 1 or self.factors < 0:
             raise ValueError(
-                "mixed-diffusion takes steps, a width and updates of at least 1, and factors of at least 0"
+                f"mixed-diffusion takes at least {FEWEST_STEPS} steps, a width and updates of at least 1, and factors "
+                "of at least 0"
             )
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.compute.isolation import own_randomness
 from chiasm.generation.diffusion import Prediction, Schedule, q_sample, target_of
 
 
@@ -86,8 +87,7 @@ class Moving(nn.Module):
             raise ValueError(f"{what}: name parts of it whose output has channels")
         self.image = image.requires_grad_(False)
         self.names = tuple(places)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_randomness(seed):
             self.blocks = nn.ModuleList(TemporalBlock(width, condition, heads) for width in places.values())
 
     def forward(self, x: Tensor, t: Tensor, told: Tensor | None, picture: Tensor | None = None) -> Tensor:

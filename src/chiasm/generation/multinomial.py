@@ -5,18 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from chiasm.generation.diffusion import Schedule
+
 LEAST = 1e-12
 
 
 def cosine_shares(steps: int) -> Tensor:
-    """`(steps + 1,)` share of what was there that is left after each step, 1 at first (Nichol and Dhariwal 2021).
-
-    `abar_t = f(t) / f(0)`, `f(t) = cos^2((t / steps + s) / (1 + s) pi / 2)`, s = 0.008, no step below a share of 0.001.
-    """
-    at = torch.arange(steps + 1, dtype=torch.float64) / steps
-    whole = torch.cos((at + 0.008) / 1.008 * torch.pi / 2) ** 2
-    own = (whole[1:] / whole[:-1]).clamp(1e-3, 1.0)
-    return torch.cat([torch.ones(1, dtype=torch.float64), own.cumprod(0)]).float()
+    """`(steps + 1,)` share of what was there that is left after each step of the cosine schedule, 1 at first."""
+    whole = Schedule("cosine", steps).alpha_bar
+    return torch.cat([torch.ones(1, dtype=whole.dtype), whole]).float()
 
 
 def noised(first: Tensor, share: Tensor, valid: Tensor) -> Tensor:

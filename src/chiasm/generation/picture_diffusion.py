@@ -13,11 +13,9 @@ from torch import Tensor
 
 from chiasm.artifact import storable
 from chiasm.compute.isolation import own_randomness, seeded
-from chiasm.errors import nearest
 from chiasm.generation.diffusion import Predict, Prediction, Schedule, guided, q_sample, sample, target_of
 from chiasm.generation.flows import euler, flow_point, flow_target
 from chiasm.generation.picture_net import PictureNet, PictureNetDesign
-from chiasm.specs import name_and_options, read_options
 
 PROCESSES = ("diffusion", "flow")
 SCHEDULE = Schedule("cosine")
@@ -213,18 +211,3 @@ class PictureDiffusion:
 def share_of(t: Tensor) -> Tensor:
     """A step of `SCHEDULE` as a share from 0 to 1; a share is one already."""
     return t if t.is_floating_point() else (t + 1).float() / SCHEDULE.steps
-
-
-def picture_generator(spec: str) -> PictureDiffusion:
-    """Return the generator of a line `diffusion` or `flow:steps=500,width=16`.
-
-    Raises:
-        ValueError: no generator has this name, or it has no such option.
-    """
-    name, options = name_and_options(spec)
-    if name not in PROCESSES:
-        like = nearest(name, PROCESSES)
-        hint = f"did you mean '{like}'?" if like else f"there are {', '.join(PROCESSES)}"
-        raise ValueError(f"no generator of pictures is called '{name}': {hint}")
-    known = {own.name: own.default for own in fields(PictureDiffusion) if own.name != "process"}
-    return PictureDiffusion(name, **read_options(options, known, f"generator '{name}'"))

@@ -18,7 +18,7 @@ from chiasm.readers.image.dicom import NOUN as DICOM_NOUN
 from chiasm.readers.image.dicom import DicomReader, series_of
 from chiasm.readers.image.dicom_series import EVEN, affine_of
 from chiasm.readers.image.generated import mark_text
-from chiasm.readers.image.image import ImageReader
+from chiasm.readers.image.image import ImageReader, sixteen_bits
 from chiasm.readers.image.volume import FIX, NOUN, SUFFIXES, VolumeReader
 from chiasm.readers.reading import LIMITS, ReadError
 
@@ -38,6 +38,7 @@ class Scan:
         affine: `(4, 4)`, of a volume: from voxels to the file's unit, at the middles of voxels.
         codes: how sure the file is of its sform and qform, and its units.
         qform: where the file has it beside another sform; else the affine is both.
+        slices_first: whether the axes are slices, rows and columns, as those of a DICOM series, and no file of NIfTI's.
     """
 
     values: Floats
@@ -45,6 +46,22 @@ class Scan:
     affine: NDArray[np.float64] | None = None
     codes: tuple[int, int, int] = (1, 1, 2)
     qform: NDArray[np.float64] | None = None
+    slices_first: bool = False
+
+    @classmethod
+    def of_array(cls, values: NDArray[Any]) -> Scan:
+        """A scan that lies in no file: a picture, or a volume of which nobody said where it lies.
+
+        Raises:
+            ValueError: it has neither two nor three axes.
+        """
+        own = np.asarray(values, np.float32)
+        if own.ndim not in (2, 3):
+            raise ValueError(f"the scan has {own.ndim} axes: give two or three")
+        whole = own.size > 0 and np.isfinite(own).all()
+        kinds = (np.uint8, np.uint16) if own.ndim == 2 else ()
+        place = None if own.ndim == 2 else np.eye(4)
+        return cls(own, _whole(own, *kinds) if whole else None, place, (0, 0, 0))
 
 
 def read_scan(path: Path) -> Scan:
@@ -71,7 +88,8 @@ def read_scan(path: Path) -> Scan:
         read = ImageReader().read(path)
         if len(read.values) > 1:
             raise Unsupported("the picture has colours, and one brightness a pixel is made finer: write it in grey")
-        found = Scan(read.values[0], _whole(read.values, np.uint8, np.uint16))
+        kinds = (np.uint16,) if sixteen_bits(path) else (np.uint8, np.uint16)
+        found = Scan(read.values[0], _whole(read.values, *kinds))
     if mark_text(path) is not None:
         raise Unsupported("the file's header says that it was generated, and what is between such pixels says nothing")
     return found
@@ -115,7 +133,7 @@ def _series(path: Path) -> Scan:
         raise Unsupported("the slices of the series do not lie at even distances: resample it to such")
     turned = read.values[0][tuple(slice(None, None, step) for step in of.steps)]
     values = np.ascontiguousarray(turned.transpose(np.argsort(of.axes)))
-    return Scan(values, _whole(values, np.int16, np.int32), TO_RAS @ place)
+    return Scan(values, _whole(values, np.int16, np.int32), TO_RAS @ place, slices_first=True)
 
 
 def _whole(values: Floats, *kinds: type[np.integer[Any]]) -> np.dtype[Any] | None:

@@ -40,6 +40,8 @@ def render_enhanced(
     mark: Mapping[str, Any],
     sentences: Sequence[str],
     spacing: Sequence[float] = (1, 1, 1),
+    *,
+    upright: bool = False,
 ) -> str:
     """Render the page as text. Its pictures are of the scan itself, and it is to be kept as the scan is.
 
@@ -48,6 +50,7 @@ def render_enhanced(
         mark: what the header of the finer file says.
         sentences: of `api.enhancing.Enhanced`.
         spacing: of the scan that was given, along its axes.
+        upright: planes are shown as they are, rows downwards; else as viewers of NIfTI show them.
     """
     low, high = float(before.min()), float(before.max())
     wide = high - low
@@ -56,10 +59,11 @@ def render_enhanced(
     worst = float(np.quantile(finer.doubt, BRIGHTEST)) or 1.0
     rows = []
     for where, axis, place in planes(finer.doubt):
-        of, after, change, doubt = (_plane(own, axis, place) for own in (before, finer.values, added, finer.doubt))
+        each = (before, finer.values, added, finer.doubt)
+        of, after, change, doubt = (_plane(own, axis, place, upright) for own in each)
         lengths = [side * step for side, step in zip(before.shape, spacing, strict=False)]
         sides = [length for own, length in enumerate(lengths) if own != axis]
-        rows.append(Row(where, sides[1] / sides[0] if axis is None else sides[0] / sides[1], (
+        rows.append(Row(where, sides[1] / sides[0] if axis is None or upright else sides[0] / sides[1], (
             ("before", _picture((of - low) / wide), "the scan as it was measured"),
             ("after", _picture((after - low) / wide), "the finer scan"),
             ("after less cubic interpolation", _picture(0.5 + change / most / 2, LESS_OR_MORE), "orange: brighter"),
@@ -94,12 +98,15 @@ def planes(doubt: Values) -> list[tuple[str, int | None, float]]:
     return [*found, ("The plane of most doubt, across the file's first axis", 0, (worst + 0.5) / len(each))]
 
 
-def _plane(values: Values, axis: int | None, place: float) -> Values:
-    """A picture, or a plane of a volume as viewers of NIfTI show it: the first axis to the right, the next upwards."""
+def _plane(values: Values, axis: int | None, place: float, upright: bool) -> Values:
+    """A picture, or a plane of a volume as viewers of NIfTI show it: the first axis to the right, the next upwards.
+
+    With `upright` it is shown as it is, the first axis downwards.
+    """
     if axis is None:
         return values
     plane: Values = np.take(values, int(place * values.shape[axis]), axis=axis)
-    return plane.T[::-1]
+    return plane if upright else plane.T[::-1]
 
 
 def _share(quantile: float) -> str:

@@ -89,13 +89,15 @@ def placed_of(item: Path, kind: str) -> Place:
     """Where a volume lies in the patient, by its header.
 
     Raises:
-        Unsupported: it does not say so: what programs put in its place, as the middle of the voxels, is nowhere.
+        Unsupported: it does not say so: what programs put in its place, as the middle of the voxels, is nowhere; or it
+            says that its voxels were generated.
         ReadError: it cannot be read.
     """
-    place = image_place(item, kind)
-    notes = reader_for(kind).inspect(item, LIMITS)
+    place, notes = image_place(item, kind), reader_for(kind).inspect(item, LIMITS)
     if place is None or place.affine is None or any(note.endswith(UNPLACED) for note in notes):
         raise Unsupported(NO_PLACE)
+    if note_of("voxels") in notes:
+        raise Unsupported("its voxels were generated, as its header says: take the scan itself")
     return place
 
 
@@ -103,13 +105,11 @@ def read_placed(item: Path, kind: str) -> tuple[Volume, Place]:
     """Read a volume and where it lies.
 
     Raises:
-        Unsupported: its header does not say where it lies, or says that its voxels were generated.
+        Unsupported: as for `placed_of`.
         ReadError: it cannot be read.
     """
-    place, reader = placed_of(item, kind), reader_for(kind)
-    if note_of("voxels") in reader.inspect(item, LIMITS):
-        raise Unsupported("its voxels were generated, as its header says: bring the scan itself onto the grid")
-    volume = reader.read(item, LIMITS)
+    place = placed_of(item, kind)
+    volume = reader_for(kind).read(item, LIMITS)
     if not isinstance(volume, Volume) or volume.values.shape[1:] != place.shape:
         raise ReadError("its voxels do not lie as its header says", "write it again as NIfTI")
     return volume, place

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
 
 from chiasm.citation import bibtex, keys_of
+from chiasm.errors import FindingWarning
 from chiasm.recipes.catalogue import ROWS
 from chiasm.systems.entry import GPU, HELD, OUTCOME, Review, System
-from chiasm.systems.finding import find
+from chiasm.systems.finding import SPELLING, find
 from chiasm.systems.places import told
 from chiasm.systems.reading import families, placed, reviews, systems
 
@@ -25,10 +27,17 @@ def catalogue(paper: str | None = None) -> pd.DataFrame:
     Args:
         paper: the name of a system, a title or the number of a paper, also misspelt; None lists all.
 
+    A `FindingWarning` says where nothing is called so, and what is spelt most like it is listed.
+
     Raises:
         ValueError: no system is called so; the message gives the nearest names.
     """
-    chosen = systems().values() if paper is None else [own for own in find(paper).entries if isinstance(own, System)]
+    if paper is None:
+        return pd.DataFrame([row(own) for own in systems().values()], columns=list(COLUMNS))
+    found = find(paper)
+    if found.by == SPELLING:
+        warnings.warn(f"nothing is called '{paper}': this is what is spelt most like it", FindingWarning, stacklevel=2)
+    chosen = [own for own in found.entries if isinstance(own, System)]
     return pd.DataFrame([row(own) for own in chosen], columns=list(COLUMNS))
 
 

@@ -88,6 +88,12 @@ def _start(path: Path) -> bytes:
     return start
 
 
+def sixteen_bits(path: Path) -> bool:
+    """True of a grey PNG of 16 bits, whatever values it has."""
+    start = _start(path)
+    return start.startswith(PNG) and start[24:26] == b"\x10\x00"
+
+
 def _plugin(start: bytes) -> Any:
     """Return Pillow's class for the format; Image.open would also check sizes against a process-wide setting."""
     try:
