@@ -119,3 +119,8 @@ def _short(value: Any) -> str:
 
 def _sized(value: Sized) -> str:
     return f"<{value.dtype} {' x '.join(f'{size:,}' for size in value.shape) or 'number'}>"
+
+
+def in_percent(share: float, digits: int = 0) -> str:
+    """A share in percent, as `4.2 %`."""
+    return f"{100 * share:.{digits}f} %"

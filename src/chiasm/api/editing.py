@@ -23,6 +23,7 @@ from chiasm.generation.progressive import Rounds
 from chiasm.progress import followed
 from chiasm.readers.image.generated import mark_text
 from chiasm.readers.image.image import ImageReader, sixteen_bits
+from chiasm.shown import in_percent
 
 Floats = NDArray[np.float32]
 Picture = str | os.PathLike[str] | NDArray[Any]
@@ -197,8 +198,8 @@ def _sentences(editor: PictureEditor, found: Floats, mask: NDArray[np.bool_] | N
     inside = change if mask is None else change[:, mask]
     said = [
         f"The picture was edited towards '{towards}' in {len(found) - 1} rounds; where it was edited, brightness "
-        f"changed by {inside.mean() / wide:.1%} of the range of '{editor.modality}' on average, "
-        f"{inside.max() / wide:.1%} at most.",
+        f"changed by {in_percent(inside.mean() / wide, 1)} of the range of '{editor.modality}' on average, "
+        f"{in_percent(inside.max() / wide, 1)} at most.",
         "What changed was generated: how pictures of that class differ, as a model says, and no forecast of how this "
         "patient will look.",
     ]
@@ -208,7 +209,7 @@ def _sentences(editor: PictureEditor, found: Floats, mask: NDArray[np.bool_] | N
         said.append(
             "Outside of the mask no pixel changed."
             if kept
-            else f"Outside of the mask brightness changed by {out.max() / wide:.1%} of the range at most."
+            else f"Outside of the mask brightness changed by {in_percent(out.max() / wide, 1)} of the range at most."
         )
     if found.shape[2:] != editor.pictures.size:
         sides = " x ".join(map(str, editor.pictures.size))

@@ -18,6 +18,7 @@ from chiasm.generation.scans import Scan, finer_affine, read_scan, require_numbe
 from chiasm.progress import followed
 from chiasm.report.enhanced_page import render_enhanced
 from chiasm.report.written import require_html, write_page
+from chiasm.shown import in_percent
 
 GENERATOR = "cube-field"
 
@@ -113,10 +114,10 @@ def _sentences(finer: Finer, shape: Sequence[int], wide: float) -> tuple[str, ..
     return (
         f"{_sides(shape)} voxels became {_sides(finer.values.shape)}. What lies between the voxels that were measured "
         "was generated: it is a guess of how the scan would look, no observation, and nothing to diagnose by.",
-        f"Averaged over the measured voxels it departs from them by {fields:.2%} of the scan's range; cubic "
-        f"interpolation by {cubic:.2%}.",
-        f"Two fields that differ in their seed alone, and the scan, leave a doubt of up to {high:.1%} of the range in "
-        "99 of 100 voxels; its page (`--page`) shows where it is most.",
+        f"Averaged over the measured voxels it departs from them by {in_percent(fields, 2)} of the scan's range; cubic "
+        f"interpolation by {in_percent(cubic, 2)}.",
+        f"Two fields that differ in their seed alone, and the scan, leave a doubt of up to {in_percent(high, 1)} of the "
+        "range in 99 of 100 voxels.",
     )
 
 

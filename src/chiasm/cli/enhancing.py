@@ -48,4 +48,6 @@ def enhance(
         return
     for sentence in found.sentences:
         screen.show(sentence)
+    if page is None:
+        screen.hint("--page fine.html shows where the doubt is")
     show_written(out, page)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chiasm.generation.finer import Finer
 from chiasm.report.page import filled
+from chiasm.shown import in_percent
 
 TEMPLATE = "enhanced.html.j2"
 LONGEST = 512  # pixels of a picture's side
@@ -76,11 +77,11 @@ def render_enhanced(
         rows=rows,
         mark=mark,
         sentences=list(sentences),
-        most=f"{most / wide:.1%}",
-        worst=f"{worst / wide:.1%}",
-        doubt=[[_share(q), f"{own:.2%}"] for q, own in zip(QUANTILES, shares, strict=True)],
+        most=in_percent(most / wide, 1),
+        worst=in_percent(worst / wide, 1),
+        doubt=[[_share(q), in_percent(own, 2)] for q, own in zip(QUANTILES, shares, strict=True)],
         departure=[
-            [name, f"{own:.3%}"]
+            [name, in_percent(own, 3)]
             for name, own in zip(("the finer scan", "cubic interpolation"), finer.departure, strict=True)
         ],
     )
@@ -110,7 +111,7 @@ def _plane(values: Values, axis: int | None, place: float, upright: bool) -> Val
 
 
 def _share(quantile: float) -> str:
-    return "all voxels" if quantile == 1 else f"{quantile:.0%} of voxels"
+    return "all voxels" if quantile == 1 else f"{in_percent(quantile)} of voxels"
 
 
 def _picture(values: Values, colours: Sequence[Sequence[int]] = ((0, 0, 0), (255, 255, 255))) -> str:
