@@ -116,8 +116,8 @@ def _sentences(finer: Finer, shape: Sequence[int], wide: float) -> tuple[str, ..
         "was generated: it is a guess of how the scan would look, no observation, and nothing to diagnose by.",
         f"Averaged over the measured voxels it departs from them by {in_percent(fields, 2)} of the scan's range; cubic "
         f"interpolation by {in_percent(cubic, 2)}.",
-        f"Two fields that differ in their seed alone, and the scan, leave a doubt of up to {in_percent(high, 1)} of the "
-        "range in 99 of 100 voxels.",
+        "Two fields that differ in their seed alone, and the scan, leave a doubt of up to "
+        f"{in_percent(high, 1)} of the range in 99 of 100 voxels.",
     )
 
 
