@@ -1,8 +1,9 @@
 """P33: every block of Python and bash in the README and in docs/ runs, offline, on a CPU.
 
-In `make test` those of the README and of the first steps are forked from the process of the tests, which saves the
-imports of each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly` each starts
-by itself and does as it is told, as a reader's does.
+In `make test` those of the README, of the first steps and of the guides are forked from the process of the tests, which
+saves the imports of each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly`
+each starts by itself and does as it is told, as a reader's does; so does by day the guide that starts a service, which
+it ends by its number.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ from served_commands import serve_commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BY_DAY = ("README.md", "docs/first_steps.md")
+SERVES = "docs/guides/ward-service.md"
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+BY_DAY = [
+    name for name in NAMES if name in ("README.md", "docs/first_steps.md") or ("/guides/" in name and name != SERVES)
+]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
@@ -96,9 +101,11 @@ def run_lightly(page: Path, place: Path, environment: dict[str, str], said: Path
 
 
 @pytest.mark.slow
-@pytest.mark.nightly
-@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
-def test_every_block_runs_where_each_command_starts_by_itself(page: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", [name if name == SERVES else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES]
+)
+def test_every_block_runs_where_each_command_starts_by_itself(name: str, tmp_path: Path) -> None:
+    page = ROOT / name
     program = [sys.executable, "-c", script(page)]
     environment = prepared(tmp_path)
     done = subprocess.run(program, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
