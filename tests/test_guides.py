@@ -25,7 +25,7 @@ def test_every_guide_stands_in_the_list() -> None:
 def test_a_guide_shows_what_to_do_how_to_read_it_and_what_can_go_wrong(name: str) -> None:
     text = PAGES[name]
     blocks = BLOCK.findall(text)
-    for language, code in blocks:
+    for _, code in blocks:
         assert code.strip(), "a screen is empty: python website/screens.py writes it"
     assert {language for language, _ in blocks} >= {"python"}
     assert "\n## How to read it\n" in text and "\n## What can go wrong\n\n| you see | it means |\n" in text
