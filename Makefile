@@ -24,6 +24,12 @@ tests: .venv/.test
 docs: .venv/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
+# The site with the pages of its gallery in full, which are made anew: some three minutes of a processor.
+.PHONY: gallery
+gallery: .venv/.test
+	OMP_NUM_THREADS=1 $(BIN)/python website/gallery.py
+	@$(MAKE) --no-print-directory docs
+
 # What the tests use that is no Python package: as file=package of Debian, missing ones are installed; and a FHIR server of
 # npm, in .services. A server or a browser that a test needs is installed here, and started by the test.
 SERVICES := /bin/bash=bash /usr/bin/git=git /usr/bin/chromium=chromium /usr/sbin/Orthanc=orthanc \

@@ -18,6 +18,7 @@ for place in (ROOT / "src", ROOT / "website"):
 
 import api  # noqa: E402
 import commands  # noqa: E402
+import gallery  # noqa: E402
 
 import promises  # noqa: E402
 
@@ -44,6 +45,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["reference/python.md"] = api.page(ROOT / "src")
     pages["reference/commands.md"] = commands.page()
     pages["reference/promises.md"] = promises.page(ROOT)
+    made = sorted(gallery.MADE.glob("*.html"))
+    pages["gallery.md"] = gallery.page(own.stem for own in made)
+    for own in made:
+        files.append(File.generated(config, f"gallery/{own.name}", abs_src_path=str(own)))
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
