@@ -101,23 +101,17 @@ lint: .venv/.test
 	$(BIN)/mypy
 
 # What a release hands out, in dist/: the source and the wheel, each installed in an empty environment of every Python of
-# PYTHONS that is here, where it runs the demo; and what the lock names, as CycloneDX. Nothing is uploaded.
+# PYTHONS that is here or that pyenv holds, where it runs the demo; and what the lock names, as CycloneDX. Nothing is uploaded.
 .PHONY: release sbom
 PYTHONS ?= python3.11 python3.12 python3.13
 PACK := .venv-release/bin
 release: sbom
 	rm -f dist/chiasm-*.whl dist/chiasm-*.tar.gz
 	$(PACK)/hatchling build -d dist
-	@for python in $(PYTHONS); do command -v $$python >/dev/null || { echo "$$python is not here: nothing was tried on it"; continue; }; \
-	for file in $(CURDIR)/dist/chiasm-*.whl $(CURDIR)/dist/chiasm-*.tar.gz; do \
-	place=$$(mktemp -d) && $$python -m venv "$$place/venv" && "$$place/venv/bin/python" -m pip install --quiet \
-	--disable-pip-version-check -c constraints.txt "$$file[demo]" && (cd "$$place" && OMP_NUM_THREADS=1 venv/bin/chiasm demo >/dev/null) \
-	&& echo "$${file##*/} runs the demo on $$python" || { echo "$${file##*/} does not run on $$python: see $$place"; exit 1; }; \
-	rm -rf "$$place"; done; done
+	$(PACK)/python deploy/try_release.py --pythons $(PYTHONS) -- dist/chiasm-*.whl dist/chiasm-*.tar.gz
 
 sbom: .venv-release/.packs
-	@mkdir -p dist
-	$(PACK)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible -o dist/chiasm.cdx.json
+	$(PACK)/python deploy/sbom.py dist/chiasm.cdx.json
 
 .venv-release/.packs:
 	$(PYTHON) -m venv .venv-release
