@@ -2,8 +2,7 @@
 
 In `make test` those of the README, of the first steps and of the guides are forked from the process of the tests, which
 saves the imports of each start; trials have two folds, few draws, ridges alone and empty pictures. In `make nightly`
-each starts by itself and does as it is told, as a reader's does; so does by day the guide that starts a service, which
-it ends by its number.
+each starts by itself and does as it is told, as a reader's does.
 """
 
 from __future__ import annotations
@@ -29,11 +28,8 @@ from served_commands import serve_commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SERVES = "docs/guides/ward-service.md"
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
-BY_DAY = [
-    name for name in NAMES if name in ("README.md", "docs/first_steps.md") or ("/guides/" in name and name != SERVES)
-]
+BY_DAY = [name for name in NAMES if name in ("README.md", "docs/first_steps.md") or "/guides/" in name]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Refuses every connection, and looks like a machine without a network from the inside.
 OFFLINE = """\
@@ -101,9 +97,8 @@ def run_lightly(page: Path, place: Path, environment: dict[str, str], said: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [name if name == SERVES else pytest.param(name, marks=pytest.mark.nightly) for name in NAMES]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", NAMES)
 def test_every_block_runs_where_each_command_starts_by_itself(name: str, tmp_path: Path) -> None:
     page = ROOT / name
     program = [sys.executable, "-c", script(page)]
