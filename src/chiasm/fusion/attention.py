@@ -75,8 +75,9 @@ class CrossAttention(nn.Module):
         # Written out, because at this size two small matrix products take a quarter of the time of the fused kernel.
         scores = query @ key.transpose(-1, -2)  # (B, H, L, T), of queries (B, H, L, E)
         if not bool(mask.all()):
-            readable = mask | ~mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded
-            scores = scores.masked_fill(~readable[:, None, None, :], -torch.inf)
+            hidden = ~mask & mask.any(1, keepdim=True)  # an empty row attends to zeros: finite, and discarded
+            if bool(hidden.any()):  # of tokens with fixed positions none is, whoever lacks the modality
+                scores = scores.masked_fill(hidden[:, None, None, :], -torch.inf)
         attended = torch.softmax(scores, -1) @ value
         return self.out(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 

@@ -70,7 +70,9 @@ def examples(shapes: Shapes, names: Sequence[str]) -> list[Tensor]:
         length = slots or LENGTH
         values = torch.randn(len(present), length, width, generator=draw)
         most = torch.randint(1, length + 1, (len(present), 1), generator=draw)
-        mask = torch.arange(length)[None] < (torch.full_like(most, length) if slots else most)
+        most = torch.full_like(most, length) if slots else most
+        most[0] = 1  # so that tokens are hidden in any case
+        mask = torch.arange(length)[None] < most
         found += [values, mask & present[:, [m]]]
     return found
 
