@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chiasm.api.pretraining import Pretrained, pretrain
     from chiasm.api.pretraining_checkpoint import checkpoint_of
     from chiasm.api.released_questions import Questions, questions
+    from chiasm.api.reported_in_full import full_report
     from chiasm.api.reporting import write_card, write_guidelines, write_methods, write_supplement
     from chiasm.api.retrieval import score_similar, similar, similar_in_training
     from chiasm.api.scikit import from_sklearn
@@ -107,6 +108,7 @@ _NAMES = {  # of each module, which is imported when one of them is asked for
     "chiasm.api.exporting": "export_onnx Exported",
     "chiasm.api.extending": "extend ExtendedModel LEAK",
     "chiasm.api.external": "validate",
+    "chiasm.api.reported_in_full": "full_report",
     "chiasm.api.hidden_states": "States states",
     "chiasm.api.hub": "pull Pulled push Pushed",
     "chiasm.api.identifiers": "screen_identifiers",
@@ -251,6 +253,7 @@ __all__ = [
     "fit",
     "folder_of",
     "from_sklearn",
+    "full_report",
     "hush_findings",
     "identity",
     "inspect_model",

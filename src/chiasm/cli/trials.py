@@ -11,6 +11,7 @@ import typer
 
 from chiasm import screen
 from chiasm.cli.contrasts import contrast_pairs
+from chiasm.cli.full_report import FullReport, report_in_full
 from chiasm.cli.identifiers import Identifiers, screened_for_identifiers, show_identifiers
 from chiasm.cli.options import (
     Budget,
@@ -147,6 +148,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="FOLDER|URI", help="Write the trial to MLflow too: a folder, or a server."),
     ] = None,
+    full: FullReport = False,
     json: Json = False,
 ) -> None:
     """Every recipe on the same folds, and whether combining pays.
@@ -189,6 +191,8 @@ def evaluate(
             )
     seconds = time.monotonic() - start
     show_trials(trials, out, seconds, json) if len(ready) > 1 else show_trial(trial, out, seconds, json)
+    if full:
+        report_in_full(ready, out, seed=seed, jobs=jobs, engine=engine, device=device)
     if place is not None:
         done = trials.trials.values() if len(ready) > 1 else [trial]
         for own, prepared_cohort in zip(done, ready, strict=True):

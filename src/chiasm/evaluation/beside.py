@@ -13,15 +13,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from chiasm.artifact import write_text
 from chiasm.limits import RUN_JSON_BYTES, TABLE_BYTES, require_regular
 
 NOT_AT_RANDOM, INTERACTION = "not_at_random", "interaction"
+EXPLAINED, SURE, COLLECTED, STRESSED = "explained", "sure", "collected", "stressed"
 PARTS = {
     NOT_AT_RANDOM: ("asked", "number", "of", "reported", "tipping", "imputations", "sentence", "rows"),
     INTERACTION: ("asked", "leaks", "rows"),
+    EXPLAINED: ("asked", "said", "columns", "checks", "rows"),
+    SURE: ("asked", "said", "rows"),
+    COLLECTED: ("asked", "leaks", "rows"),
+    STRESSED: ("asked", "metric", "leaks", "not_attacked", "attacks", "rows"),
 }
 """What each file holds, beside the hash; rows are those of a table."""
 ABOUT = ("predictions.parquet", "outcomes.parquet")
@@ -36,12 +42,16 @@ def keep(folder: Path, name: str, table: pd.DataFrame, **answer: Any) -> Path:
         table: the rows of the result.
         answer: its other parts.
     """
-    rows = [{str(key): _held(value) for key, value in row.items()} for row in table.to_dict("records")]
-    parts = {**answer, "rows": rows}
+    parts = {**answer, "rows": rows_held(table)}
     file = folder / f"{name}.json"
     document = {"about": hash_of(folder), **{part: parts[part] for part in PARTS[name]}}
     write_text(file, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
     return file
+
+
+def rows_held(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as JSON can hold them: None where there is no number, or where it has no end."""
+    return [{str(key): _held(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def beside(folder: Path, error: type[ValueError]) -> dict[str, Any]:
@@ -85,7 +95,9 @@ def hash_of(folder: Path) -> str:
 
 
 def _held(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _are_rows(rows: object) -> bool:

@@ -16,6 +16,7 @@ from chiasm.metrics.scores import PRIMARY
 from chiasm.report.calibration import calibration_part
 from chiasm.report.channels import channels_part
 from chiasm.report.cohort import draw_patterns
+from chiasm.report.collected import CollectedPart, collected_part
 from chiasm.report.contrasts import contrast_rows, draw_contrasts
 from chiasm.report.decisions import decisions_part
 from chiasm.report.drawing import FORMATS, NewSheet, Picture, open_sheet, own_sheet
@@ -27,6 +28,7 @@ from chiasm.report.patterns import patterns_part
 from chiasm.report.recipes import Best, best_of, draw_forest
 from chiasm.report.risk_groups import risk_part
 from chiasm.report.sites import sites_part
+from chiasm.report.stressed import StressedPart, stressed_part
 from chiasm.report.subgroups import subgroups_part
 from chiasm.report.tuning import tuning_part
 from chiasm.report.wording import metric_of
@@ -34,7 +36,7 @@ from chiasm.report.wording import metric_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OF_DOCUMENT = ("sites", "decisions", "subgroups", "channels", "interaction", "not_at_random")
+OF_DOCUMENT = ("sites", "decisions", "subgroups", "channels", "interaction", "not_at_random", "collected", "stressed")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,14 @@ class Plots:
     def not_at_random(self) -> list[Axes]:
         """Draw contrast and metric against delta, where `NotAtRandom.keep` has put them into the folder."""
         return list(self._axes("not_at_random"))
+
+    def collected(self) -> list[Axes]:
+        """Net gain of each modality with a price, for what patients have; of `full_report`, with `worth` or prices."""
+        return list(self._axes("collected"))
+
+    def stressed(self) -> list[Axes]:
+        """The metric, and the share explained, against the level of each fault; of `full_report`."""
+        return list(self._axes("stressed"))
 
     @property
     def drawable(self) -> tuple[str, ...]:
@@ -248,6 +258,10 @@ def _tuning(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     return "no recipe was tuned" if part is None else part.picture
 
 
+def _picture_of(part: CollectedPart | StressedPart | None) -> Picture | str:
+    return (part and part.picture) or "the folder keeps none: chiasm evaluate --full-report asks for it"
+
+
 def _interaction(trial: Trial, best: Sequence[Best], new: NewSheet) -> Picture | str:
     part = interaction_part(trial, new)
     return (part and part.picture) or "the folder keeps none, or one of too few patients: chiasm interaction --keep"
@@ -273,4 +287,6 @@ _DRAWN: dict[str, Callable[[Trial, Sequence[Best], NewSheet], Picture | str]] = 
     "tuning": _tuning,
     "interaction": _interaction,
     "not_at_random": _not_at_random,
+    "collected": lambda trial, best, new: _picture_of(collected_part(trial, new)),
+    "stressed": lambda trial, best, new: _picture_of(stressed_part(trial, new)),
 }

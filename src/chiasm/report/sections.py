@@ -17,7 +17,9 @@ from chiasm.report.calibration import calibration_part
 from chiasm.report.channels import channels_part
 from chiasm.report.checks import checks_part
 from chiasm.report.cohort import cohort_part
+from chiasm.report.collected import collected_part
 from chiasm.report.decisions import decisions_part
+from chiasm.report.explained import explained_part
 from chiasm.report.external import external_part
 from chiasm.report.found import found_part
 from chiasm.report.guidelines import guidelines_part
@@ -32,7 +34,9 @@ from chiasm.report.risk_groups import risk_part
 from chiasm.report.said import said_part
 from chiasm.report.sealed import sealed_part
 from chiasm.report.sites import sites_part
+from chiasm.report.stressed import stressed_part
 from chiasm.report.subgroups import subgroups_part
+from chiasm.report.sure import sure_part
 from chiasm.report.tuning import tuning_part
 from chiasm.report.verdict import verdict_part
 
@@ -82,10 +86,21 @@ SECTIONS: tuple[Section, ...] = (
         "interaction", "What modalities know together", lambda trial, best: interaction_part(trial),
     ),
     Section(
+        "explained", "Explanation", lambda trial, best: explained_part(trial),
+        lambda part: "What predictions rest on",
+    ),
+    Section(
+        "collected", "Worth collecting", lambda trial, best: collected_part(trial),
+        lambda part: "Is a modality worth collecting?",
+    ),
+    Section(
         "channels", "Channels", lambda trial, best: channels_part(trial),
         lambda part: "Channel by channel, and what could be explained",
     ),
     Section("calibration", "Calibration", calibration_part, lambda part: "Do the predictions come true?"),
+    Section(
+        "sure", "How sure", lambda trial, best: sure_part(trial), lambda part: "Sets that hold a stated share",
+    ),
     Section("said", "Texts", lambda trial, best: said_part(trial), lambda part: "What is said"),
     Section(
         "found", "Boxes and label maps", lambda trial, best: found_part(trial),
@@ -118,6 +133,7 @@ SECTIONS: tuple[Section, ...] = (
         "not_at_random", "Outcomes that were not seen", lambda trial, best: not_at_random_part(trial),
         lambda part: "If outcomes that were not seen differ",
     ),
+    Section("stressed", "Stress", lambda trial, best: stressed_part(trial), lambda part: "What recipes lose by faults"),
     Section(
         "checks", "What was checked", lambda trial, best: checks_part(trial),
         lambda part: "What was checked, and what was not",
