@@ -20,8 +20,8 @@ from chiasm.encoding.encode import encode_cohort
 from chiasm.errors import count
 from chiasm.generation.marks import mark_of
 from chiasm.generation.picture_conditions import Conditions
-from chiasm.generation.picture_diffusion import PictureDiffusion
 from chiasm.generation.picture_files import ENDINGS, copy_as_drawn, require_copied, write_picture
+from chiasm.generation.picture_generator import PictureGenerator
 from chiasm.generation.picture_likeness import picture_likeness
 from chiasm.generation.picture_privacy import picture_measures
 from chiasm.generation.pictures import Pictures, Scale, pictures_of
@@ -69,7 +69,7 @@ class DrawnPictures:
 
 
 def drawn_pictures(
-    cohort: Cohort, held: NDArray[np.bool_], rows: Rows, made: Rows, generator: PictureDiffusion, seed: int
+    cohort: Cohort, held: NDArray[np.bool_], rows: Rows, made: Rows, generator: PictureGenerator, seed: int
 ) -> dict[str, DrawnPictures]:
     """Draw pictures of synthetic patients, each given the row that was drawn of him; modality to pictures.
 
@@ -112,7 +112,7 @@ def drawn_pictures(
 
 
 def filled_pictures(
-    cohort: Cohort, rows: Rows, who: Mapping[str, NDArray[np.bool_]], generator: PictureDiffusion, seed: int
+    cohort: Cohort, rows: Rows, who: Mapping[str, NDArray[np.bool_]], generator: PictureGenerator, seed: int
 ) -> dict[str, DrawnPictures]:
     """Draw pictures of patients who lack them, given their tables and their pictures of other modalities.
 

@@ -21,7 +21,7 @@ from chiasm.generation.catalogue import GENERATORS, PICTURES, make_generator
 from chiasm.generation.filling import lacking
 from chiasm.generation.generator import Expects, Generator, HasDensity, MayBePrivate
 from chiasm.generation.likeness import likeness
-from chiasm.generation.picture_diffusion import PictureDiffusion
+from chiasm.generation.picture_generator import PictureGenerator
 from chiasm.generation.privacy import privacy_of, told
 from chiasm.generation.private_training import delta_of, promised
 from chiasm.generation.records import records_of
@@ -62,7 +62,8 @@ def generate(
         patients: how many to draw.
         fill: the modality, or several, to fill in, in place of `patients`.
         generator: its name, with its options after a colon: `mixed-diffusion:steps=50`.
-        pictures: what draws images and volumes: `diffusion` or `flow`, with options as in `diffusion:steps=500`.
+        pictures: what draws images and volumes: `diffusion`, `flow`, `latent-diffusion`, `vqvae` or `gan`, with
+            options as in `diffusion:steps=500`.
         seed: of the draw and of who is held out.
         dp: the epsilon of differential privacy that the generator is fitted under; its delta is `1 / (10 n)` of the n
             patients that it is fitted to. Then the set is another one each time, whatever the seed.
@@ -131,7 +132,7 @@ def _private(generator: Generator, epsilon: float, filling: bool) -> Generator:
 
 
 def _drawn(
-    cohort: Cohort, patients: int, generator: Generator, painter: PictureDiffusion, seed: int, accepted: str,
+    cohort: Cohort, patients: int, generator: Generator, painter: PictureGenerator, seed: int, accepted: str,
     recipe: str, utility: bool,
 ) -> Made:  # fmt: skip
     records = records_of(cohort)
@@ -192,7 +193,7 @@ def _used(cohort: Cohort, held: np.ndarray, made: Made, recipe: str, seed: int) 
     return utility_of(train, tested, made.rows, recipe, seed, written=written)
 
 
-def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter: PictureDiffusion, seed: int) -> Made:
+def _filled(cohort: Cohort, names: Sequence[str], generator: Generator, painter: PictureGenerator, seed: int) -> Made:
     rows = rows_of(cohort)
     for name in names:
         cohort.with_modalities([name])

@@ -25,7 +25,11 @@ def generate(
         float | None, typer.Option(help="Epsilon of differential privacy, of mixed-diffusion; needs chiasm[dp].")
     ] = None,
     pictures: Annotated[
-        str, typer.Option(help="What draws images and volumes: diffusion or flow, as in diffusion:steps=500.")
+        str,
+        typer.Option(
+            help="What draws images and volumes: diffusion, flow, latent-diffusion, vqvae or gan, as in "
+            "diffusion:steps=500."
+        ),
     ] = "diffusion",
     accept_privacy: Annotated[
         str, typer.Option(help="Why a set above a limit of privacy is written all the same.")

@@ -8,10 +8,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from chiasm.errors import nearest
+from chiasm.generation.adversarial_pictures import AdversarialPictures
+from chiasm.generation.coded_pictures import PictureCodes
 from chiasm.generation.copula import GaussianCopula
 from chiasm.generation.generator import Generator
+from chiasm.generation.latent_pictures import LatentDiffusion
 from chiasm.generation.mixed_diffusion import MixedDiffusion
 from chiasm.generation.picture_diffusion import PROCESSES, PictureDiffusion
+from chiasm.generation.picture_generator import PictureGenerator
 from chiasm.specs import name_and_options, read_options
 
 Made = TypeVar("Made")
@@ -19,7 +23,10 @@ GENERATORS: Mapping[str, Callable[..., Generator]] = {
     "gaussian-copula": GaussianCopula, "mixed-diffusion": MixedDiffusion
 }  # fmt: skip
 """Of tables."""
-PICTURES: Mapping[str, Callable[..., PictureDiffusion]] = {name: partial(PictureDiffusion, name) for name in PROCESSES}
+PICTURES: Mapping[str, Callable[..., PictureGenerator]] = {
+    **{name: partial(PictureDiffusion, name) for name in PROCESSES},
+    "latent-diffusion": LatentDiffusion, "vqvae": PictureCodes, "gan": AdversarialPictures,
+}  # fmt: skip
 """Of images and volumes."""
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,22 @@ from chiasm.artifact import storable
 from chiasm.compute.isolation import own_randomness, seeded
 from chiasm.generation.diffusion import Predict, Prediction, Schedule, guided, q_sample, sample, target_of
 from chiasm.generation.flows import euler, flow_point, flow_target
+from chiasm.generation.picture_generator import (
+    MOST_VALUES,
+    Told,
+    kept_state,
+    line_of,
+    require_pictures,
+    some_untold,
+    trained,
+    with_state,
+)
 from chiasm.generation.picture_net import PictureNet, PictureNetDesign
 
 PROCESSES = ("diffusion", "flow")
 SCHEDULE = Schedule("cosine")
 PREDICTION: Prediction = "v"
-KEPT = 0.995  # of the mean of the weights at each step
-UNTOLD = 0.15  # share of pictures in training whose patient is not told of
-LARGEST_STEP = 1.0
-MOST_VALUES = 1 << 21
-"""Values of pictures that are drawn at once, 8 MB before a network makes more of them."""
-LEAST_PICTURES = 8
 PATCHED = 16  # pixels a side from which on two by two are taken together
-Told = Callable[[int, int], None]
 
 
 @storable("fitted-pictures")
@@ -71,8 +73,7 @@ class FittedPictures:
         """The U-Net with its weights, for prediction."""
         with own_randomness(0):
             network = self.design.build()
-        network.load_state_dict({name: torch.tensor(own) for name, own in self.state.items()})
-        return network.eval()
+        return with_state(network, self.state)
 
     def sample(self, n: int, seed: int, condition: Tensor | None = None, told: Told | None = None) -> Tensor:
         """Draw n pictures `(n, C, ...)` in -1 to 1; the same seed gives the same ones.
@@ -136,11 +137,7 @@ class PictureDiffusion:
     @property
     def name(self) -> str:
         """The line by which it is asked for, with the options that are not as they would be."""
-        changed = [
-            f"{own.name}={getattr(self, own.name)}" for own in fields(self)
-            if own.name != "process" and getattr(self, own.name) != own.default
-        ]  # fmt: skip
-        return ":".join([self.process, *([",".join(changed)] if changed else [])])
+        return line_of(self, self.process, ("process",))
 
     def fit(self, pictures: Tensor, condition: Tensor | None, seed: int, told: Told | None = None) -> FittedPictures:
         """Fit to pictures `(n, C, ...)` in -1 to 1, and numbers `(n, F)` that are known of each patient or None.
@@ -148,10 +145,7 @@ class PictureDiffusion:
         Raises:
             ValueError: fewer than 8 pictures, or a value outside of -1 to 1.
         """
-        if len(pictures) < LEAST_PICTURES:
-            raise ValueError(f"{len(pictures)} pictures are too few to learn from: give {LEAST_PICTURES} or more")
-        if not bool((pictures.abs() <= 1).all()):
-            raise ValueError("a picture has a value outside of -1 to 1, or one that is no number: scale it first")
+        require_pictures(pictures)
         least = min(pictures.shape[2:])
         design = PictureNetDesign(
             pictures.ndim - 2, pictures.shape[1], 0 if condition is None else condition.shape[1], self.width,
@@ -159,34 +153,16 @@ class PictureDiffusion:
         )  # fmt: skip
         with own_randomness(seeded(seed, "picture-net")):
             network = design.build()
-        mean = deepcopy(network)
-        optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
-        rising = max(1, self.steps // 10)
-        rates = torch.optim.lr_scheduler.SequentialLR(
-            optimiser,
-            [torch.optim.lr_scheduler.LinearLR(optimiser, 0.1, 1.0, rising),
-             torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, self.steps - rising))],
-            [rising],
+        mean = trained(
+            network,
+            lambda chosen, generator: self.loss(
+                network, pictures[chosen], None if condition is None else condition[chosen], generator
+            ),
+            len(pictures), steps=self.steps, batch=self.batch, rate=self.learning_rate,
+            seed=seeded(seed, "picture-steps"), told=told,
         )  # fmt: skip
-        generator = torch.Generator().manual_seed(seeded(seed, "picture-steps"))
-        for step in range(self.steps):
-            chosen = torch.randint(len(pictures), (min(self.batch, len(pictures)),), generator=generator)
-            known = None if condition is None else condition[chosen]
-            loss = self.loss(network, pictures[chosen], known, generator)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_STEP)
-            optimiser.step()
-            rates.step()
-            kept = min(KEPT, (1 + step) / (10 + step))
-            with torch.no_grad():
-                for own, new in zip(mean.parameters(), network.parameters(), strict=True):
-                    own.lerp_(new, 1 - kept)
-            if told is not None:
-                told(step + 1, self.steps)
-        state = {name: own.detach().numpy().copy() for name, own in mean.state_dict().items()}
         return FittedPictures(
-            self.process, design, state, tuple(pictures.shape[2:]), self.guidance, self.draws
+            self.process, design, kept_state(mean), tuple(pictures.shape[2:]), self.guidance, self.draws
         )  # fmt: skip
 
     def loss(
@@ -202,10 +178,8 @@ class PictureDiffusion:
             at = torch.randint(SCHEDULE.steps, (n,), generator=generator)
             noised = q_sample(pictures, at, noise, SCHEDULE)
             target = target_of(pictures, at, noise, SCHEDULE, PREDICTION)
-        if condition is not None:
-            untold = torch.rand(n, generator=generator) < UNTOLD
-            condition = torch.where(untold[:, None], torch.nan, condition)
-        return ((network(noised, share_of(at), condition) - target) ** 2).mean()
+        known = some_untold(condition, generator)
+        return ((network(noised, share_of(at), known) - target) ** 2).mean()
 
 
 def share_of(t: Tensor) -> Tensor:
