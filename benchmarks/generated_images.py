@@ -1,9 +1,9 @@
 """How like real pictures drawn ones are, whose picture they give away, and what training on them is worth.
 
-`diffusion/...` and `flow/...`: a small network of `chiasm generate`, fitted to four fifths of the patients, draws
-pictures. `chest-xray`, 28 pixels a side: given the outcome that the copula drew; utility is that of the report, by the
-best single model of pictures. `lung-ultrasound`, frames of clips at 32 pixels, clips held out whole, given nothing: too
-few for utility. Kernel distances (KID) are to training pictures, in features of an untrained network, of as many
+`diffusion/...` and the other generators: small networks of `chiasm generate`, fitted to four fifths of the patients,
+draw pictures. `chest-xray`, 28 pixels a side: given the outcome that the copula drew; utility is that of the report, by
+the best single model of pictures. `lung-ultrasound`, frames of clips at 32 pixels, clips held out whole, given nothing:
+too few for utility. Kernel distances (KID) are to training pictures, in features of an untrained network, of as many
 pictures of four kinds: drawn, held out, copied from training ones with a little noise, and noise. A line that is there
 is not run again; `--table` writes the part of docs/generation.md.
 
@@ -39,8 +39,14 @@ from pages import ROOT, not_run, part, rows_of, run  # noqa: E402
 
 NAME = "generated_images"
 PAGE = ROOT / "docs" / "generation.md"
-CASES = ("diffusion/chest-xray", "diffusion/lung-ultrasound", "flow/chest-xray")
-OPTIONS = "width=24,steps=600,draws=25"
+OPTIONS = {
+    "diffusion": "width=24,steps=600,draws=25",
+    "flow": "width=24,steps=600,draws=25",
+    "latent-diffusion": "halvings=1,encoder_steps=400,width=24,steps=600,draws=25",
+    "vqvae": "encoder_steps=400,steps=600",
+    "gan": "steps=1000",
+}
+CASES = ("diffusion/chest-xray", "diffusion/lung-ultrasound", *(f"{how}/chest-xray" for how in list(OPTIONS)[1:]))
 DRAWN, FRAMES, HZ, EVERY, SIDE = 600, 24, 4.0, 5, 32
 BLUR = 0.05
 MEASURES = ("copies", "memorised, pixels", "memorised, features", "nearest, pixels", "membership, pixels")
@@ -50,7 +56,7 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
     """One line of the results."""
     process, _, cohort = case.partition("/")
     start = time.process_time()
-    spec = f"{process}:{OPTIONS}"
+    spec = f"{process}:{OPTIONS[process]}"
     told = of_cohort(spec, data) if cohort == "chest-xray" else of_frames(spec, data)
     return {"cohort": case, "generator": spec, **told, "seconds": round(time.process_time() - start)}
 
