@@ -3,9 +3,9 @@
 `patients/...`: a generator of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients; privacy
 and utility are those of its report, by late fusion or the one modality. Of physionet2012 a stay is a table of the first
 minute and one of the mean and the last value of each parameter in 48 hours; of pbc-visits the visits are event records.
-`fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; of made cohorts, of which two
-patients in five lack m2, also how near what is filled in comes to what was hidden. A line that is there is not run
-again; `--table` writes the part of docs/generation.md.
+`fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; where a modality is hidden from
+two patients in five, also how near what is filled in comes to what was hidden. A line that is there is not run again;
+`--table` writes the part of docs/generation.md.
 
     python benchmarks/generated.py [--data ../shared/data] [--out benchmarks/results/generated.jsonl] [case ...]
     python benchmarks/generated.py --table
@@ -27,9 +27,9 @@ import pandas as pd  # noqa: E402
 import chiasm  # noqa: E402
 from chiasm.api.generating import generate  # noqa: E402
 from chiasm.artifact import write_text  # noqa: E402
-from chiasm.generation.copula import GaussianCopula  # noqa: E402
 from chiasm.generation.rows import inputs_of  # noqa: E402
 from chiasm.shown import interval  # noqa: E402
+from chiasm.specs import nested_spec  # noqa: E402
 from pages import ROOT, not_run, part, rows_of, run  # noqa: E402
 from wings import physionet2012  # noqa: E402
 
@@ -53,11 +53,17 @@ PATIENTS = {
     "patients/physionet2012, at epsilon 3": ("physionet2012", ["clinical", "parameters"], "mixed-diffusion", 3.0),
 }
 MADE = {"fill/made, m2 follows m1": "redundant", "fill/made, m2 alone has half": "complementary"}
-GIVEN = {"fill/breast-subtype": "breast-subtype"}
+MIXED = "mixed-diffusion;steps=50;updates=1000"
+GIVEN = {
+    "fill/breast-subtype": ("breast-subtype", None, ""),
+    "fill/breast-subtype, by mixed-diffusion": ("breast-subtype", None, MIXED),
+    "fill/tcga-blca, RNA of two in five hidden": ("tcga-blca", "rna", ""),
+    "fill/tcga-blca, RNA of two in five hidden, by mixed-diffusion": ("tcga-blca", "rna", MIXED),
+}
 CASES = (*PATIENTS, *MADE, *GIVEN)
 LACK, MADE_PATIENTS = 0.4, 300
 PAGE = ROOT / "docs" / "generation.md"
-RECIPES = ["late-fusion", "filled"]
+PLAIN = "late-fusion"
 
 
 def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
@@ -77,8 +83,13 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
         cohort = whole.without("m2", np.flatnonzero(lacks))
         told = {"explained": explained(whole, cohort, lacks), **judged(cohort, chiasm.Protocol(folds=5, repeats=1))}
     else:
-        cohort = chiasm.open_cohort(data / GIVEN[case] / "cohort.toml")
-        told = judged(cohort, chiasm.Protocol())
+        name, hidden, generator = GIVEN[case]
+        cohort, told = chiasm.open_cohort(data / name / "cohort.toml"), {}
+        if hidden:
+            whole, lacks = cohort, np.random.default_rng(0).random(len(cohort)) < LACK
+            cohort = whole.without(hidden, np.flatnonzero(lacks))
+            told = {"explained": explained(whole, cohort, lacks, hidden, generator)}
+        told |= judged(cohort, chiasm.Protocol(folds=5, repeats=1), generator)
     return {"cohort": case, "patients": len(cohort), **told, "seconds": round(time.process_time() - start)}
 
 
@@ -101,25 +112,32 @@ def stays(data: Path, work: Path) -> chiasm.Cohort:
     return chiasm.open_cohort(manifest)
 
 
-def explained(whole: chiasm.Cohort, cohort: chiasm.Cohort, lacks: np.ndarray) -> float:
-    """Mean share of the variance of hidden columns of m2 that what is filled in explains, on who was not fitted."""
-    rows = inputs_of(cohort, ["m1", "m2"])
+def explained(
+    whole: chiasm.Cohort, cohort: chiasm.Cohort, lacks: np.ndarray, name: str = "m2", generator: str = ""
+) -> float:
+    """Mean share of the variance of hidden columns that what is filled in explains, on who was not fitted."""
+    rows = inputs_of(cohort, list(cohort.modalities))
     even = np.arange(len(whole)) % 2 == 0
-    made = GaussianCopula().fit(rows.take(~lacks | even)).expected(rows).blocks["m2"].to_numpy()
-    hidden = whole.raw("m2").to_numpy()
+    how = make_generator(nested_spec(generator or "gaussian-copula"), GENERATORS)
+    fitted: Any = how.fit(rows.take(~lacks | even))
+    hidden = whole.raw(name)
+    made = fitted.expected(rows).blocks[name][list(map(str, hidden.columns))].to_numpy(float)
     tested = lacks & ~even
-    errors = ((hidden - made)[tested] ** 2).mean(0)
-    return float(np.mean(1 - errors / hidden[tested].var(0)))
+    true = hidden.to_numpy(float)[tested]
+    varies = true.var(0) > 0
+    errors = ((true - made[tested]) ** 2).mean(0)
+    return float(np.mean(1 - errors[varies] / true.var(0)[varies]))
 
 
-def judged(cohort: chiasm.Cohort, protocol: chiasm.Protocol) -> dict[str, Any]:
+def judged(cohort: chiasm.Cohort, protocol: chiasm.Protocol, generator: str = "") -> dict[str, Any]:
     """The contrast of `filled` with late fusion, and both their scores."""
-    trial = chiasm.evaluate(cohort, RECIPES, protocol, seed=0, jobs=1)
-    contrast = next(own for own in trial.document["contrasts"] if own["recipe"] == "filled")
+    filled = f"filled:generator={generator}" if generator else "filled"
+    trial = chiasm.evaluate(cohort, [PLAIN, filled], protocol, seed=0, jobs=1)
+    contrast = next(own for own in trial.document["contrasts"] if own["recipe"] == filled)
     scores = {own["name"]: [own[key] for key in ("mean", "low", "high")] for own in trial.document["recipes"]}
     return {
         "contrast": contrast,
-        "scores": {name: scores[name] for name in RECIPES},
+        "scores": {PLAIN: scores[PLAIN], "filled": scores[filled]},
         "metric": trial.document["recipes"][0]["metric"],
     }
 
@@ -153,7 +171,7 @@ def text_of(rows: dict[str, dict[str, Any]]) -> str:
             own = rows[case]
             hidden = f"{own['explained']:.2f}" if "explained" in own else "-"
             contrast = own["contrast"]
-            known = [interval(*own["scores"][name], digits=3) for name in RECIPES]
+            known = [interval(*own["scores"][name], digits=3) for name in (PLAIN, "filled")]
             less = interval(contrast["difference"], contrast["low"], contrast["high"], digits=3)
             told = (_name(case), f"{own['patients']:,}", hidden, *known, less, contrast["outcome"])
             lines.append(f"| {' | '.join(told)} |")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import chiasm
+from chiasm import artifact
 from chiasm.cohort import Unsupported
 from chiasm.cohort.synthetic import synthetic_cohort
 from chiasm.generation.filling import filled_in
+from chiasm.generation.mixed_diffusion import FittedMixedDiffusion
+from chiasm.generation.rows import inputs_of
 from chiasm.protocols import borrows
 from chiasm.recipes.missing.filled import Filled, FilledIn
 from chiasm.recipes.registry import make_recipe
@@ -81,6 +85,25 @@ def test_its_contrast_is_the_same_recipe_for_which_absent_is_absent() -> None:
     assert made.against == "healnet:depth=3" and made.name == "filled:recipe=healnet;depth=3,modality=b"
 
 
+def test_another_generator_fills_in_alike_for_each_patient_and_opens_again(tmp_path: Path) -> None:
+    cohort = linked()
+    recipe = make_recipe("filled:generator=mixed-diffusion;steps=8;width=24;updates=80")
+    assert isinstance(recipe, Filled)
+    assert recipe.name == "filled:generator=mixed-diffusion;steps=8;width=24;updates=80"
+    known = {"a": "table", "b": "table"}, {"a": ("r", "s", "t"), "b": ("u", "v")}, ("a", "b")
+    generator = recipe.fills.fit(inputs_of(cohort, ["a", "b"]))
+    assert isinstance(generator, FittedMixedDiffusion)
+    whole = filled_in(cohort, generator, *known)
+    alone, row = filled_in(cohort.subset([4]), generator, *known), cohort.ids[4]
+    assert alone.raw("b").loc[row, "u"] == pytest.approx(whole.raw("b").loc[row, "u"], abs=1e-4)
+    assert alone.raw("b").loc[row, "v"] == whole.raw("b").loc[row, "v"]
+    made = whole.raw("b").loc[cohort.ids[::2], "u"]
+    assert np.corrcoef(made, cohort.raw("a").loc[cohort.ids[::2]].mean(axis=1))[0, 1] > 0.6
+    artifact.save(tmp_path / "generator", generator)
+    again: Any = artifact.load(tmp_path / "generator")
+    pd.testing.assert_frame_equal(filled_in(cohort, again, *known).raw("b"), whole.raw("b"))
+
+
 @pytest.mark.parametrize(
     ("modalities", "options", "what"),
     [
@@ -98,6 +121,10 @@ def test_nobody_lacks_anything() -> None:
         Filled(recipe="early-fusion").supports(synthetic_cohort("unique", 60))
     with pytest.raises(ValueError, match="filled fits another recipe of chiasm"):
         Filled(recipe="filled")
+    with pytest.raises(ValueError, match="did you mean 'mixed-diffusion'"):
+        Filled(generator="mixed-difusion")
+    with pytest.raises(ValueError, match="which no epsilon hides"):
+        Filled(generator="mixed-diffusion;epsilon=3")
 
 
 @pytest.mark.parametrize(("recipe", "reads"), [("late-fusion", False), ("transfer", True), ("healnet", False)])
@@ -106,8 +133,12 @@ def test_sources_are_read_where_the_recipe_reads_them(recipe: str, reads: bool) 
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("kind", ["classification", "survival", "regression", "multilabel"])
-def test_it_keeps_the_laws_of_a_recipe(kind: str) -> None:
-    recipe = make_recipe("filled:recipe=late-fusion")
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [(kind, "") for kind in ("classification", "survival", "regression", "multilabel")]
+    + [("regression", ",generator=mixed-diffusion;steps=8;width=16;updates=100")],
+)
+def test_it_keeps_the_laws_of_a_recipe(kind: str, more: str) -> None:
+    recipe = make_recipe(f"filled:recipe=late-fusion{more}")
     assert recipe.id == "filled"
     check_recipe(recipe, kinds=(kind,), n=84)

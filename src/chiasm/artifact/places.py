@@ -132,6 +132,8 @@ PLACES = {
     "mammal": "chiasm.recipes.fusion.mammal",
     "mammal-prompts": "chiasm.recipes.fusion.mammal_prompts",
     "mirror": "chiasm.recipes.alignment.mirror",
+    "mixed-columns": "chiasm.generation.mixed_columns",
+    "mixed-diffusion": "chiasm.generation.mixed_diffusion",
     "modality-summary": "chiasm.fitting.reference",
     "model": "chiasm.fitting.model",
     "molfm": "chiasm.recipes.alignment.molfm",
@@ -209,5 +211,6 @@ PLACES = {
     "vector-picture": "chiasm.encoders.table.picture",
     "verbalizer": "chiasm.adapters.verbalizer",
     "vqvae": "chiasm.language.visual_words",
+    "wide-block": "chiasm.generation.mixed_columns",
     "worded": "chiasm.recipes.vision_language.design",
 }

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from chiasm.artifact import storable
 from chiasm.cohort import Unsupported
 from chiasm.generation.copula import NARROW
 from chiasm.generation.gaussian import bartlett, factors_of
@@ -27,7 +28,9 @@ class Coded(NamedTuple):
     codes: NDArray[np.int_]
 
 
-class Wide(NamedTuple):
+@storable("wide-block")
+@dataclass(frozen=True)
+class Wide:
     """A wide block upon factors: `z / spread = L f scale + e`."""
 
     loadings: Array
@@ -36,6 +39,7 @@ class Wide(NamedTuple):
     scale: Array
 
 
+@storable("mixed-columns")
 @dataclass(frozen=True)
 class MixedColumns:
     """How columns become numbers and levels; it holds quantiles and shares of levels, and of nobody a row.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from chiasm.compute.isolation import threads_for
+from chiasm.artifact import storable
+from chiasm.compute.isolation import own_randomness, threads_for
 from chiasm.generation.diffusion import FEWEST_STEPS
 from chiasm.generation.mixed_columns import Coded, MixedColumns
-from chiasm.generation.mixed_network import MixedNetwork, MixedValues, trained, trained_without_telling
+from chiasm.generation.mixed_network import MixedNetwork, MixedValues, network_of, trained, trained_without_telling
 from chiasm.generation.multinomial import before, drawn
 from chiasm.generation.private_training import UPDATES as PRIVATE_UPDATES
 from chiasm.generation.rows import Rows
@@ -22,17 +26,39 @@ EXPECTED_DRAWS = 25
 DENSITY_DRAWS = 16
 
 
+@storable("mixed-diffusion")
 @dataclass(frozen=True)
 class FittedMixedDiffusion:
     """A fitted diffusion over the outcome and all modalities.
 
     Args:
         columns: how patients become numbers and levels.
-        network: tells the noise of numbers, and which level was there.
+        steps, width: of the network, which tells the noise of numbers, and which level was there.
+        state: its parameters.
     """
 
     columns: MixedColumns
-    network: MixedNetwork
+    steps: int
+    width: int
+    state: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, columns: MixedColumns, network: MixedNetwork, width: int) -> Self:
+        """Keep a trained network."""
+        kept = {name: own.detach().numpy().copy() for name, own in network.named_parameters()}
+        return cls(columns, network.steps, width, kept)
+
+    def of_training(self) -> str:
+        """Say what a model folder holds of training patients by this part."""
+        return "quantiles of columns, shares of levels, and the weights of a network that draws rows of patients"
+
+    @cached_property
+    def network(self) -> MixedNetwork:
+        """The network with its parameters, for prediction."""
+        with own_randomness(0):
+            made = network_of(self.columns, self.steps, self.width)
+        made.load_state_dict({name: torch.tensor(own) for name, own in self.state.items()}, strict=False)
+        return made.eval()
 
     def sample(self, n: int, seed: int, given: Rows | None = None) -> Rows:
         """Draw n patients, or what those given lack; see `generation.generator.Fitted`."""
@@ -41,9 +67,12 @@ class FittedMixedDiffusion:
         return self.columns.rows(_coded(self._drawn(values, known, seed)), given, rng)
 
     def expected(self, given: Rows) -> Rows:
-        """What is given, and for what is lacking the median of 25 draws of numbers and the most frequent level."""
+        """What is given, and for what is lacking the median of 25 draws of numbers and the most frequent level.
+
+        All patients meet the same noise in each draw, so that what is expected of one hangs on no other.
+        """
         values, known = self._given(len(given), given)
-        found = [self._drawn(values, known, seed) for seed in range(EXPECTED_DRAWS)]
+        found = [self._drawn(values, known, seed, alike=True) for seed in range(EXPECTED_DRAWS)]
         numbers = torch.stack([own.numbers for own in found]).median(0).values
         levels = torch.stack([own.levels for own in found]).mean(0)
         return self.columns.rows(_coded(MixedValues(numbers, levels)), given, None)
@@ -68,23 +97,31 @@ class FittedMixedDiffusion:
         says, there = self.columns.indicators()
         return self.network.values(Coded(coded.numbers, np.where(says, there, coded.codes)))
 
-    def _drawn(self, values: MixedValues, known: MixedValues, seed: int) -> MixedValues:
+    def _drawn(self, values: MixedValues, known: MixedValues, seed: int, alike: bool = False) -> MixedValues:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad(), threads_for(self.network.multiplications * len(values.numbers)):
-            return list(backwards(self.network, values, known, generator))[-1]
+            return list(backwards(self.network, values, known, generator, alike))[-1]
 
 
 def backwards(
-    network: MixedNetwork, values: MixedValues, known: MixedValues, generator: torch.Generator
+    network: MixedNetwork, values: MixedValues, known: MixedValues, generator: torch.Generator, alike: bool = False
 ) -> Iterator[MixedValues]:
     """Yield patients at each step back from noise to data; what is known is itself at every step.
 
     Numbers: `z_{t-1} = (z_t - b_t / sqrt(1 - abar_t) eps) / sqrt(a_t) + sqrt(v_t) n`, with
     `v_t = b_t (1 - abar_{t-1}) / (1 - abar_t)` (Ho et al., NeurIPS 2020). Levels: a draw from `q(x_{t-1} | x_t, told)`.
+
+    Args:
+        alike: all patients meet the same noise.
     """
+
+    def noise_of() -> Tensor:
+        many = values.numbers.shape[1]
+        return torch.randn(1 if alike else n, many, generator=generator).expand(n, many)
+
     shares, valid, n = network.shares, network.valid, len(values.numbers)
-    numbers = torch.randn(values.numbers.shape, generator=generator)
-    levels = drawn((valid / valid.sum(-1, keepdim=True)).expand(n, -1, -1), generator)
+    numbers = noise_of()
+    levels = drawn((valid / valid.sum(-1, keepdim=True)).expand(n, -1, -1), generator, alike)
     for at in range(network.steps, 0, -1):
         numbers = torch.where(known.numbers > 0, values.numbers, numbers)
         levels = torch.where(known.levels > 0, values.levels, levels)
@@ -95,9 +132,9 @@ def backwards(
         numbers = numbers.clamp(-network.furthest, network.furthest)
         if at > 1:
             spread = np.sqrt((1 - own) * (1 - earlier) / (1 - share))
-            numbers = numbers + spread * torch.randn(numbers.shape, generator=generator)
+            numbers = numbers + spread * noise_of()
         chances = before(levels, told, torch.full((n,), own), torch.full((n,), earlier), valid)
-        levels = drawn(chances, generator)
+        levels = drawn(chances, generator, alike)
         yield MixedValues(
             torch.where(known.numbers > 0, values.numbers, numbers),
             torch.where(known.levels > 0, values.levels, levels),
@@ -158,7 +195,7 @@ class MixedDiffusion:
             network = trained_without_telling(
                 columns, columns.coded(rows), self.steps, self.width, self.updates, self.seed, self.epsilon
             )
-            return FittedMixedDiffusion(columns, network)
+            return FittedMixedDiffusion.of(columns, network, self.width)
         columns = MixedColumns.fit(rows, self.factors)
         network = trained(columns, columns.coded(rows, fitted=True), self.steps, self.width, self.updates, self.seed)
-        return FittedMixedDiffusion(columns, network)
+        return FittedMixedDiffusion.of(columns, network, self.width)

@@ -54,8 +54,12 @@ def divergence(first: Tensor, now: Tensor, told: Tensor, step: Tensor, share_bef
     return (true * (true.clamp_min(LEAST).log() - own.clamp_min(LEAST).log())).sum(-1)
 
 
-def drawn(chances: Tensor, generator: torch.Generator) -> Tensor:
-    """One-hot draws `(B, C, K)` of levels by their chances."""
-    uniform = torch.rand(chances.shape, generator=generator).clamp_min(LEAST)
+def drawn(chances: Tensor, generator: torch.Generator, alike: bool = False) -> Tensor:
+    """One-hot draws `(B, C, K)` of levels by their chances.
+
+    Args:
+        alike: all B meet the same chance, so that who else is among them changes nothing.
+    """
+    uniform = torch.rand((1, *chances.shape[1:]) if alike else chances.shape, generator=generator).clamp_min(LEAST)
     place = (chances.clamp_min(LEAST).log() - (-uniform.log()).log()).masked_fill(chances <= 0, -torch.inf).argmax(-1)
     return torch.nn.functional.one_hot(place, chances.shape[-1]).to(chances.dtype)

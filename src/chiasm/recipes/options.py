@@ -172,7 +172,7 @@ OPTIONS = {
         "batch=64, learning_rate=0.002, weight_decay=0.01, upon=, modality_dropout=0.1, missing=graph, "
         "pool=64, prompts=0.3, completion=0.1"
     ),
-    "filled": "recipe=late-fusion, modality=, factors=0",
+    "filled": "recipe=late-fusion, modality=, factors=0, generator=gaussian-copula",
     "flora": (
         "modality=, base=healnet, latents=16, latent_width=32, depth=2, heads=4, base_epochs=40, hospitals=0,"
         " aggregation=flora, ranks=4, rounds=5, epochs=3, weights=patients, batch=64, learning_rate=0.002, "

@@ -14,8 +14,11 @@ from chiasm.fitting.base import LEAST_PATIENTS, BaseRecipe, Training, trainable
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.row import Row
 from chiasm.fitting.wrapping import Wrapping
+from chiasm.generation.catalogue import GENERATORS, make_generator
 from chiasm.generation.copula import FittedCopula, GaussianCopula
 from chiasm.generation.filling import filled_in, lacking
+from chiasm.generation.generator import MayBePrivate
+from chiasm.generation.mixed_diffusion import FittedMixedDiffusion, MixedDiffusion
 from chiasm.generation.rows import drawable, inputs_of
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor, borrows
@@ -37,7 +40,7 @@ class FilledIn(Wrapping):
     """
 
     predictor: Predictor
-    generator: FittedCopula | None
+    generator: FittedCopula | FittedMixedDiffusion | None
     kinds: dict[str, str]
     columns: dict[str, tuple[str, ...]]
     fills: tuple[str, ...]
@@ -53,25 +56,28 @@ class FilledIn(Wrapping):
 class Filled(BaseRecipe):
     """Fill in the tables and omics blocks that a patient lacks, then fit a recipe; predicting fills in likewise.
 
-    A Gaussian copula of the modalities, without the outcome, is fitted to the training patients of each fit; what a
-    patient lacks is the median given what he has. A trial compares it with the same recipe, for which absent is absent.
+    A generator of the modalities, a Gaussian copula unless named, is fitted without the outcome to the training
+    patients of each fit; what a patient lacks is the median given what he has. A trial compares it with the same
+    recipe, for which absent is absent.
 
     Args:
         recipe: the recipe that is fitted, its options after semicolons: `lora;rank=4;epochs=20`.
         modality: the modality that is filled in; "": every table and omics block.
-        factors: of each wide block in the generator; 0: those that stand out of the noise.
+        factors: of each wide block in the generator; 0: those that stand out of the noise, or as `generator` says.
+        generator: of tables, its options after semicolons: `mixed-diffusion;updates=500`.
     """
 
     recipe: str = "late-fusion"
     modality: str = ""
     factors: int = 0
+    generator: str = "gaussian-copula"
 
     row: ClassVar[Row] = ROWS["filled"]
 
     def __post_init__(self) -> None:
         if self.factors < 0:
             raise ValueError("factors are 0, as many as stand out of the noise, or more")
-        _ = self.inner  # a recipe that it cannot fit is refused here
+        _ = self.inner, self.fills  # a recipe that it cannot fit, or a generator that cannot fill, is refused here
 
     @property
     def inner(self) -> BaseRecipe:
@@ -82,6 +88,16 @@ class Filled(BaseRecipe):
         if not isinstance(made, BaseRecipe) or made.id == self.id:
             raise ValueError("filled fits another recipe of chiasm: late-fusion or healnet, say")
         return made
+
+    @property
+    def fills(self) -> GaussianCopula | MixedDiffusion:
+        """The generator of what patients lack."""
+        made = make_generator(nested_spec(self.generator), GENERATORS)
+        if not isinstance(made, GaussianCopula | MixedDiffusion):
+            raise ValueError(f"generator '{made.name}' draws whole patients alone: nothing is filled in by it")
+        if isinstance(made, MayBePrivate) and made.epsilon:
+            raise ValueError("what is filled in stands beside real values, which no epsilon hides: leave it away")
+        return replace(made, factors=self.factors) if self.factors else made
 
     @property
     def against(self) -> str:
@@ -141,7 +157,7 @@ class Filled(BaseRecipe):
         columns = {name: tuple(map(str, usable.raw(name).columns)) for name in names}
         known, generator = cohort.with_modalities(usable.modalities), None
         if int(together.sum()) >= LEAST_PATIENTS:
-            generator = GaussianCopula(self.factors).fit(inputs_of(usable, names))
+            generator = self.fills.fit(inputs_of(usable, names))
             known = filled_in(known, generator, kinds, columns, fills)
         model = self.inner.fit(known, seed=seed, checkpoint=checkpoint, device=device)
         return replace(
