@@ -3,9 +3,9 @@
 `patients/...`: a generator of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients; privacy
 and utility are those of its report, by late fusion or the one modality. Of physionet2012 a stay is a table of the first
 minute and one of the mean and the last value of each parameter in 48 hours; of pbc-visits the visits are event records.
-`fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; where a modality is hidden from
-two patients in five, also how near what is filled in comes to what was hidden. A line that is there is not run again;
-`--table` writes the part of docs/generation.md.
+`fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; where a modality was hidden
+from two patients in five, also how near what is filled in comes to it. A line that is there is not run again; `--table`
+writes the part of docs/generation.md.
 
     python benchmarks/generated.py [--data ../shared/data] [--out benchmarks/results/generated.jsonl] [case ...]
     python benchmarks/generated.py --table
@@ -27,6 +27,7 @@ import pandas as pd  # noqa: E402
 import chiasm  # noqa: E402
 from chiasm.api.generating import generate  # noqa: E402
 from chiasm.artifact import write_text  # noqa: E402
+from chiasm.generation.catalogue import GENERATORS, make_generator  # noqa: E402
 from chiasm.generation.rows import inputs_of  # noqa: E402
 from chiasm.shown import interval  # noqa: E402
 from chiasm.specs import nested_spec  # noqa: E402
