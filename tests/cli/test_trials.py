@@ -205,7 +205,8 @@ def test_folders_that_are_not_what_they_should_be(run: Run, two_tables: CohortFo
 def test_recipes_and_doctor(run: Run) -> None:
     names = [row["name"] for row in json.loads(run("recipes", "--json").out)]
     assert names == list(chiasm.list_recipes()["name"])
-    assert all(name in run("recipes").out for name in names)
+    listed = run("recipes").out
+    assert all(name in listed for name in names)
     said = run("recipes", "lego-fuse")
     assert said.out.count("options:") == 1 and said.out.startswith("lego-fuse")
     assert [row["name"] for row in json.loads(run("recipes", "single:age", "--json").out)] == ["single:<modality>"]
@@ -228,7 +229,8 @@ def test_doctor_names_the_command_for_what_is_missing(run: Run, monkeypatch: pyt
 def test_version_and_help(run: Run) -> None:
     assert run("--version").out == f"chiasm {chiasm.__version__}\n"
     commands = ["demo", "check", "evaluate", "fit", "predict", "report", "recipes", "doctor"]
-    assert all(command in run("--help").out for command in commands)
+    listed = run("--help").out
+    assert all(command in listed for command in commands)
     for command in commands:
         assert run(command, "--help").out == run(command, "-h").out != ""
 
