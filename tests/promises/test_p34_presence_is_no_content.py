@@ -6,6 +6,8 @@ modality that reaches patients whom the other does not, a product inside one mod
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import chiasm
 from chiasm.cohort import Cohort
 from chiasm.evaluation.verdict import CANNOT_TELL, PAYS, PREDICTS_MORE, Verdict
+from examples import examples
 
 QUICK = chiasm.Protocol(repeats=1, inner_folds=2, draws=200)
 pytestmark = pytest.mark.filterwarnings("ignore::chiasm.errors.FindingWarning")
@@ -26,8 +29,8 @@ def two_modalities(n: int, y: np.ndarray, m1: np.ndarray, m2: np.ndarray, has2: 
     return chiasm.cohort_from_frames(patients, frames, chiasm.Classification("y"))
 
 
-def judged(cohort: Cohort, recipes: list[str]) -> tuple[Verdict, chiasm.Trial]:
-    trial = chiasm.evaluate(cohort, recipes, QUICK, jobs=1)
+def judged(cohort: Cohort, recipes: list[str], protocol: chiasm.Protocol = QUICK) -> tuple[Verdict, chiasm.Trial]:
+    trial = chiasm.evaluate(cohort, recipes, protocol, jobs=1)
     assert trial.verdict is not None
     print(trial.verdict.sentence)
     return trial.verdict, trial
@@ -40,7 +43,8 @@ def test_noise_whose_presence_follows_the_outcome_does_not_pay() -> None:
     m1, m2 = rng.normal(size=(n, 4)), rng.normal(size=(n, 4))
     y = rng.random(n) < 1 / (1 + np.exp(-(m1[:, 0] + m1[:, 1])))
     has2 = rng.random(n) < np.where(y, 0.9, 0.5)
-    verdict, trial = judged(two_modalities(n, y, m1, m2, has2), ["early-fusion", "early-fusion:presence=True"])
+    folds = replace(QUICK, folds=examples(5, 3))
+    verdict, trial = judged(two_modalities(n, y, m1, m2, has2), ["early-fusion", "early-fusion:presence=True"], folds)
     assert verdict.outcome != PAYS
     assert "presence-follows-outcome" in {row["finding"] for row in trial.document["findings"]}
     means = trial.table().set_index("recipe")["mean"]
