@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -15,6 +15,8 @@ import numpy as np
 
 from chiasm.artifact.register import ArtifactError, Storable, class_of, defaults, upgraded
 from chiasm.artifact.soundness import fault_of
+
+LEAVES = (str, int, float, bool, type(None), np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,14 +241,15 @@ def required_of(table: Any) -> frozenset[str]:
 
 def parts_within(part: Any, stop: type | tuple[type, ...] = ()) -> Iterator[Any]:
     """Yield a part and every part that it holds, in mappings and sequences too; into one of `stop` it does not look."""
+    held: Iterable[Any] = ()
     if isinstance(part, Mapping):
-        for own in part.values():
-            yield from parts_within(own, stop)
+        held = part.values()
     elif isinstance(part, tuple | list):
-        for own in part:
-            yield from parts_within(own, stop)
+        held = part
     elif dataclasses.is_dataclass(part) and not isinstance(part, type):
         yield part
         if not isinstance(part, stop):
-            for field in dataclasses.fields(part):
-                yield from parts_within(getattr(part, field.name), stop)
+            held = [getattr(part, field.name) for field in dataclasses.fields(part)]
+    for own in held:
+        if type(own) not in LEAVES:  # a model may hold the names of many thousand columns
+            yield from parts_within(own, stop)

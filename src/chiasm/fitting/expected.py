@@ -95,7 +95,8 @@ def encoders_within(
             yield from encoders_within(own, modalities, key if key in modalities else modality, kinds)
     elif isinstance(part, tuple | list):
         for own in part:
-            yield from encoders_within(own, modalities, modality, kinds)
+            if not isinstance(own, str):  # there may be the names of many thousand columns
+                yield from encoders_within(own, modalities, modality, kinds)
     elif is_dataclass(part):
         values = {field.name: getattr(part, field.name) for field in fields(part)}
         named = values.get("modality")
