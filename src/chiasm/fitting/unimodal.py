@@ -163,7 +163,8 @@ def _fit(training: Training, modality: str, models: str) -> tuple[Unimodal, Arra
         for bent, own in bent_rivals(straight.part, cohort.raw(modality), chosen):
             if own.loss < min(chosen.loss, straight.chosen.loss - MARGIN):
                 model, chosen = replace(model, bent=bent, slope=own.slope, centre=own.centre), own
-    model = replace(model, level=model.calibrated(cohort).mean(0))
+    if model is not straight.model:
+        model = replace(model, level=model.calibrated(cohort).mean(0))
     out_of_fold = np.full((len(cohort), chosen.links.shape[1]), np.nan)
     rows = cohort.rows_of(modality)
     out_of_fold[rows] = held_out_priors(training, model.prior)[rows] + (chosen.links - chosen.levels)
@@ -208,7 +209,9 @@ def _straight(training: Training, modality: str, folds: NDArray[np.int_] | None)
         if sparse.loss < chosen.loss:
             read, chosen = own, sparse
     prior = prior_link(training.target, outcome, classes)
-    model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior)
+    link = chosen.model.linear_predictor(scaled if read is None else seen)
+    level = stretched(link, chosen.slope, chosen.centre).mean(0)
+    model = Unimodal(modality, features, read, chosen.model, chosen.penalty, chosen.slope, chosen.centre, prior, level)
     return _Straight(model, chosen, part)
 
 

@@ -121,12 +121,14 @@ class Scaler:
         for start in range(0, len(self.ranked), step):
             some = self.ranked[start : start + step]
             own = np.ascontiguousarray(values[:, some].T)  # a column's values lie side by side: half the time
-            rank = np.empty_like(own)
-            for place, knots in enumerate(self.knots.T[start : start + step]):
+            rank, above = np.empty_like(own), np.empty_like(own)
+            knots = np.ascontiguousarray(self.knots.T[start : start + step])
+            turned, down, fall = -own, -knots[:, ::-1], -ranks[::-1]
+            for place in range(len(some)):
                 # Interpolated from both sides, so that tied values get their mid-rank.
-                above = np.interp(-own[place], -knots[::-1], -ranks[::-1])
-                rank[place] = (np.interp(own[place], knots, ranks) - above) / 2
-            scaled[:, some] = (ndtri(rank) / 2).T
+                above[place] = np.interp(turned[place], down[place], fall)
+                rank[place] = np.interp(own[place], knots[place], ranks)
+            scaled[:, some] = (ndtri((rank - above) / 2) / 2).T
         return np.asarray(scaled)
 
 
