@@ -68,7 +68,8 @@ def fit_ridge_cox(
     for _ in range(100):
         gradient, hessian = sets.derivatives(z, z @ coef + shift)
         gradient += ridge * coef
-        step = -solve(hessian + np.diag(ridge), gradient)
+        hessian.flat[:: len(ridge) + 1] += ridge
+        step = -solve(hessian, gradient)
         decrement, size = float(-gradient @ step), 1.0
         while size > 1e-8:
             trial = coef + size * step
@@ -179,7 +180,10 @@ class RiskSets:
         gradient = x.T @ share - x[self.events].sum(axis=0)
         weighted = weight[:, None] * x
         means = np.cumsum(weighted, axis=0)[self.reach - 1]  # (E, F)
-        means -= self.fraction[:, None] * np.add.reduceat(weighted[self.events], self.starts, axis=0)[self.group]
+        later = np.flatnonzero(self.fraction)  # of tied events all but the first
+        if len(later):
+            tied = np.add.reduceat(weighted[self.events], self.starts, axis=0)[self.group[later]]
+            means[later] -= self.fraction[later, None] * tied
         means /= size[:, None]
         return gradient, x.T @ (share[:, None] * x) - means.T @ means
 
