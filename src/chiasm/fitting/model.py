@@ -15,7 +15,7 @@ from chiasm.cohort import Cohort, Encoding, Unsupported
 from chiasm.cohort.handed import handed
 from chiasm.encoders.knowledge import Entities
 from chiasm.encoding.preparing import encode_for
-from chiasm.errors import FindingWarning, count
+from chiasm.errors import FindingWarning, count, findings_are_hushed
 from chiasm.fitting.card import card_of, held_of_training, start_of
 from chiasm.fitting.expected import Expected, completed, expected_of
 from chiasm.fitting.facts import facts_of
@@ -251,6 +251,8 @@ class FittedModel:
         return ready
 
     def _warn_of_unfamiliar(self, cohort: Cohort, expected: dict[str, Expected]) -> None:
+        if findings_are_hushed():
+            return
         said = [
             f"{words} (modality '{name}')"
             for name, own in expected.items()
