@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Design, Prepared, finish, fit_network, new_network, parameter_count, prepare
+from chiasm.fitting.neural import Design, Prepared, finish, fit_network, new_network, parameter_count, prepared_once
 from chiasm.fitting.trained_recipe import TrainedRecipe
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
@@ -48,7 +48,7 @@ class NetworkRecipe(TrainedRecipe):
 
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Create the network, train and calibrate it."""
-        data, design = prepare(training), self.design()
+        data, design = prepared_once(training), self.design()
         return self.trained(training, data, design, new_network(training, data, design, self.dropout))
 
     def trained(

@@ -16,7 +16,7 @@ from torch import nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort, Outcome, holdout
 from chiasm.compute.isolation import own_randomness, seeded
-from chiasm.compute.memo import of_the_last
+from chiasm.compute.memo import of_the_last, remember
 from chiasm.encoders import fit_encoders, pack
 from chiasm.fitting.base import Training
 from chiasm.fitting.lineage import BegunFrom
@@ -219,6 +219,12 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
         cohort, encoders, tokens, presence(tokens, cohort.modalities), outcome, target, units.centre, units.scale,
         held_out, offset,
     )  # fmt: skip
+
+
+def prepared_once(training: Training) -> Prepared:
+    """Prepare a training set by the encoders of its manifest, once for all recipes that read the same patients."""
+    key = ("prepared", training.seed, training.offset_digest)
+    return remember(training.cohort.fingerprint, key, lambda: prepare(training))
 
 
 def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:

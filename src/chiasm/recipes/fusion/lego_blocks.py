@@ -25,7 +25,7 @@ from chiasm.fitting.neural import (
     fit_network,
     new_head,
     parameter_count,
-    prepare,
+    prepared_once,
     state_of,
 )
 from chiasm.fusion.lego_block import DOMAINS, Domain, LegoBlock, pool
@@ -122,7 +122,7 @@ def train_blocks(
 
 
 def _train(training: Training, options: BlockOptions, run: str, held_out: np.ndarray | None) -> Blocks:
-    data, sizes, seed = prepare(training), options.sizes, training.seed
+    data, sizes, seed = prepared_once(training), options.sizes, training.seed
     data = data if held_out is None else replace(data, held_out=held_out)
     blocks, heads, count = {}, {}, 0
     latent = build(lambda: sizes.block(1, 1), seeded(seed, "shared")).latent

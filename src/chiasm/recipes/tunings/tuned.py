@@ -20,7 +20,7 @@ from chiasm.cohort import CohortError, fold_ids
 from chiasm.compute.isolation import seeded
 from chiasm.compute.memo import remember
 from chiasm.fitting.base import Training
-from chiasm.fitting.neural import Prepared, finish, fit_network, held_out_loss, new_network, prepare
+from chiasm.fitting.neural import Prepared, finish, fit_network, held_out_loss, new_network, prepared_once
 from chiasm.fitting.trained_recipe import LatentOptions, TrainedRecipe
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
@@ -90,8 +90,7 @@ class Tuner:
     def of(cls, training: Training, recipe: TunedRecipe) -> Tuner:
         """Prepare the data and the initial network for a training set."""
         design = HealNetDesign(recipe.latents, recipe.latent_width, recipe.depth, recipe.heads, False)
-        key = ("prepared", training.seed, training.offset_digest)
-        data = remember(training.cohort.fingerprint, key, lambda: prepare(training))
+        data = prepared_once(training)
         return cls(training, recipe, data, design, new_network(training, data, design, recipe.dropout))
 
     def network(self, state: Mapping[str, Tensor] | None = None) -> Network:
