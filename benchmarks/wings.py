@@ -11,6 +11,7 @@ import pandas as pd
 import chiasm
 
 STATIC = {"Age": "age", "Gender": "gender", "Height": "height", "Weight": "weight"}
+LONGEST = 30
 PHYSIONET = """name = "{name}"
 [patients]
 table = "stays.csv"
@@ -43,6 +44,28 @@ columns = [{columns}]
 """),
         encoding="utf-8",
     )  # fmt: skip
+
+
+def physionet2012_stays(data: Path, place: Path) -> None:
+    """The same stays with how they end: death in hospital, or discharge alive, which rules it out; days in hospital.
+
+    Both are counted by the length of stay, as the challenge writes it. What happens after `LONGEST` days is not
+    followed. Left out are those whose length of stay is unknown, or at most the two days that are read.
+    """
+    physionet2012(data, place)
+    table = pd.read_csv(place / "stays.csv", dtype={"stay": str}, index_col="stay")
+    outcomes = pd.read_csv(data / "wings" / "physionet2012" / "Outcomes-a.txt", dtype={"RecordID": str})
+    days = outcomes.set_index("RecordID")["Length_of_stay"].reindex(table.index)
+    table, days = table[days > 2], days[days > 2]
+    end = np.where(days > LONGEST, "", np.where(table["died"] == 1, "death", "discharge"))
+    table = table.drop(columns="died").assign(days=np.minimum(days, LONGEST), end=end)
+    table.reset_index().to_csv(place / "stays.csv", index=False)
+    events = pd.read_parquet(place / "events.parquet")
+    events[events["stay"].isin(table.index)].to_parquet(place / "events.parquet", index=False)
+    text = (place / "cohort.toml").read_text(encoding="utf-8").replace("physionet2012", "physionet2012-stays")
+    target = 'kind = "competing"\ntime = "days"\ncause = "end"\nmain = "death"\nunit = "days"'
+    text = text.replace('kind = "classification"\ncolumn = "died"', target)
+    (place / "cohort.toml").write_text(text, encoding="utf-8")
 
 
 def physionet2012_events(data: Path, place: Path) -> None:
@@ -119,6 +142,7 @@ table = "atac.parquet"
 WRITTEN: dict[str, Callable[[Path, Path], None]] = {
     "physionet2012": physionet2012,
     "physionet2012-events": physionet2012_events,
+    "physionet2012-stays": physionet2012_stays,
     "single-cell-multiomics": single_cell_multiomics,
 }
 
