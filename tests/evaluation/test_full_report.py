@@ -88,6 +88,8 @@ def test_the_network_that_inner_folds_like_best_is_attacked() -> None:
     rows = [{"name": name, "folds": [{"inner": inner}, {"inner": None}]} for name, inner in scores.items()]
     assert best_network(SimpleNamespace(document={"recipes": rows})) == "lego-fuse"
     assert best_network(SimpleNamespace(document={"recipes": rows[3:]})) is None
+    alone = {"name": "healnet", "folds": [{"inner": None}]}
+    assert best_network(SimpleNamespace(document={"recipes": [alone]})) == "healnet"
 
 
 def test_what_is_kept_is_what_the_sections_say() -> None:

@@ -39,6 +39,7 @@ from chiasm.evaluation.beside import (
 )
 from chiasm.evaluation.folded import folded
 from chiasm.fitting.network_recipe import NetworkRecipe
+from chiasm.models.explain.column_loss import NOT_KNOWN
 from chiasm.recipes import registry
 from chiasm.report.recipes import best_of
 
@@ -195,7 +196,7 @@ def _asked_of_others(work: _Work) -> None:
     else:
         top = found.top(SHOWN)
         columns = rows_held(top[top["what"] != "level"])  # levels may be of few patients
-        checks, said = rows_held(found.checks), list(found.said)
+        checks, said = rows_held(found.checks), [own for own in found.said if own.rstrip(".") != NOT_KNOWN]
     keep(work.folder, EXPLAINED, shares.summary, asked=asked, said=said, columns=columns, checks=checks)
     sure = conformal(model, others, coverage=COVERAGE)
     told = [*sure.told, *few_told(sure)]
@@ -245,7 +246,7 @@ def _stress(work: _Work) -> None:
 
 
 def best_network(trial: Trial) -> str | None:
-    """Name the network of several modalities with the best mean score on inner folds; None without one."""
+    """Name the network of several modalities that inner folds like best, the first where none was scored."""
     scored = {}
     for row in trial.document["recipes"]:
         try:
@@ -253,9 +254,9 @@ def best_network(trial: Trial) -> str | None:
         except ValueError:  # an object of another package, under a name of its own
             continue
         inner = [fold["inner"] for fold in row["folds"] if fold.get("inner") is not None]
-        if isinstance(recipe, NetworkRecipe) and not getattr(recipe, "modality", "") and inner:
-            scored[row["name"]] = float(np.mean(inner))
-    return max(scored, key=lambda name: (scored[name], name)) if scored else None
+        if isinstance(recipe, NetworkRecipe) and not getattr(recipe, "modality", ""):
+            scored[row["name"]] = float(np.mean(inner)) if inner else -np.inf  # alone on its side it is not scored
+    return max(scored, key=lambda name: scored[name]) if scored else None
 
 
 def _page(work: _Work) -> None:

@@ -17,6 +17,8 @@ from chiasm.protocols import Model
 from chiasm.targets import Outcome, kind_of
 
 TOO_HIGH = "what a column is worth to the metric is told too high"
+NOT_KNOWN = f"It cannot be told from the model whether it was fitted on some of these patients: if it was, {TOO_HIGH}"
+"""Said of every cohort that is not the model's own; who held patients out himself knows better."""
 
 
 @runtime_checkable
@@ -81,7 +83,7 @@ def said_of_loss(model: Model, cohort: Cohort, scoring: Scoring | None, why: str
         return f"No loss of the metric is told: {why}"
     if isinstance(model, FittedModel) and SourceModel(cohort.name, model).learned_from(cohort):
         return f"The model was fitted on these very patients: {TOO_HIGH}"
-    return f"It cannot be told from the model whether it was fitted on some of these patients: if it was, {TOO_HIGH}"
+    return NOT_KNOWN
 
 
 def without_loss(found: Sequence[Worth], scoring: Scoring | None) -> Iterator[str]:
