@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,15 @@ def main() -> None:
 
 
 def manifest(name: str, data: Path, work: Path) -> Path:
-    """Write the handed manifest with subgroups and prices, and return it."""
+    """Copy a handed cohort, whose files lie beside its manifest, with subgroups and prices; return the manifest."""
+    work.mkdir(parents=True, exist_ok=True)
     text = (data / name / "cohort.toml").read_text(encoding="utf-8")
+    for file in re.findall(r'(?:table|groups) = "([^"]*)"', text):
+        if not (work / file).exists():
+            shutil.copy(data / name / file, work / file)
     text = text.replace('site = "site"\n', f'site = "site"\nsubgroups = ["age", "{SEX}"]\n')
-    text = re.sub(r'table = "([^"]*)"', lambda own: f'table = "{(data / name / own[1]).resolve()}"', text)
-    text = re.sub(r'groups = "([^"]*)"', lambda own: f'groups = "{(data / name / own[1]).resolve()}"', text)
     for modality, price in PRICES.items():
         text = text.replace(f"[modalities.{modality}]\n", f"[modalities.{modality}]\ncost = {price}\n")
-    work.mkdir(parents=True, exist_ok=True)
     (work / "cohort.toml").write_text(text, encoding="utf-8")
     return work / "cohort.toml"
 
