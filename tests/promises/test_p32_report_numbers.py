@@ -18,7 +18,9 @@ import sklearn
 from lifelines import KaplanMeierFitter
 from scipy import stats
 from sklearn.linear_model import LinearRegression
+from sksurv.metrics import cumulative_dynamic_auc
 from sksurv.nonparametric import kaplan_meier_estimator
+from sksurv.util import Surv
 
 from chiasm.cohort import Outcome, synthetic_cohort
 from chiasm.evaluation import Protocol, load_trial
@@ -224,6 +226,97 @@ def test_risk_table(folder: Folder) -> None:
     half = np.sort(low["value"])[-5] / 2
     fitter = KaplanMeierFitter().fit(low["value"], low["event"])
     assert numbers(curve.split("low risk:")[1])[0] == pytest.approx(float(fitter.predict(half)), abs=0.0051)
+
+
+def decided_on(folder: Folder, recipe: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """The risk of each patient of the first repeat, and with `happened`, or times as shares of the middle horizon."""
+    table = folder.first_repeat(recipe)
+    if folder.kind == "survival":
+        return 1 - table["predicted"].to_numpy(), table
+    return table["p_1"].to_numpy(), table.assign(happened=table["value"] == 1)
+
+
+def share_ill(folder: Folder, table: pd.DataFrame) -> float:
+    """The share who have the outcome, by the horizon one less Kaplan-Meier; 0 of nobody."""
+    if not len(table):
+        return 0.0
+    if folder.kind != "survival":
+        return float(table["happened"].mean())
+    return 1 - float(KaplanMeierFitter().fit(table["value"], table["event"]).predict(1.0))
+
+
+def test_decision_table(folder: Folder) -> None:
+    """Net benefit: true positives less false ones at the odds of the threshold, per patient, beside treating all."""
+    if folder.kind == "regression":
+        assert "decision-table" not in folder.page.tables
+        return
+    rows = folder.page.tables["decision-table"][1:]
+    assert {row[0] for row in rows} == {folder.name_of("fused"), folder.name_of("single")} and len(rows) == 10
+    for row in rows:
+        risk, table = decided_on(folder, row[0])
+        threshold = float(row[2].removesuffix(" %")) / 100
+        odds, treated = threshold / (1 - threshold), risk >= threshold
+        found = treated.mean() * share_ill(folder, table[treated])
+        benefit = found - odds * (treated.mean() - found)
+        share = share_ill(folder, table)
+        everybody = share - odds * (1 - share)
+        assert numbers(row[3])[0] == pytest.approx(benefit, abs=ROUNDING), row
+        assert numbers(row[4]) == pytest.approx([everybody], abs=ROUNDING), row
+        assert numbers(row[5])[0] == pytest.approx(benefit - max(everybody, 0.0), abs=ROUNDING), row
+
+
+def test_tenth_table(folder: Folder) -> None:
+    """D-calibration (Haider): the censored at S count in their tenth by what is left of it, below it by .1 / S."""
+    if folder.kind != "survival":
+        assert "tenth-table" not in folder.page.tables
+        return
+    for row in folder.page.tables["tenth-table"][1:]:
+        shares, n, events = np.zeros(10), 0, 0
+        for key in (key for key in folder.folds if key[0] == 0):
+            table = folder.tested(row[0], key)
+            names = sorted((name for name in table if name.startswith("survival_")), key=lambda name: float(name[9:]))
+            times = [0.0, *(float(name[9:]) for name in names)]
+            for own in table.to_dict("records"):
+                ends = [1.0, *(own[name] for name in names)]
+                late = own["value"] > times[-1]  # followed past the last horizon: known to be alive there
+                alive = float(np.exp(np.interp(own["value"], times, np.log(ends))))
+                event = bool(own["event"]) and not late
+                n, events = n + 1, events + event
+                tenth = min(int(alive * 10), 9)
+                if event:
+                    shares[tenth] += 1
+                else:
+                    shares[tenth] += 1 - 0.1 * tenth / alive
+                    shares[:tenth] += 0.1 / alive
+        assert numbers(row[1]) == [n] and numbers(row[2]) == [events]
+        np.testing.assert_allclose([numbers(cell)[0] for cell in row[3:13]], 100 * shares / n, atol=0.51)
+        statistic = ((shares - n / 10) ** 2 / (n / 10)).sum()
+        assert numbers(row[13])[0] == pytest.approx(statistic, abs=0.051)
+        assert row[14] == "<0.001" or float(row[14]) == pytest.approx(stats.chi2.sf(statistic, 9), abs=ROUNDING)
+
+
+def test_horizon_table(folder: Folder) -> None:
+    """AUC(t) at each horizon of a fold, of scikit-survival, its mean over folds."""
+    if folder.kind != "survival":
+        assert "horizon-table" not in folder.page.tables
+        return
+    places = ("first", "second", "third")
+    _, heads, *rows = folder.page.tables["horizon-table"]
+    aucs = [k for k, head in enumerate(heads) if head.startswith("AUC")]
+    assert [heads[k].split(" horizon")[0].split()[-1] for k in aucs] == list(places)
+    for row in (own for own in rows if own[0].rsplit(" ", 1)[0] in {one.name for one in RECIPES}):
+        name, found = row[0].rsplit(" ", 1)[0], []
+        for key in folder.folds:
+            table, train = folder.tested(name, key), folder.outcomes.drop(index=folder.folds[key])
+            known = Surv.from_arrays(train["event"].astype(bool), train["value"])
+            seen = Surv.from_arrays(table["event"].to_numpy(bool), table["value"].to_numpy())
+            columns = sorted((own for own in table if own.startswith("survival_")), key=lambda own: float(own[9:]))
+            found.append([
+                cumulative_dynamic_auc(known, seen, 1 - table[own].to_numpy(), [float(own[9:])])[0][0]
+                for own in columns
+            ])  # fmt: skip
+        shown = [numbers(row[1 + k])[0] for k in aucs]
+        np.testing.assert_allclose(shown, np.mean(found, axis=0), atol=ROUNDING, err_msg=name)
 
 
 def test_what_only_the_authors_know_needs_input(folder: Folder) -> None:
