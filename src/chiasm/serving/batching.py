@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -22,6 +23,9 @@ from chiasm.serving.loaded import Loaded
 from chiasm.serving.patients import Patient
 from chiasm.serving.settings import Limits
 from chiasm.serving.works import PREDICT, WORKS
+
+MOMENTS = 25
+"""For so many times `wait_seconds` a request waits at most for others to be predicted with, while others come."""
 
 
 class FailedElsewhere(Exception):
@@ -92,6 +96,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self._limits, self._scratch, self._observed, self._failed = limits, scratch, observed, failed
         self._jobs: deque[Job] = deque()
+        self._queued = 0  # patients of the jobs
         self._changed = threading.Condition()
         self._hand: list[Job] = []
         self._ending = False
@@ -144,7 +149,9 @@ class Worker:
             if self._ending or not self._thread.is_alive():
                 raise refused(503, "stopping", "the service is stopping: ask again", retry_after=5)
             self._jobs.append(job)
-            self._changed.notify_all()
+            self._queued += len(job.patients)
+            if len(self._jobs) == 1 or self._queued >= self._limits.batch_patients:  # else the thread looks by itself
+                self._changed.notify_all()
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
                 return await job.future
@@ -172,18 +179,34 @@ class Worker:
             self._hand = []
 
     def _next(self) -> list[Job] | None:
-        """Wait for a job, and then a moment for others of the same model."""
+        """Wait for a job, and then a moment for others of the same model, and another one as long as others come.
+
+        What a prediction costs is nearly the same for one patient and for many, so that where many ask, each is
+        answered sooner if more are predicted together; where few ask, none comes in the first moment.
+        """
         with self._changed:
             while not self._jobs:
                 if self._ending:
                     return None
                 self._changed.wait()
-            until = time.monotonic() + self._limits.wait_seconds
-            first = self._jobs[0]
-            if not first.alone:
-                while self._waiting(first) < self._limits.batch_patients and (left := until - time.monotonic()) > 0:
-                    self._changed.wait(left)
+            first, moment = self._jobs[0], self._limits.wait_seconds
+            if not first.alone and moment:
+                until = time.monotonic() + MOMENTS * moment
+                before, found = 0, self._waiting(first)
+                while before < found < self._limits.batch_patients and not self._ending and time.monotonic() < until:
+                    self._moment(first.loop, until)
+                    before, found = found, self._waiting(first)
             return self._taken()
+
+    def _moment(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """Wait a moment, and on a busy machine for as long as the loop takes for the requests that it has at hand."""
+        turned = threading.Event()
+        with contextlib.suppress(RuntimeError):  # the service has ended meanwhile
+            loop.call_soon_threadsafe(loop.call_soon, turned.set)
+            while True:
+                self._changed.wait(self._limits.wait_seconds)
+                if turned.is_set() or self._queued >= self._limits.batch_patients or time.monotonic() > until:
+                    return
 
     def _waiting(self, first: Job) -> int:
         return sum(len(job.patients) for job in self._jobs if job.loaded is first.loaded and not job.alone)
@@ -193,6 +216,7 @@ class Worker:
         first = self._jobs.popleft()
         batch, size = [first], len(first.patients)
         if first.alone:
+            self._queued -= size
             return batch
         rest: deque[Job] = deque()
         while self._jobs:
@@ -204,6 +228,7 @@ class Worker:
             else:
                 rest.append(job)
         self._jobs = rest
+        self._queued -= size
         return batch
 
     def _work(self, batch: list[Job]) -> None:

@@ -22,7 +22,8 @@ class Limits:
         answer_seconds: from the body to the answer.
         grace_seconds: for what is in work when the service is told to stop.
         batch_patients: that are predicted together at most.
-        wait_seconds: that a request waits for others to be predicted with.
+        wait_seconds: that a request waits for others to be predicted with; as long as some come in such a moment it
+            waits another one, 25 in all.
     """
 
     body_bytes: int = 16 * MEGABYTE
