@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,9 @@ def each_ready(
         scratch: private folder; what is read and encoded in it is gone afterwards.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=scratch) as folder, warnings.catch_warnings():
+        with _folder(loaded, scratch) as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say of values is said above, by field
-            own = ready(loaded, patients, sources, Path(folder))
+            own = ready(loaded, patients, sources, folder)
             found: list[Answer] = [own.faults.get(row, ()) for row in range(len(patients))]
             if own.rows:
                 told = does(own.cohort, [patients[row] for row in own.rows])
@@ -89,6 +90,16 @@ def each_ready(
         if len(patients) == 1:
             return [(Fault("", "not-predicted", str(error).partition("\n")[0]),)]
     return [answer for one in patients for answer in each_ready(does, loaded, [one], sources, scratch)]
+
+
+@contextmanager
+def _folder(loaded: Loaded, scratch: Path) -> Iterator[Path]:
+    """A private folder to encode in, which is gone afterwards; none is made where nothing is encoded."""
+    if not loaded.encodes:
+        yield scratch
+        return
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        yield Path(folder)
 
 
 def answers_of(loaded: Loaded, patients: Sequence[Patient], sources: Mapping[str, Path], scratch: Path) -> list[Answer]:
@@ -147,10 +158,9 @@ def _sets(known: Thresholds | None, predicted: pd.DataFrame) -> list[dict[str, A
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as JSON has them: a number that is not there is null."""
-    rows = []
-    for row in frame.to_dict("records"):
-        rows.append({str(name): _plain(value) for name, value in row.items()})
-    return rows
+    names = [str(name) for name in frame.columns]
+    columns = [[_plain(value) for value in frame.iloc[:, k].tolist()] for k in range(len(names))]
+    return [{name: column[row] for name, column in zip(names, columns, strict=True)} for row in range(len(frame))]
 
 
 def _plain(value: Any) -> Any:

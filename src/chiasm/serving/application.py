@@ -9,11 +9,12 @@ import signal
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -96,9 +97,17 @@ def application(service: Service, extensions: Sequence[Extension] = ()) -> Any:
     return Guard(app, service)
 
 
+class Straight(APIRoute):
+    """A route whose endpoint is asked without looking for what else it might want: it takes the request alone."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return handler
+
+
 def asking(service: Service) -> APIRouter:
     """Routes that ask a model: schema, predict, explain; each for the default, for a model, and for a version of it."""
-    router = APIRouter(tags=["models"])
+    router = APIRouter(tags=["models"], route_class=Straight)
 
     async def schema(request: Request) -> Response:
         return Response(_model_of(service, request).schema, media_type="application/schema+json")

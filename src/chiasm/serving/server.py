@@ -168,9 +168,20 @@ def run(application: Any, service: Service, listening: Listening) -> None:
         service.told("listening", **told, tokens=len(service.access.tokens), models=models)
 
     server = Server(config, service, begun)
-    asyncio.run(_serve(server, service, sock, listening.watch_seconds))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(server, service, sock, listening.watch_seconds))
     if service.broken is not None:
         raise service.broken
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed; None: asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(server: Server, service: Service, sock: socket.socket, watch_seconds: float) -> None:
