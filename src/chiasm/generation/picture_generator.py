@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
@@ -86,7 +86,7 @@ def require_options(rate: float, **counts: int) -> None:
 
 def trained(
     network: Network, loss: Callable[[Tensor, torch.Generator], Tensor], n: int, *, steps: int, batch: int, rate: float,
-    seed: int, told: Told | None = None, averaged: bool = True,
+    seed: int, told: Told | None = None, averaged: bool = True, only: Sequence[nn.Parameter] | None = None,
 ) -> Network:  # fmt: skip
     """Train by Adam on batches that are drawn with the seed, and return the mean of the weights over the training.
 
@@ -94,9 +94,11 @@ def trained(
         loss: of the network on a batch, by the places of its pictures among n and a generator of what it draws.
         rate: rises for a tenth of the steps, then falls to 0 by a cosine.
         averaged: False: the network as the last step left it.
+        only: the parameters that learn; None: those of the network.
     """
+    learning = list(network.parameters()) if only is None else list(only)
     mean = deepcopy(network) if averaged else network
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    optimiser = torch.optim.Adam(learning, lr=rate)
     rising = max(1, steps // 10)
     rates = torch.optim.lr_scheduler.SequentialLR(
         optimiser,
@@ -110,7 +112,7 @@ def trained(
         found = loss(chosen, generator)
         optimiser.zero_grad()
         found.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_STEP)
+        torch.nn.utils.clip_grad_norm_(learning, LARGEST_STEP)
         optimiser.step()
         rates.step()
         if averaged:
