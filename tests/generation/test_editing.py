@@ -181,7 +181,7 @@ def test_a_class_that_hardly_anybody_has_a_picture_of_is_not_offered(tmp_path: P
 def test_cohorts_that_nothing_is_learnt_from_are_refused(cohort: Cohort) -> None:
     with pytest.raises(Unsupported, match="fewer than 50 nobody can hide"):
         fit_editor(cohort.subset(np.arange(60) < 49))
-    with pytest.raises(Unsupported, match="of kind image there are: film"):
+    with pytest.raises(Unsupported, match="of kind image or volume there are: film"):
         fit_editor(cohort, modality="mri")
     with pytest.raises(Unsupported, match="outcome of classes"):
         fit_editor(cohort.with_target(None, None))

@@ -16,10 +16,12 @@ from chiasm.cohort import Unsupported
 from chiasm.cohort.opened import Given, as_cohort
 from chiasm.generation.marks import mark_of, png_mark
 from chiasm.generation.picture_diffusion import PictureDiffusion
-from chiasm.generation.picture_editor import KIND, PictureEditor
+from chiasm.generation.picture_editor import KINDS, PictureEditor
 from chiasm.generation.picture_editor import fit_editor as fitted
 from chiasm.generation.pictures import MOST_SIDE
 from chiasm.generation.progressive import Rounds
+from chiasm.generation.scans import Scan, require_suits, write_scan
+from chiasm.generation.turned_scans import is_volume, read_mask, read_turned, turned_back
 from chiasm.progress import followed
 from chiasm.readers.image.generated import mark_text
 from chiasm.readers.image.image import ImageReader, sixteen_bits
@@ -37,7 +39,8 @@ class Edited:
     """A picture that was edited.
 
     Attributes:
-        rounds: `(N + 1, H, W)`, of colours `(N + 1, 3, H, W)`: the picture as it was and after each round.
+        rounds: `(N + 1, H, W)`, of colours `(N + 1, 3, H, W)`, of a volume `(N + 1, D, H, W)` from foot to head, front
+            to back, right to left: the picture as it was and after each round.
         mark: what the header of the file says.
         sentences: what there is to know.
     """
@@ -68,11 +71,11 @@ def fit_editor(
     """Learn a diffusion model of a cohort's pictures that is told the class of each patient.
 
     Args:
-        cohort: with a modality of kind `image` and an outcome of classes, or the path of its manifest.
+        cohort: with a modality of kind `image` or `volume` and an outcome of classes, or the path of its manifest.
         out: a folder that keeps the model; None: none. It keeps no picture, but may draw one that is like one it was
             fitted to: keep it as you keep them.
         modality: whose pictures; empty: the one that there is.
-        size: pixels a side that it draws at most.
+        size: pixels a side that it draws at most, 64 of images and 32 of volumes.
         steps: of training.
 
     Raises:
@@ -82,13 +85,14 @@ def fit_editor(
     own = as_cohort(cohort)
     if own.generated is not None:
         raise Unsupported(f"'{own.name}' was generated: learn from the real cohort")
-    able = [name for name in own.modalities if own.kinds[name] == KIND]
+    able = [name for name in own.modalities if own.kinds[name] in KINDS]
     if (modality and modality not in able) or (not modality and len(able) != 1):
         raise Unsupported(
-            f"name the modality whose pictures are edited; of kind image there are: {', '.join(able) or 0}"
+            f"name the modality whose pictures are edited; of kind image or volume there are: {', '.join(able) or 0}"
         )
-    if not 8 <= size <= MOST_SIDE[2]:
-        raise ValueError(f"{size} pixels a side cannot be drawn: give 8 to {MOST_SIDE[2]}")
+    most = MOST_SIDE[2 if own.kinds[modality or able[0]] == "image" else 3]
+    if not 8 <= size <= most:
+        raise ValueError(f"{size} pixels a side cannot be drawn: give 8 to {most}")
     if out is not None:
         artifact.require_place(Path(out))
     with followed("steps", progress) as told:
@@ -117,10 +121,12 @@ def edit(
 
     Args:
         editor: what `fit_editor` returned, or its folder.
-        picture: a file, or values `(H, W)`, of colours `(3, H, W)`.
-        out: .png, with a mark in its header that its pixels were generated; None writes nothing.
+        picture: a file, or values `(H, W)`, of colours `(3, H, W)`; for an editor of volumes a file of one (.nii.gz),
+            or `(D, H, W)`.
+        out: .png, of a volume .nii.gz or .nii on its own grid, with a mark in its header that its pixels were
+            generated; None writes nothing.
         towards: the class.
-        mask: a picture of the same size, or `(H, W)`, not 0 where it is edited; None: everywhere.
+        mask: a picture or volume of the same size, or an array, not 0 where it is edited; None: everywhere.
         rounds, strength, inside, outside: see `chiasm.generation.progressive.Rounds`.
         guidance: how strongly the class leads, 1: as it was learnt.
 
@@ -134,10 +140,20 @@ def edit(
     if not guidance >= 0:
         raise ValueError(f"guidance {guidance:g} leads nowhere: give 0 or more")
     own = editor if isinstance(editor, PictureEditor) else _opened(Path(editor))
-    values = _read(picture, "picture")
-    deep = not isinstance(picture, np.ndarray) and sixteen_bits(Path(picture))
-    depth = None if out is None else _depth(Path(out), values, deep)
-    where = None if mask is None else _read(mask, "mask").max(0) != 0
+    scan: Scan | None = None
+    depth: type[np.unsignedinteger[Any]] | None = None
+    where: NDArray[np.bool_] | None = None
+    if len(own.pictures.size) == 3:
+        scan, values, where = _volume(picture, mask)
+        if out is not None:
+            if scan is None:
+                raise Unsupported("an array says not where a volume lies: edit a file, or write the values yourself")
+            require_suits(Path(out), scan)
+    else:
+        values = _read(picture, "picture")
+        deep = not isinstance(picture, np.ndarray) and sixteen_bits(Path(picture))
+        depth = None if out is None else _depth(Path(out), values, deep)
+        where = None if mask is None else _read(mask, "mask").max(0) != 0
     with followed("rounds", progress) as told:
         found = own.edited(values, towards, how, where, guidance=guidance, seed=seed, told=told)
     mark = mark_of(
@@ -147,6 +163,8 @@ def edit(
     made = Edited(found[:, 0] if len(values) == 1 else found, mark, _sentences(own, found, where, towards))
     if out is not None and depth is not None:
         _write(Path(out), found[-1], depth, mark)
+    if out is not None and scan is not None:
+        _write_volume(Path(out), found[-1, 0], scan, mark)
     return made
 
 
@@ -155,6 +173,30 @@ def _opened(folder: Path) -> PictureEditor:
     if not isinstance(found, PictureEditor):
         raise artifact.ArtifactError(f"'{folder.name}' holds no editor of pictures: make one by chiasm.fit_editor")
     return found
+
+
+def _volume(picture: Picture, mask: Picture | None) -> tuple[Scan | None, Floats, NDArray[np.bool_] | None]:
+    """A volume as its file has it, its values `(1, D, H, W)`, and where it is edited."""
+    if isinstance(picture, np.ndarray):
+        if picture.ndim != 3 or not np.isfinite(picture).all():
+            raise ValueError(f"the volume has {picture.ndim} axes or values that are no number: give (D, H, W)")
+        scan, values = None, np.asarray(picture, np.float32)
+    elif not is_volume(Path(picture)):
+        raise Unsupported(f"'{Path(picture).name}' is no volume, and volumes were learnt from: give .nii.gz")
+    else:
+        scan, values = read_turned(Path(picture))
+    if mask is None or isinstance(mask, np.ndarray):
+        return scan, values[None], None if mask is None else np.asarray(mask) != 0
+    if scan is None:
+        raise ValueError("the volume is an array: give the mask as one too")
+    return scan, values[None], read_mask(Path(mask), scan)
+
+
+def _write_volume(out: Path, values: Floats, scan: Scan, mark: dict[str, Any]) -> None:
+    if scan.whole is not None:
+        limits = np.iinfo(scan.whole)
+        values = np.clip(values, limits.min, limits.max)
+    write_scan(out, turned_back(values, scan), scan, mark)
 
 
 def _read(picture: Picture, what: str) -> Floats:
@@ -204,10 +246,10 @@ def _sentences(editor: PictureEditor, found: Floats, mask: NDArray[np.bool_] | N
         "patient will look.",
     ]
     if mask is not None:
-        out = change[:, ~mask]
+        out, places = change[:, ~mask], "voxel" if found.ndim == 5 else "pixel"
         kept = out.size == 0 or float(out.max()) == 0
         said.append(
-            "Outside of the mask no pixel changed."
+            f"Outside of the mask no {places} changed."
             if kept
             else f"Outside of the mask brightness changed by {in_percent(out.max() / wide, 1)} of the range at most."
         )

@@ -15,11 +15,12 @@ def edit(
     editor: Annotated[
         Path, typer.Argument(metavar="COHORT|EDITOR", help="A manifest to learn from, or a folder that --keep wrote.")
     ],
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A grey picture.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A picture, or a volume (.nii.gz).")],
     towards: Annotated[str, typer.Option(help="The class of the outcome that it is edited towards.")],
-    out: Annotated[Path, typer.Option(help="The edited picture, .png.")],
+    out: Annotated[Path, typer.Option(help="The edited picture, .png; of a volume .nii.gz.")],
     mask: Annotated[
-        Path | None, typer.Option(help="A picture of the same size, not black where it is edited; default: everywhere.")
+        Path | None,
+        typer.Option(help="One of the same size, not 0 where it is edited; default: everywhere."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Each goes on from the last.")] = 10,
     strength: Annotated[float, typer.Option(help="How much noise each round puts back, above 0 to 1.")] = 0.5,
@@ -27,7 +28,7 @@ def edit(
     outside: Annotated[float, typer.Option(help="The same outside; 0 leaves every pixel as it was.")] = 0.0,
     guidance: Annotated[float, typer.Option(help="How strongly the class leads.")] = 2.0,
     keep: Annotated[Path | None, typer.Option(help="With a manifest: a new folder for what was learnt.")] = None,
-    modality: Annotated[str, typer.Option(help="With a manifest: whose pictures, where several are images.")] = "",
+    modality: Annotated[str, typer.Option(help="With a manifest: whose pictures, where there are several.")] = "",
     size: Annotated[int, typer.Option(help="With a manifest: pixels a side of what is learnt.")] = 32,
     steps: Annotated[int, typer.Option(min=1, help="With a manifest: of training.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of training, and of the noise of each round.")] = 0,

@@ -68,6 +68,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "edit": (
         "chiasm edit cohort.toml scan.png --towards pneumonia --out edited.png --keep editor",
         "chiasm edit editor scan.png --towards pneumonia --mask where.png --out edited.png",
+        "chiasm edit volumes scan.nii.gz --towards adenoma --mask where.nii.gz --out edited.nii.gz",
     ),
     "crops": ("chiasm crops cohort.toml --out crops", "chiasm crops cohort.toml --out crops --margin 0"),
     "plan": ("chiasm plan cohort.toml --out plan.json", "chiasm plan cohort.toml --modality t1 --out plan.json"),

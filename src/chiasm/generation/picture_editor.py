@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from chiasm.generation.progressive import Rounds, progressive_edit
 from chiasm.generation.rows import LEAST_PATIENTS
 
 Floats = NDArray[np.float32]
-KIND = "image"
+KINDS = ("image", "volume")
+STRETCHED = {2: "bilinear", 3: "trilinear"}
 BEYOND = 0.05  # share of pixels outside of the brightness that was learnt
 NARROW = 1 / 200  # of the brightness that was learnt: 8 bits among 16 are 1 / 257
 LEAST_PICTURES = 10  # of a class
@@ -69,11 +71,12 @@ class PictureEditor:
     ) -> Floats:  # fmt: skip
         """Return a picture `(C, H, W)` as it is, and after each of N rounds: `(N + 1, C, H, W)`, in its own brightness.
 
-        A picture of another size than the network's is edited on the network's grid, and what changed there is brought
-        to its pixels by bilinear interpolation. Outside of the mask each pixel is as it was, if `how.outside` is 0.
+        A volume is `(C, D, H, W)`. A picture of another size than the network's is edited on the network's grid, and
+        what changed there is brought to its pixels by linear interpolation along each axis. Outside of the mask each
+        pixel is as it was, if `how.outside` is 0.
 
         Args:
-            mask: `(H, W)`, True where it is edited; None: everywhere.
+            mask: `(H, W)` or `(D, H, W)`, True where it is edited; None: everywhere.
             guidance: how strongly the class leads, 1: as it was learnt.
 
         Raises:
@@ -81,6 +84,11 @@ class PictureEditor:
             Unsupported: the picture has one brightness everywhere, or other channels than the network's.
         """
         condition, sides = self.condition(towards), values.shape[1:]
+        if len(sides) != len(self.pictures.size):
+            raise Unsupported(
+                f"what was learnt from has {len(self.pictures.size)} axes, and what is to be edited {len(sides)}: give "
+                f"{'an image' if len(self.pictures.size) == 2 else 'a volume'}"
+            )
         if len(values) != self.pictures.design.channels:
             raise Unsupported(
                 f"the picture has {count(len(values), 'channel')} and those that were learnt from have "
@@ -95,7 +103,7 @@ class PictureEditor:
         if values.min() == values.max():
             raise Unsupported("the picture has one brightness everywhere: there is nothing in it to be edited")
         size = self.pictures.size
-        own = resized(torch.from_numpy(np.ascontiguousarray(values, np.float32)), (size[0], size[1]))
+        own = resized(torch.from_numpy(np.ascontiguousarray(values, np.float32)), cast("Any", size))
         own = (own - self.low) / (self.high - self.low) * 2 - 1
         if float((own.abs() > 1.001).float().mean()) > BEYOND or float(values.max() - values.min()) < NARROW * (
             self.high - self.low
@@ -107,14 +115,15 @@ class PictureEditor:
         own = own.clamp(-1, 1)
         inside = torch.ones(size, dtype=torch.bool)
         if mask is not None:  # a pixel of the grid of which any part is marked
-            inside = functional.adaptive_max_pool2d(torch.from_numpy(mask)[None].float(), size)[0] > 0
+            pool: Any = functional.adaptive_max_pool2d if len(size) == 2 else functional.adaptive_max_pool3d
+            inside = pool(torch.from_numpy(np.ascontiguousarray(mask))[None].float(), size)[0] > 0
         found = progressive_edit(
             guided(self.pictures.predict, guidance), own[None], condition, SCHEDULE, how=how, mask=inside[None, None],
             prediction=PREDICTION, clip=1.0, generator=torch.Generator().manual_seed(seed), progress=told,
         )[:, 0]  # fmt: skip
         changed = (found - found[0]) * (self.high - self.low) / 2  # (N + 1, C, ...)
         if size != sides:
-            changed = functional.interpolate(changed, size=sides, mode="bilinear", align_corners=False)
+            changed = functional.interpolate(changed, size=sides, mode=STRETCHED[len(size)], align_corners=False)
         change = changed.numpy()
         if mask is not None and how.outside == 0:
             change = np.where(mask, change, np.float32(0))
@@ -147,9 +156,9 @@ def fit_editor(
         )
     own = pictures_of(cohort, modality)
     sides = [min(side, size) for side in own.scale.size]
-    pictures = own.values if sides == [*own.scale.size] else functional.interpolate(
-        own.values, size=sides, mode="bilinear", antialias=True, align_corners=False
-    )  # fmt: skip
+    pictures = own.values
+    if sides != [*own.scale.size]:
+        pictures = torch.stack([resized(one, cast("Any", sides)) for one in own.values])
     known, codes = outcome.known[rows], np.nan_to_num(outcome.value[rows]).astype(np.int64)
     many = np.bincount(codes[known], minlength=len(target.names)) >= LEAST_PICTURES
     if not many.any():
