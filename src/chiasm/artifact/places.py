@@ -25,6 +25,8 @@ PLACES = {
     "adversarial-pictures": "chiasm.generation.adversarial_pictures",
     "aligned-vectors": "chiasm.recipes.alignment.aligned",
     "asked": "chiasm.language.asked",
+    "asked-design": "chiasm.segmentation.asked_model",
+    "asked-outliner": "chiasm.segmentation.asked_model",
     "bag-encoder": "chiasm.encoders.bag",
     "begun-from": "chiasm.fitting.lineage",
     "biod2c": "chiasm.recipes.fusion.biod2c",

@@ -338,6 +338,11 @@ OPTIONS = {
         "epochs=60, patience=15, batch=2, learning_rate=0.001, weight_decay=0.01, weights=, size=0, "
         "adapter=True, patch=4, width=64, depth=4, clicks=2, objects=2, slices=4"
     ),
+    "unibiomed": (
+        "modality=, window=1024, crops=1, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
+        "epochs=60, patience=15, batch=8, learning_rate=0.002, weight_decay=0.01, weights=, size=0, "
+        "adapter=True, patch=4, width=64, depth=4, text=, asked=True, tune=lora, rank=8, soft=4, longest=64"
+    ),
     "monai": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
         "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, network=unet, width=24, "

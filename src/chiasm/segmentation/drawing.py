@@ -66,7 +66,8 @@ class Drawing(nn.Module):
         """Logits `(K + 1, ...)` over the whole image of a patient of a batch, by sliding windows, and its spacing."""
         images, spacing = images_of(tokens, present, self.grids, row)
         first = next(iter(images.values()))
-        return stitched(self.of_part(images, present[row]), first.grid, self.window), spacing
+        network = self.reader(tokens, row)
+        return stitched(self.of_part(images, present[row], network), first.grid, self.window), spacing
 
     def codes(
         self, tokens: Mapping[str, Tokens], present: Tensor, row: int
@@ -74,18 +75,28 @@ class Drawing(nn.Module):
         """Codes over the whole image of a patient of a batch, on its own grid, and its spacing."""
         images, spacing = images_of(tokens, present, self.grids, row)
         first = next(iter(images.values()))
-        found = drawn_codes(self.of_part(images, present[row]), first.grid, self.window)
+        found = drawn_codes(self.of_part(images, present[row], self.reader(tokens, row)), first.grid, self.window)
         return regridded(found, first.values.shape[1:]), spacing
 
-    def of_part(self, images: Mapping[str, Pixels], present: Tensor) -> Callable[[Part], Tensor]:
+    def reader(self, tokens: Mapping[str, Tokens], row: int) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+        """The network as it reads images of a patient of a batch; here the same for each."""
+        return self.network
+
+    def of_part(
+        self,
+        images: Mapping[str, Pixels],
+        present: Tensor,
+        network: Callable[[Mapping[str, Tensor], Tensor], Tensor] | None = None,
+    ) -> Callable[[Part], Tensor]:
         """What gives the logits `(K + 1, ...)` of a part of the images of a patient, the mean over how it is mirrored.
 
         A part that is smaller than the window is filled up to it, as in training.
 
         Args:
             present: `(M,)` bool.
+            network: what reads them; None: the network.
         """
-        axes = AXES_OF[self.mirrors]
+        axes, asked = AXES_OF[self.mirrors], network or self.network
 
         def found(part: Part) -> Tensor:
             cut = {name: image[(slice(None), *part)] for name, image in images.items()}
@@ -95,7 +106,7 @@ class Drawing(nn.Module):
             ways = [way for many in range(len(over) + 1) for way in combinations(over, many)]
             total: Tensor | None = None
             for way in ways:
-                own: Tensor = self.network({name: image.flip(way) for name, image in here.items()}, present[None])
+                own = asked({name: image.flip(way) for name, image in here.items()}, present[None])
                 total = own.flip(way) if total is None else total + own.flip(way)
             return unpadded(cast(Tensor, total)[0] / len(ways), sides)
 

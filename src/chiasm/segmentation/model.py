@@ -18,6 +18,7 @@ from chiasm.segmentation.drawing import FLIPS, Drawing
 from chiasm.segmentation.grids import Imaged, ImageGrids, of_row, on_shelves
 from chiasm.segmentation.tidying import WAYS, tidied
 from chiasm.targets.label_maps import map_of, of_numbers
+from chiasm.tokens import Packed
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
 
@@ -77,16 +78,25 @@ class Outliner:
         Args:
             read: contrast to what reads its images, scaled as `grids` says; None: `grids`.
         """
+        return Drawing(self.network(), read or self.grids, self.labels, self.window, self.mirrors)
+
+    def network(self) -> nn.Module:
+        """Rebuild the trained network itself."""
         design = cast(OutlinerDesign, self.design)
         channels = {name: own.channels for name, own in self.grids.items()}
         network = build(lambda: design.network(channels, len(self.window), self.labels), 0)
         restore(network, self.state)
-        return Drawing(network, read or self.grids, self.labels, self.window, self.mirrors)
+        return network
+
+    def beside(self, cohort: Cohort) -> dict[str, Packed]:
+        """Return the tokens that are read beside the images, by modality; here none."""
+        return {}
 
     def link(self, cohort: Cohort) -> np.ndarray:
         """Return the volume of each label and the map behind them, `(B, K + M)`, NaN where one is shorter."""
         names = sorted(self.grids)
-        shelves, tokens = on_shelves(cohort, {name: self.grids[name] for name in names})
+        shelves, images = on_shelves(cohort, {name: self.grids[name] for name in names})
+        tokens = {**images, **self.beside(cohort)}
         present, drawing = presence(tokens, names), self.drawing(shelves)
         rows: list[np.ndarray] = []
         work = 54.0 * self.trained_parameters * float(np.prod(self.window))

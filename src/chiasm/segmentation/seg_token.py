@@ -34,6 +34,8 @@ class SegBridge(nn.Module):
         super().__init__()
         self.seg = seg
         self.map = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, prompt))
+        for own in (self.map[0], self.map[2]):  # as large as the other tokens of a decoder, which hears no whisper
+            nn.init.kaiming_normal_(own.weight)
 
     def forward(self, states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Return prompts `(N, C)` in the order in which each text says [SEG], and whose each is, `(N,)`.
@@ -76,8 +78,11 @@ def asked_masks(
     return Asked(network.restored(low, shape), owner)
 
 
-def asked_losses(asked: Asked, truth: Tensor) -> dict[str, Tensor]:
+def asked_losses(asked: Asked, truth: Tensor, there: Tensor | None = None) -> dict[str, Tensor]:
     """Losses of masks that were asked for, `2 BCE + dice / 2`, against `(N, H, W)` bool in the same order.
+
+    Args:
+        there: `(N, H, W)` bool, where there is an image; None: everywhere.
 
     Raises:
         ValueError: there are more masks than were asked for, or fewer.
@@ -86,9 +91,10 @@ def asked_losses(asked: Asked, truth: Tensor) -> dict[str, Tensor]:
         raise ValueError(f"{len(asked.logits)} masks were asked for, and {len(truth)} are known: one for each [SEG]")
     if not len(truth):
         return {"entropy": asked.logits.sum(), "dice": asked.logits.sum()}
-    y, p = truth.to(asked.logits), asked.logits.sigmoid()
+    here = torch.ones_like(asked.logits) if there is None else there.to(asked.logits)
+    y, p = truth.to(asked.logits), asked.logits.sigmoid() * here
     dice = soft_dice((p * y).sum((1, 2)), p.sum((1, 2)), y.sum((1, 2)))
-    entropy = functional.binary_cross_entropy_with_logits(asked.logits, y)
+    entropy = functional.binary_cross_entropy_with_logits(asked.logits, y, here, reduction="sum") / here.sum()
     return {"entropy": ENTROPY * entropy, "dice": DICE * (1 - dice.mean())}
 
 

@@ -77,6 +77,16 @@ ROWS = by_name((
         since="0.2.0",
     ),
     Row(
+        "unibiomed", "segmentation.unibiomed:UniBiomed", "segmentation",
+        "a target of label maps, pictures encoded as grids, and a text encoded by a causal language model with its "
+        "inputs kept; transformers",
+        Citation(
+            "UniBiomed: A Universal Foundation Model for Grounded Biomedical Image Interpretation",
+            "arXiv", 2025, "https://arxiv.org/abs/2504.21336",
+        ),
+        since="0.2.0",
+    ),
+    Row(
         "monai", "segmentation.monai:Monai", "segmentation",
         "a target of label maps, images or volumes encoded as grids, and MONAI",
         Citation(

@@ -23,12 +23,13 @@ from chiasm.heads.head import Head
 from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.segmentation.drawing import AXES_OF, FLIPS, Drawing, DrawnMaps, numbers_of
-from chiasm.segmentation.grids import KINDS, ImageGrids, grids_of, images_of, of_row, on_shelves
+from chiasm.segmentation.grids import KINDS, Imaged, ImageGrids, grids_of, images_of, of_row, on_shelves
 from chiasm.segmentation.model import Outliner, OutlinerDesign
 from chiasm.segmentation.plan import Plan, grid_as_planned
 from chiasm.segmentation.tidying import CHOSEN, chosen_ways
 from chiasm.targets.label_maps import LabelMaps, usual_map
 from chiasm.targets.mask import maps_of
+from chiasm.tokens import Packed
 from chiasm.training import Examples, Network, Objective, Phase, TargetTensors, TrainOptions, train
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
@@ -127,15 +128,27 @@ class OfMasks(OfImages):
         if cohort.target is None or not cohort.target.has_masks:
             raise Unsupported('label maps are drawn for a target of them: write kind = "mask" in [target]')
         super().supports(cohort)
-        names, plan = self.modalities(cohort), self.planned
+        names, plan = self.contrasts(cohort), self.planned
         if plan is not None:
             plan.require_suits(cohort, names)
         for name in names:
             grids_of(cohort, name)
 
-    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
-        """Return the contrasts alone."""
+    def contrasts(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the modalities in whose images label maps are drawn."""
         return images_named(cohort, self.modality, KINDS, "label maps are drawn")
+
+    def modalities(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the modalities that are read; here the contrasts alone."""
+        return self.contrasts(cohort)
+
+    def beside(self, cohort: Cohort) -> dict[str, Packed]:
+        """Return the tokens that are read beside the images, by modality; here none."""
+        return {}
+
+    def drawing(self, network: nn.Module, read: Mapping[str, Imaged], labels: int, window: tuple[int, ...]) -> Drawing:
+        """Return what draws with a network in images, and in windows of them, while it is trained."""
+        return Drawing(network, read, labels, window)
 
     def multiplications(self, cohort: Cohort) -> float:
         """Those of a convolutional network on a batch of windows."""
@@ -144,9 +157,10 @@ class OfMasks(OfImages):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network."""
         cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
-        names, plan = sorted(cohort.modalities), self.planned
+        names, plan = sorted(self.contrasts(cohort)), self.planned
         grids = {name: grid_as_planned(cohort, name, outcome, plan) for name in names}
-        shelves, tokens = on_shelves(cohort, grids)
+        shelves, images_read = on_shelves(cohort, grids)
+        tokens = {**images_read, **self.beside(cohort)}
         present, maps = presence(tokens, names), maps_of(outcome)
         planned = self if plan is None else replace(self, batch=plan.batch, crops=plan.crops)
         design, objective = planned.drawn_by(training)
@@ -174,7 +188,7 @@ class OfMasks(OfImages):
         channels = {name: own.channels for name, own in grids.items()}
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))
         self.begun(network, training)
-        drawing = Drawing(network, shelves, labels, window)
+        drawing = self.drawing(network, shelves, labels, window)
         phase = Phase(planned.training_options, objective)
         (history,) = train(
             Network(drawing, Head(0, labels, training.target.kind)), examples, (phase,),
@@ -193,7 +207,7 @@ class OfMasks(OfImages):
             history.best_epoch,
             spacing_of_maps(spacings),
             self.mirrors,
-            self.tidied(Drawing(network, shelves, labels, window, self.mirrors), examples, maps),
+            self.tidied(self.mirrored(self.drawing(network, shelves, labels, window)), examples, maps),
         )
         response = Response(training.target.kind, training.target.names, (), 1.0, 0.0, np.zeros(0), np.zeros(0))
         return predictor, response
@@ -202,6 +216,11 @@ class OfMasks(OfImages):
         """Return what tells a training apart beside its patients: options, images as read, window, first weights."""
         own = [self.name, {name: content_of(grid) for name, grid in grids.items()}, list(window)]
         return json.dumps([*own, hash_state(network.state_dict())])
+
+    def mirrored(self, drawing: Drawing) -> Drawing:
+        """Let a drawing turn windows over as in prediction, and return it."""
+        drawing.mirrors = self.mirrors
+        return drawing
 
     def tidied(self, drawing: Drawing, examples: Examples, maps: LabelMaps) -> tuple[str, ...]:
         """Return what is done to each label that was drawn, as the held-out patients have it; empty: nothing."""

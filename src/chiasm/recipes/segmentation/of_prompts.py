@@ -20,8 +20,8 @@ from chiasm.segmentation.sam_design import BegunSam, SamDesign
 
 
 @dataclass(frozen=True)
-class OfPrompts(OfMasks):
-    """Base of recipes whose network is SAM with adapters, trained as a person would ask and correct it.
+class OnSam(OfMasks):
+    """Base of recipes whose network stands on SAM.
 
     Args:
         weights: local folder of a SAM of transformers, with `model.safetensors`: its encoder is frozen; empty: a small
@@ -29,8 +29,6 @@ class OfPrompts(OfMasks):
         size: pixels a side at which SAM reads images; 0: as its weights do, or 64 without any.
         adapter: whether the frozen encoder has adapters.
         patch, width, depth: pixels of a patch, channels and blocks of a small SAM.
-        clicks: corrections of each mask in a step.
-        objects: masks of each window in a step, at most.
         modality, window, crops, flips, modality_dropout, epochs, patience, batch, learning_rate, weight_decay: as in
             `OfMasks`.
     """
@@ -41,8 +39,6 @@ class OfPrompts(OfMasks):
     patch: int = 4
     width: int = 64
     depth: int = 4
-    clicks: int = 2
-    objects: int = 4
     crops: int = 1
     learning_rate: float = 1e-3
 
@@ -52,8 +48,6 @@ class OfPrompts(OfMasks):
         super().__post_init__()
         for name, value, most in (("patch", self.patch, 64), ("width", self.width, 2048), ("depth", self.depth, 64)):
             check_size(name, value, most)
-        check_size("clicks", self.clicks + 1, 33)
-        check_size("objects", self.objects, 256)
         if not 0 <= self.size <= 4096 or (not self.weights and (self.size or 64) % self.patch):
             raise ValueError("size lies between 0 and 4096, and is a multiple of patch")
         if self.width % 16:
@@ -75,6 +69,25 @@ class OfPrompts(OfMasks):
     def stored(self) -> SamDesign:
         """Return the sizes of the network as they are stored."""
         return SamDesign(json.dumps(self.config, sort_keys=True), self.adapter, bool(self.weights), self.neighbours)
+
+
+@dataclass(frozen=True)
+class OfPrompts(OnSam):
+    """Base of recipes whose network is SAM with adapters, trained as a person would ask and correct it.
+
+    Args:
+        clicks: corrections of each mask in a step.
+        objects: masks of each window in a step, at most.
+        weights, size, adapter, patch, width, depth: as in `OnSam`, the others as in `OfMasks`.
+    """
+
+    clicks: int = 2
+    objects: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_size("clicks", self.clicks + 1, 33)
+        check_size("objects", self.objects, 256)
 
     def design(self) -> OutlinerDesign:
         """Return what builds the network as its training begins."""
