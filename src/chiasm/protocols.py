@@ -15,6 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from chiasm.citation import Citation
+from chiasm.errors import Problem
 from chiasm.tokens import Tokens
 
 
@@ -281,6 +282,13 @@ class BringsAgainst(Protocol):
 
     @property
     def compared_with(self) -> Any: ...
+
+
+@runtime_checkable
+class FindsOfCohort(Protocol):
+    """Protocol of a recipe that finds something to be said of a cohort before a trial, as of weights that know it."""
+
+    def findings(self, cohort: Any) -> list[Problem]: ...
 
 
 @runtime_checkable

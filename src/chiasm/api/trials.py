@@ -113,6 +113,7 @@ def evaluate(
     if other is not None:
         require_comparable(used, other)
     chosen, forms = registry.for_trial(recipes, used)
+    findings = [*findings, *registry.found_by(chosen, used)]
     folder = Path(out) if out is not None else None
     with followed("training sets", progress) as told:
         trial = run_trial(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chiasm.errors import Problem, error
 
 UNMADE = "unmade-finding"
-LATER = ("too-good", "partly-shared", "unknown-training")  # findings of a trial, and those of its sources
+LATER = ("too-good", "partly-shared", "unknown-training", "weights-saw-cohort")  # of a trial, its sources and weights
 DECODED = (  # findings reported when sources are opened, by `file_problems`
     "unread-source",
     "source-note",

@@ -116,6 +116,11 @@ class BaseRecipe(ABC):
         return False
 
     @property
+    def least_patients(self) -> int:
+        """Return the fewest patients of a fit, and of a modality that is learned from."""
+        return LEAST_PATIENTS
+
+    @property
     def settings(self) -> int:
         """Number of settings that inner selection tries (penalties, widths, trees); 1 if nothing is selected."""
         return 1
@@ -151,7 +156,7 @@ class BaseRecipe(ABC):
         """
         if seed < 0:
             raise ValueError(f"the seed is {seed}, and must be 0 or more")
-        whole = trainable(cohort, seed, checkpoint, device)
+        whole = trainable(cohort, seed, checkpoint, device, self.least_patients)
         training = self.restricted(whole)
         predictor, response = self.in_terms(*self.for_all(whole, training), whole)
         kinds = {name: cohort.kinds[name] for name in self.modalities(training.cohort)}
@@ -201,31 +206,29 @@ class BaseRecipe(ABC):
         """Fit the predictor, and the response that turns its link into a prediction."""
 
 
-def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str) -> Training:
-    """Select the patients with a known outcome and a modality; drop modalities that fewer than ten of them have.
+def trainable(cohort: Cohort, seed: int, checkpoint: Path | None, device: str, least: int = LEAST_PATIENTS) -> Training:
+    """Select the patients with a known outcome and a modality; drop modalities that fewer than `least` of them have.
 
     A survival target without horizons gets the quartiles of these patients' event times.
 
     Raises:
-        Unsupported: no target, fewer than ten such patients, or no modality that ten of them have.
+        Unsupported: no target, fewer than `least` such patients, or no modality that so many of them have.
     """
     if cohort.target is None or cohort.outcome is None:
         raise Unsupported("fitting needs a target: name one in [target], or give target=... to cohort_from_frames")
     require_clear_columns(cohort)
     usable = cohort.outcome.known & cohort.present.any(1)
     count = int(usable.sum())
-    if count < LEAST_PATIENTS:
-        raise Unsupported(
-            f"{count} patients have a known outcome and a modality: at least {LEAST_PATIENTS} are needed to fit"
-        )
+    if count < least:
+        raise Unsupported(f"{count} patients have a known outcome and a modality: at least {least} are needed to fit")
     whole, aside = cohort, ~cohort.outcome.known & cohort.present.any(1)
     if count < len(cohort):
         cohort = cohort.subset(usable)
-    plenty = [name for name in cohort.modalities if len(cohort.rows_of(name)) >= LEAST_PATIENTS]
+    plenty = [name for name in cohort.modalities if len(cohort.rows_of(name)) >= least]
     if not plenty:
-        raise Unsupported(f"no modality has {LEAST_PATIENTS} patients in this training set: there is too little to fit")
+        raise Unsupported(f"no modality has {least} patients in this training set: there is too little to fit")
     if len(plenty) < len(cohort.modalities):
-        return trainable(whole.with_modalities(plenty), seed, checkpoint, device)
+        return trainable(whole.with_modalities(plenty), seed, checkpoint, device, least)
     target, outcome = cohort.target, cohort.outcome
     assert target is not None and outcome is not None  # a subset keeps them
     everyone = whole.subset(usable | aside).with_target(None, None) if aside.any() else None

@@ -150,7 +150,7 @@ class OneOrAll(BaseRecipe):
         if not self.modality:
             return super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device)
         self.read(cohort)
-        whole = trainable(cohort, seed, checkpoint, device)
+        whole = trainable(cohort, seed, checkpoint, device, self.least_patients)
         if self.modality not in whole.cohort.modalities:
             return prior_model(whole, self.name, cohort)
         return replace(super().fit(cohort, seed=seed, checkpoint=checkpoint, device=device), has_prior=True)

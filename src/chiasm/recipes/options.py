@@ -303,50 +303,54 @@ OPTIONS = {
     ),
     "unet": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3"
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, few=False, width=16, "
+        "depth=3"
     ),
     "ssma-dense": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3, eta=8"
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, few=False, width=16, "
+        "depth=3, eta=8"
     ),
     "mulmodseg": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.0, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, words=hashed, width=16, "
-        "depth=3"
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, few=False, words=hashed, "
+        "width=16, depth=3"
     ),
     "i-medsam": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, width=16, depth=3, "
-        "hidden=64, bands=5, dropout=0.2, share=0.125, unsure=dropout, narrow=16, trunk=, rank=4"
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, few=False, width=16, "
+        "depth=3, hidden=64, bands=5, dropout=0.2, share=0.125, unsure=dropout, narrow=16, trunk=, rank=4"
     ),
     "sam-med2d": (
         "modality=, window=1024, crops=1, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, weights=, size=0, "
-        "adapter=True, patch=4, width=64, depth=4, clicks=2, objects=4"
+        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, few=False, weights=, "
+        "size=0, adapter=True, patch=4, width=64, depth=4, clicks=2, objects=4"
     ),
     "stu-net": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, size=s, width=0, weights="
+        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, few=False, size=s, width=0,"
+        " weights="
     ),
     "unit": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, tree=, hierarchy=True, "
-        "queries=0, width=16, depth=3, latent_width=32, heads=4"
+        "epochs=60, patience=15, batch=8, learning_rate=0.003, weight_decay=0.01, few=False, tree=, "
+        "hierarchy=True, queries=0, width=16, depth=3, latent_width=32, heads=4"
     ),
     "3dsam": (
         "modality=, window=32, crops=1, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=2, learning_rate=0.001, weight_decay=0.01, weights=, size=0, "
-        "adapter=True, patch=4, width=64, depth=4, clicks=2, objects=2, slices=4"
+        "epochs=60, patience=15, batch=2, learning_rate=0.001, weight_decay=0.01, few=False, weights=, "
+        "size=0, adapter=True, patch=4, width=64, depth=4, clicks=2, objects=2, slices=4"
     ),
     "unibiomed": (
         "modality=, window=1024, crops=1, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.002, weight_decay=0.01, weights=, size=0, "
-        "adapter=True, patch=4, width=64, depth=4, text=, asked=True, tune=lora, rank=8, soft=4, longest=64"
+        "epochs=60, patience=15, batch=8, learning_rate=0.002, weight_decay=0.01, few=False, weights=, "
+        "size=0, adapter=True, patch=4, width=64, depth=4, text=, asked=True, tune=lora, rank=8, soft=4, "
+        "longest=64"
     ),
     "monai": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
-        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, network=unet, width=24, "
-        "depth=3"
+        "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, few=False, network=unet, "
+        "width=24, depth=3"
     ),
     "llava-med": (
         "modality=, model=tiny, question=, connected=, connector=mlp, soft=8, tune=lora, rank=8, images=own, "

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact.register import unknown_kinds
 from chiasm.cohort import Cohort, Target, Unsupported
+from chiasm.cohort.accepted import Finding, settle
 from chiasm.encoders.catalogue import import_fitted
 from chiasm.errors import nearest
 from chiasm.fitting.forms import Form
 from chiasm.fitting.sides import REFERENCES, forms_of, reads_of
-from chiasm.protocols import BringsAgainst, NamesAgainst, NamesForms, Narrows, SupportsTarget, reads_inputs
+from chiasm.protocols import (
+    BringsAgainst,
+    FindsOfCohort,
+    NamesAgainst,
+    NamesForms,
+    Narrows,
+    SupportsTarget,
+    reads_inputs,
+)
 from chiasm.recipes.catalogue import RECIPES, ROWS, others
 from chiasm.specs import bracketed, full_name, name_and_options, read_options, require_known
 
@@ -160,6 +169,12 @@ def require_any(recipes: Sequence[Any], cohort: Cohort) -> None:
             if reads_of(recipe, cohort):
                 recipe.supports(cohort)
         raise Unsupported("no recipe supports this cohort")
+
+
+def found_by(recipes: Iterable[Any], cohort: Cohort) -> list[Finding]:
+    """Return what recipes find that is to be said of a cohort before a trial, each once, with why it is accepted."""
+    found = [own for recipe in recipes if isinstance(recipe, FindsOfCohort) for own in recipe.findings(cohort)]
+    return settle(list(dict.fromkeys(found)), cohort.accepted)
 
 
 def for_trial(recipes: Iterable[str | Any] | None, cohort: Cohort) -> tuple[list[Any], list[Any]]:

@@ -13,6 +13,7 @@ from torch import nn
 from chiasm.artifact import storable
 from chiasm.cohort import Cohort
 from chiasm.compute.isolation import threads_for
+from chiasm.encoders.seen import SeenItems
 from chiasm.fitting.neural import build, restore
 from chiasm.segmentation.drawing import FLIPS, Drawing
 from chiasm.segmentation.grids import Imaged, ImageGrids, of_row, on_shelves
@@ -45,6 +46,7 @@ class Outliner:
         spacing: millimetres along each axis of what is drawn, as training maps have it; empty: those of each image.
         mirrors: how windows are turned over too, and the mean of their logits taken: none, sideways, or all.
         tidy: what is done to each label afterwards, as `tidying.WAYS`; empty: nothing.
+        seen: marks of the images that its weights were learned from, where they may serve another training.
     """
 
     grids: dict[str, ImageGrids]
@@ -58,6 +60,7 @@ class Outliner:
     spacing: tuple[float, ...] = ()
     mirrors: str = "none"
     tidy: tuple[str, ...] = ()
+    seen: tuple[SeenItems, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.grids or len(self.window) not in (2, 3) or not all(1 <= side <= 4096 for side in self.window):

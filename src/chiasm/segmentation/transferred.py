@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chiasm import artifact
 from chiasm.cohort import Unsupported
+from chiasm.encoders.seen import SeenItems
 from chiasm.encoders.weights import read_weights, weights_file
 from chiasm.fitting.model import FittedModel
 from chiasm.segmentation.model import Outliner
@@ -27,11 +28,13 @@ class Weights:
     Args:
         state: name to tensor.
         contrasts, labels: names that it reads and draws; empty where a file does not say them.
+        seen: marks of the images that it was learned from; empty where nothing is known of them.
     """
 
     state: Mapping[str, Tensor]
     contrasts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    seen: tuple[SeenItems, ...] = ()
 
 
 def weights_of(place: str) -> Weights:
@@ -52,7 +55,7 @@ def weights_of(place: str) -> Weights:
     if not isinstance(own, Outliner):
         raise Unsupported(f"weights= names a model that draws no label maps: '{path.name[:80]}'")
     state = {name: torch.from_numpy(np.asarray(values).copy()) for name, values in own.state.items()}
-    return Weights(state, tuple(sorted(own.grids)), tuple(model.response.classes))
+    return Weights(state, tuple(sorted(own.grids)), tuple(model.response.classes), own.seen)
 
 
 def put_into(network: StuNet, given: Weights, labels: Sequence[str]) -> list[str]:

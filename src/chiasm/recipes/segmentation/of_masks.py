@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from chiasm.artifact import content_of
 from chiasm.cohort import Cohort, Target, Unsupported, holdout
 from chiasm.compute.isolation import seeded
 from chiasm.encoders.frozen import hash_state
-from chiasm.fitting.base import Training, choice
+from chiasm.fitting.base import LEAST_PATIENTS, Training, choice
 from chiasm.fitting.neural import VALIDATION, build, check_size, parameter_count, state_of
 from chiasm.fitting.of_images import OfImages, images_named
 from chiasm.heads.head import Head
@@ -33,6 +34,9 @@ from chiasm.tokens import Packed
 from chiasm.training import Examples, Network, Objective, Phase, TargetTensors, TrainOptions, train
 from chiasm.training.batches import presence, take
 from chiasm.training.network import in_evaluation
+
+FEW = 2
+"""The fewest patients of a fit that is asked for with few: one is learned from, and one stops the training."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class OfMasks(OfImages):
         plan: file of a plan (`chiasm plan`), whose window, batch, crops, spacing and scale of numbers are used instead.
         modality_dropout: chance that a contrast is taken from a patient in a step, where there are several.
         epochs, patience, batch, learning_rate, weight_decay: training options.
+        few: fit also on two to nine patients, whose images have many pixels each; how well others are drawn is then not
+            known.
     """
 
     window: int = 64
@@ -66,6 +72,7 @@ class OfMasks(OfImages):
     batch: int = 8
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
+    few: bool = False
 
     file_options: ClassVar[tuple[str, ...]] = ("plan",)
 
@@ -81,6 +88,11 @@ class OfMasks(OfImages):
         check_size("window", self.window, 1024)
         check_size("crops", self.crops, 64)
         _ = self.training_options  # refuses invalid values
+
+    @property
+    def least_patients(self) -> int:
+        """Return the fewest patients of a fit."""
+        return FEW if self.few else LEAST_PATIENTS
 
     @property
     def named_files(self) -> tuple[str, ...]:
@@ -184,6 +196,13 @@ class OfMasks(OfImages):
         window = tuple(min(wide, max(own)) for wide, own in zip(sides, zip(*shapes, strict=True), strict=True))
         target = TargetTensors(torch.from_numpy(outcome.value).float(), numbers_of(maps))
         held_out = holdout(cohort, VALIDATION, seed=training.seed)
+        if len(cohort) < LEAST_PATIENTS:
+            stop = int(held_out.sum())
+            warnings.warn(
+                f"patients with an image and a label map: {len(cohort)}; learned from: {len(cohort) - stop}; held out "
+                f"to stop the training: {stop}; how well others are drawn is not known from so few",
+                stacklevel=2,
+            )
         examples = Examples(tokens, present, target, held_out)
         channels = {name: own.channels for name, own in grids.items()}
         network = build(lambda: design.network(channels, len(window), labels), seeded(training.seed, "outliner"))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
+import torch
 from torch import nn
 
 from chiasm.artifact import storable
+from chiasm.cohort import Cohort
+from chiasm.encoders.frozen import hash_state
+from chiasm.errors import Problem
 from chiasm.fitting.base import Training, choice
 from chiasm.fitting.neural import check_size
 from chiasm.fitting.row import Row
+from chiasm.heads.response import Response
+from chiasm.protocols import Predictor
 from chiasm.recipes.segmentation import ROWS
-from chiasm.recipes.segmentation.of_masks import OfMasks
+from chiasm.recipes.segmentation.of_masks import FEW, OfMasks
+from chiasm.segmentation.lineage import marked, weights_findings
+from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.stunet import SIZES, StuNet
 from chiasm.segmentation.transferred import put_into, weights_of
 
@@ -62,6 +70,25 @@ class StuNetRecipe(OfMasks):
         """Return the sizes of the network."""
         width, blocks = SIZES[self.size]
         return StuNetDesign(self.width or width, blocks)
+
+    @property
+    def least_patients(self) -> int:
+        """Return the fewest patients of a fit: few where its weights have learned from others."""
+        return FEW if self.weights else super().least_patients
+
+    def findings(self, cohort: Cohort) -> list[Problem]:
+        """Return what is to be said of weights that know this cohort's own images, or do not tell which they know."""
+        if not self.weights:
+            return []
+        return weights_findings(cohort, self.contrasts(cohort), self.weights, weights_of(self.weights).seen)
+
+    def learn(self, training: Training) -> tuple[Predictor, Response]:
+        """Train the network, and mark the images that it has learned from."""
+        predictor, response = super().learn(training)
+        own = cast(Outliner, predictor)
+        before = weights_of(self.weights).seen if self.weights else ()
+        key = hash_state({name: torch.from_numpy(value) for name, value in own.state.items()})[:32]
+        return replace(own, seen=marked(training.cohort, sorted(own.grids), key, before)), response
 
     def begun(self, network: nn.Module, training: Training) -> None:
         """Put the weights into the network, but for contrasts and labels that they do not know."""
