@@ -21,6 +21,7 @@ import commands  # noqa: E402
 import gallery  # noqa: E402
 
 import promises  # noqa: E402
+from chiasm.palette import stylesheet  # noqa: E402
 
 # Pages of the repository's root, by their place on the site.
 TOP = {
@@ -45,6 +46,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["reference/python.md"] = api.page(ROOT / "src")
     pages["reference/commands.md"] = commands.page()
     pages["reference/promises.md"] = promises.page(ROOT)
+    scheme = '[data-md-color-scheme="{}"]'
+    look = stylesheet(f":root, {scheme.format('default')}", scheme.format("slate"))
+    files.append(File.generated(config, "stylesheets/palette.css", content=look))
     made = sorted(gallery.MADE.glob("*.html"))
     pages["gallery.md"] = gallery.page(own.stem for own in made)
     for own in made:

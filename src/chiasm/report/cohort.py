@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chiasm.evaluation import Trial
+from chiasm.palette import WASH
 from chiasm.report.drawing import FAINT, INK, QUIET, SINGLE, NewSheet, Picture, quiet_rows, sheet, style
 from chiasm.report.kinds import page_of
 from chiasm.report.wording import count, percent
@@ -112,7 +113,7 @@ def draw_patterns(
         columns.tick_params(axis="x", length=0, labelbottom=False)
         columns.spines["bottom"].set_visible(False)
         for y in range(0, len(names), 2):
-            dots.axhspan(y - 0.5, y + 0.5, color="#f3f5f7", linewidth=0)
+            dots.axhspan(y - 0.5, y + 0.5, color=WASH, linewidth=0)
         for x, present in enumerate(members):
             rows = [y for y, name in enumerate(names) if name in present]
             dots.scatter([x] * len(names), range(len(names)), s=44, color=FAINT, zorder=2)

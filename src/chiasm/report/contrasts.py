@@ -13,6 +13,7 @@ from chiasm.evaluation.judging import Judging
 from chiasm.evaluation.sentences import numbers
 from chiasm.fitting.sides import BEST_AVAILABLE
 from chiasm.metrics.scores import PRIMARY
+from chiasm.palette import GAINS
 from chiasm.report.drawing import (
     COMBINED,
     FAINT,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SAME = f"equal rankings, {NO_INTERVAL}"
-_GAINS = "#d9e6dc"
 _NOTHING = 1e-9  # an interval no wider than this is zero by construction
 
 
@@ -97,7 +97,7 @@ def draw_contrasts(
     with style():
         figure = new(0.85 + (0.56 if narrow else 0.36) * len(rows), NARROW if narrow else WIDTH)
         axes = figure.add_subplot()
-        axes.axvspan(margin, reach, color=_GAINS, linewidth=0)
+        axes.axvspan(margin, reach, color=GAINS, linewidth=0)
         axes.axvline(0, color=INK, linewidth=1)
         axes.axvline(margin, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         places = range(len(rows) - 1, -1, -1)

@@ -12,12 +12,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chiasm.palette import CHANGED, COMBINED, FAINT, FONT, INK, QUIET, SERIES, SINGLE
+
+__all__ = [
+    "CHANGED", "COMBINED", "DPI", "FAINT", "FORMATS", "INK", "MARKERS", "MARKS", "NARROW", "QUIET", "SERIES", "SINGLE",
+    "WIDTH", "NewSheet", "Picture", "open_sheet", "own_sheet", "quiet_rows", "require_format", "sheet", "style",
+    "wrapped",
+]  # fmt: skip
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, QUIET, FAINT = "#1f2933", "#5f6b76", "#d5dbe0"
-SINGLE, COMBINED, CHANGED = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's; shape tells them apart too
 # For each side of the verdict: the colour, shape and filling of its marks, and what they mean.
 MARKS = {
     "single": (SINGLE, "o", "white", "reads one modality"),
@@ -25,7 +31,6 @@ MARKS = {
     "aside": (CHANGED, "D", CHANGED, "without a say: its one-modality forms lack"),
     "reference": (QUIET, "|", QUIET, "for reference: presence, null, best-available"),
 }
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 WIDTH = 8.4  # inches: the width of the text on screen, and of A4 between its margins when printed
 NARROW = 3.6  # inches: the width of the text on a phone
@@ -36,7 +41,6 @@ _NOTHING: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "png": {"Software": None},
 }
-FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _MEASURED = "DejaVu Sans"  # ships with matplotlib; wider than the fonts above, so that nothing can overlap
 _STYLE: dict[str, Any] = {
     "font.family": [_MEASURED],
@@ -84,7 +88,7 @@ class Picture:
     def source(self) -> str:
         """The picture as a data URL of SVG for the page; equal figures give equal bytes."""
         drawn = self.stored("svg").decode("utf-8")
-        drawn = drawn[drawn.index("<svg") :].replace(f"'{_MEASURED}'", FONTS)
+        drawn = drawn[drawn.index("<svg") :].replace(f"'{_MEASURED}'", FONT)
         return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode('utf-8')).decode('ascii')}"
 
     def stored(self, kind: str) -> bytes:

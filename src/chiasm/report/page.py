@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chiasm.artifact import write_text
 from chiasm.evaluation import Trial
+from chiasm.palette import stylesheet
 from chiasm.report.labels import labels_part
 from chiasm.report.measures import CONDITIONAL
 from chiasm.report.patients import patients_part
@@ -82,6 +83,7 @@ def _environment() -> Environment:
     script = _stored(SCRIPT)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     environment.globals |= {"script": Markup(script), "script_hash": f"sha256-{digest}"}  # no other script may run
+    environment.globals["palette"] = Markup(stylesheet())
     return environment
 
 

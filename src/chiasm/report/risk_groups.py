@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chiasm.cohort.small_cells import LEAST
 from chiasm.evaluation import Trial
+from chiasm.palette import CHANGED, COMBINED, LIGHTER
 from chiasm.report.calibration import Floats, first_repeat
 from chiasm.report.drawing import FAINT, INK, WIDTH, NewSheet, Picture, sheet, style
 from chiasm.report.horizons import Key, middle_horizons, unit_of, when
@@ -19,7 +20,7 @@ from chiasm.report.recipes import Best
 from chiasm.report.wording import interval, sentence
 
 NAMES = ("low", "middle", "high")
-_COLOURS = ("#009e73", "#56b4e9", "#d55e00")
+_COLOURS = (CHANGED, LIGHTER, COMBINED)
 _LINES = ("-", (0, (6, 2)), (0, (1.5, 1.5)))
 _POINTS = 120  # steps of a curve: an equal grid, so that no patient's own time can be read off
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chiasm.palette import AGAINST, FOR
 from chiasm.report.drawing import QUIET, Picture, style
 from chiasm.report.drawing import sheet as clear_sheet
 
@@ -73,7 +74,7 @@ def by_slice(images: Sequence[Array], titles: Sequence[str], shares: Array, outp
             _show(ax, image)
             ax.set_title(title)
         bars = figure.add_subplot(grid[1, :])
-        bars.bar(np.arange(1, len(shares) + 1), shares, color=["#b2182b" if own > 0 else "#2166ac" for own in shares])
+        bars.bar(np.arange(1, len(shares) + 1), shares, color=[FOR if own > 0 else AGAINST for own in shares])
         bars.axhline(0, color=QUIET, linewidth=0.8)
         bars.set_xlabel("slice")
         bars.set_ylabel(_label(output))

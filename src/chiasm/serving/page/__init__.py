@@ -8,6 +8,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from chiasm.palette import stylesheet
+
 FOLDER = Path(__file__).parent
 SCRIPTS = ("asking.js", "form.js", "entered.js", "answer.js", "page.js")
 FILES = {
@@ -22,6 +24,7 @@ POLICY = (
 )
 HEADERS = {"Content-Security-Policy": POLICY}
 ACCESS = b"  <!-- access -->\n"
+PALETTE = b"/* colours and type: chiasm.palette */\n"
 
 
 def page_routes(
@@ -31,13 +34,13 @@ def page_routes(
 
     Args:
         files: address to the name of a file and its type; `ACCESS` in a file is the form in which a token is given, and
-            the place where trouble is told, the same on every page.
+            the place where trouble is told, the same on every page; `PALETTE` the colours and type of all.
         headers: that are sent with each.
     """
     router = APIRouter(include_in_schema=False)
     access = (FOLDER / "access.html").read_bytes()
     for address, (name, media) in files.items():
-        content = (folder / name).read_bytes().replace(ACCESS, access)
+        content = (folder / name).read_bytes().replace(ACCESS, access).replace(PALETTE, stylesheet().encode())
         router.add_api_route(address, _sends(content, media, headers), methods=["GET"])
     return router
 
