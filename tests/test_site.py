@@ -23,8 +23,8 @@ pytest.importorskip("material")
 ROOT = Path(__file__).parents[1]
 KINDS = (
     "index.html", "verdict.html", "guides/index.html", "guides/worth-it.html", "try-a-verdict.html", "glossary.html",
-    "catalogue.html", "benchmarks.html", "gallery.html", "reference/python.html", "reference/commands.html",
-    "reference/promises.html",
+    "catalogue.html", "benchmarks.html", "gallery.html", "notebooks/from_frames.html",
+    "reference/python.html", "reference/commands.html", "reference/promises.html",
 )  # fmt: skip
 
 

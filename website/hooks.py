@@ -19,6 +19,7 @@ for place in (ROOT / "src", ROOT / "website"):
 import api  # noqa: E402
 import commands  # noqa: E402
 import gallery  # noqa: E402
+import notebooks  # noqa: E402
 
 import promises  # noqa: E402
 from chiasm.palette import stylesheet  # noqa: E402
@@ -53,6 +54,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages["gallery.md"] = gallery.page(own.stem for own in made)
     for own in made:
         files.append(File.generated(config, f"gallery/{own.name}", abs_src_path=str(own)))
+    for name in notebooks.names():
+        pages[f"notebooks/{name}.md"], pictures = notebooks.page(name)
+        for file, content in pictures.items():
+            files.append(File.generated(config, f"notebooks/{file}", content=content))
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
@@ -90,7 +95,10 @@ def moved(found: re.Match[str], here: str, own: str) -> str:
         return found[0]
     file = posixpath.normpath(posixpath.join(posixpath.dirname(here), target))
     name = TOP.get(file) or file.removeprefix("docs/")
-    if (name == file and file not in TOP) or name.endswith(".ipynb"):
+    if name.endswith(".ipynb"):  # a notebook is a page of the site, with what it showed
+        name = name.removesuffix(".ipynb") + ".md"
+        words = notebooks.titled(file) if words.endswith(".ipynb") else words
+    elif name == file and file not in TOP:
         return words if file in words else f"{words} (`{file}`)"
     if words.strip("`").endswith(".md"):
         words = titled(ROOT / ("docs/" + name if name not in TOP.values() else file))
