@@ -30,6 +30,16 @@ gallery: .venv/.test
 	OMP_NUM_THREADS=1 $(BIN)/python website/gallery.py
 	@$(MAKE) --no-print-directory docs
 
+# What Lighthouse says of every kind of page, on a phone and on a desk: some ten minutes. It is of npm, in .services (a
+# hundred megabytes, which `make services` leaves out), and drives the browser that `make services` brings.
+.PHONY: lighthouse
+LIGHTHOUSE := lighthouse@13.5.0
+lighthouse: docs .services/node_modules/lighthouse
+	$(BIN)/python website/lighthouse.py
+
+.services/node_modules/lighthouse: | .services/npm
+	npm install --silent --no-audit --no-fund --prefix .services $(LIGHTHOUSE)
+
 # What the tests use that is no Python package: as file=package of Debian, missing ones are installed; and a FHIR server of
 # npm, in .services. A server or a browser that a test needs is installed here, and started by the test.
 SERVICES := /bin/bash=bash /usr/bin/git=git /usr/bin/chromium=chromium /usr/sbin/Orthanc=orthanc \
