@@ -21,17 +21,9 @@ from chiasm.encoders.adaptable import Trunk
 from chiasm.encoders.batches import Floats, in_order, in_runs
 from chiasm.encoders.frozen import identity_of
 from chiasm.encoders.image.pixels import prepared
-from chiasm.encoders.text.hub import (
-    configuration,
-    language_model,
-    model_files,
-    model_folder,
-    network,
-    read_json,
-    tokenizer,
-)
+from chiasm.encoders.text.held_folder import files_hash, folder_of, found_once
+from chiasm.encoders.text.hub import configuration, language_model, network, read_json, tokenizer
 from chiasm.encoders.text.transformer_trunks import KEPT, VisionTrunk, WindowTrunk
-from chiasm.encoders.weights import hash_of
 from chiasm.readers.reading import Image
 from chiasm.tokens import Tokens
 
@@ -109,6 +101,7 @@ class HuggingFace:
         return cls(**{"name": name, "revision": revision, **options(cls, "hf", rest)})
 
     @property
+    @found_once
     def width(self) -> int:
         config = self._config
         wide = getattr(config, "hidden_size", None) or getattr(config, "hidden_sizes", [0])[-1]
@@ -117,17 +110,20 @@ class HuggingFace:
         return wide
 
     @property
+    @found_once
     def slots(self) -> int:
         """Return the number of tokens per image, counted by running the network once; 0 for text."""
         return _slots(self, self._hash) if self._sees else 0
 
     @property
+    @found_once
     def identity(self) -> str:
         return identity_of(replace(self, name="", revision=""), self._hash)
 
     def fit(self, raw: Any, patients: Sequence[str] = ()) -> Self:
         return self
 
+    @found_once
     def encode(self, raw: Sequence[Any]) -> Tokens:
         """Encode texts or `Image`s to tokens `(n, T, width)`.
 
@@ -146,6 +142,7 @@ class HuggingFace:
             parts.append(in_runs(torch.cat(found).numpy(), len(found[0]) if self._sees else self.most))
         return in_order(parts, self.width, self.slots)
 
+    @found_once
     def inputs(self, raw: Sequence[Any]) -> Tokens:
         """Return inputs: `(n, windows, 2 + length)`, padded by -1, or images `(n, 1, channels x height x width)`."""
         parts = [self._pixels(value)[None] if self._sees else self._windows(value) for value in raw]
@@ -153,10 +150,12 @@ class HuggingFace:
         parts = [np.pad(part, ((0, 0), (0, wide - part.shape[1])), constant_values=-1) for part in parts]
         return in_order(parts, wide, 1 if self._sees else 0)
 
+    @found_once
     def trunk(self) -> Trunk:
         """Return a trunk with an independent copy of the network."""
         return self._trunk_of(copy.deepcopy(self._network))
 
+    @found_once
     def language_model(self) -> Any:
         """Return an independent copy of the network with its language-model head; raises as `hub.language_model`."""
         return copy.deepcopy(language_model(self.folder, self._hash))
@@ -174,11 +173,11 @@ class HuggingFace:
     @property
     def folder(self) -> Path:
         """Return the folder that holds the model."""
-        return model_folder(self.name, self.revision)
+        return folder_of(self.name, self.revision)
 
     @property
     def _hash(self) -> str:
-        return hash_of(model_files(self.folder))
+        return files_hash(self.name, self.revision)
 
     @property
     def _config(self) -> Any:
@@ -197,7 +196,7 @@ class HuggingFace:
 
     @property
     def _side(self) -> tuple[int, int]:
-        return (self.size, self.size) if self.size else preprocessing(self.folder).side
+        return (self.size, self.size) if self.size else _preprocessing(self.folder, self._hash).side
 
     @property
     def _longest(self) -> int:
@@ -214,7 +213,7 @@ class HuggingFace:
 
     def _pixels(self, image: Image) -> Floats:
         """Prepare an image as a flat vector `(channels x height x width,)`."""
-        given = preprocessing(self.folder)
+        given = _preprocessing(self.folder, self._hash)
         channels = self._config.num_channels
         pixels = prepared(image.values, channels, self._side, mode=given.mode, high=self.high)
         pixels = (pixels - given.mean) / given.deviation
@@ -224,7 +223,7 @@ class HuggingFace:
         """Tokenize a text to `(windows, 2 + pieces)`: the range of pieces each window keeps, then ids padded by -1."""
         read = self.read
         pieces = read(" ".join(text) if self.spaced else text, add_special_tokens=False, verbose=False)["input_ids"]
-        before, after = special_pieces(read)
+        before, after = _special_pieces(self.folder, self._hash)
         room = self._longest - len(before) - len(after)
         if room < 4:
             raise ValueError(f"a window of {self._longest} pieces holds next to no text: raise length")
@@ -246,6 +245,16 @@ def _slots(encoder: HuggingFace, stamp: str) -> int:
     black = torch.from_numpy(encoder._pixels(Image(np.zeros((1, 8, 8), np.float32), ("grey",))))
     with torch.no_grad():
         return int(encoder._trunk_of(encoder._network).run(black[None])[0].shape[1])
+
+
+@lru_cache(maxsize=8)
+def _special_pieces(folder: Path, stamp: str) -> tuple[list[int], list[int]]:
+    return special_pieces(tokenizer(folder, stamp))
+
+
+@lru_cache(maxsize=8)
+def _preprocessing(folder: Path, stamp: str) -> Preprocessing:
+    return preprocessing(folder)
 
 
 def windows(pieces: int, room: int) -> list[tuple[int, int, int]]:
