@@ -25,6 +25,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "name",
     [
+        "attacks",
         "fuse",
         "starts",
         "lines",

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_of_sums import Sums
+from scipy.stats import spearmanr
 
 import chiasm
 from chiasm.cohort import Cohort, CohortError, Unsupported, synthetic_cohort
 from chiasm.fitting.expected import encoders_within
 from chiasm.models.explain import column_explanation, pieces
+from chiasm.models.explain.column_checks import CHECKS, judged
 from chiasm.models.explain.column_loss import answers_of
+from chiasm.models.explain.half_fits import agreement_of_fits, half_fits, halves_of
 from chiasm.models.explain.linear_columns import linear_columns
 from chiasm.models.explain.pieces import columns_read
 from chiasm.models.explain.screening import screened
@@ -108,7 +111,7 @@ def test_coefficients_alone_are_told_beside_a_model_of_nothing_that_has_none(
     monkeypatch.setattr(column_explanation, "model_of_nothing", lambda *_: (nothing, OUTCOMES))
     told = chiasm.explain_columns(chiasm.fit(cohort, "single:m1"), cohort, most=4)
     assert set(told.table["way"]) == {"coefficient"} and told.table["nothing"].isna().all()
-    assert list(told.checks["note"]) == ["not estimable"]
+    assert told.checks.set_index("check")["note"].to_dict() == {"fits": "", "nothing": "not estimable"}
 
 
 def test_a_model_without_columns_is_told_so(late: Model, cohort: Cohort) -> None:
@@ -235,3 +238,25 @@ def test_the_command_writes_columns_and_says_what_speaks_against_them(two_tables
     assert "name --out" in run("explain", folder / "model", folder).err
     astray = run("explain", folder / "model", folder, "--out", folder / "s.csv", "--only", "age")
     assert astray.code == 2 and "--only belong to --columns" in astray.err
+
+
+def test_coefficients_of_noise_are_not_those_of_another_half(planted: Cohort) -> None:
+    """Of planted genes two halves agree on the first; of noise alone their orders differ, and it is said."""
+    model = chiasm.fit(planted, "early-fusion")
+    known = np.ones(len(planted), dtype=bool)
+    rows = halves_of(planted, known, seed=0)
+    assert sorted(np.concatenate(rows)) == list(range(100)) and len(rows[0]) == len(rows[1]) == 50
+    fits, why = half_fits(model, planted, seed=0)
+    assert fits is not None and not why
+    read = columns_read(model, planted)
+    (genes,) = [row for row in agreement_of_fits(fits, planted, ["prediction"], read, (), 0) if row[1] == "genes"]
+    own = [linear_columns(one, planted) for one in fits]
+    sizes = [table.set_index("name")["effect"].abs() for table in own if table is not None]
+    names = [f"G{k}" for k in range(20)]
+    assert genes[:5] == ("fits", "genes", "column", "coefficient", 20)
+    assert genes[5] == pytest.approx(spearmanr(sizes[0][names], sizes[1][names]).statistic)
+    assert {sizes[0].idxmax(), sizes[1].idxmax()} == {"G3"}
+    frame = pd.DataFrame([(*genes[:5], 0.1, -0.2, 0.4, "")], columns=list(CHECKS))
+    (said,) = judged(frame)
+    assert "differs between models of two halves of the patients" in said and "do not lean on it" in said
+    assert half_fits(Sums(lambda frame: 0.0), planted, seed=0) == (None, "the model does not say its recipe")

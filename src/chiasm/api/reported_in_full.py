@@ -254,7 +254,7 @@ def best_network(trial: Trial) -> str | None:
         except ValueError:  # an object of another package, under a name of its own
             continue
         inner = [fold["inner"] for fold in row["folds"] if fold.get("inner") is not None]
-        if isinstance(recipe, NetworkRecipe) and not getattr(recipe, "modality", ""):
+        if isinstance(recipe, NetworkRecipe) and not recipe.modality:
             scored[row["name"]] = float(np.mean(inner)) if inner else -np.inf  # alone on its side it is not scored
     return max(scored, key=lambda name: scored[name]) if scored else None
 

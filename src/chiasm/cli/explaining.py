@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CHECKED = {
     "halves": "two halves of the patients, which should agree",
+    "fits": "models of two halves of the patients, which should agree",
     "nothing": "a model that has learned nothing, which should not",
 }
 SHOWN, FEW_SHOWN = 10, 5  # columns, or sets, of a modality and way

@@ -14,6 +14,7 @@ from chiasm.models.explain.column_checks import CHECKS, halves, judged, likeness
 from chiasm.models.explain.column_loss import answers_of, said_of_loss, scoring_of, without_loss
 from chiasm.models.explain.column_table import TABLE, linear_rows, matched, ranked, shuffled_rows, together
 from chiasm.models.explain.columns import Worth, worth_of
+from chiasm.models.explain.half_fits import agreement_of_fits, half_fits
 from chiasm.models.explain.linear_columns import linear_columns, scale_of
 from chiasm.models.explain.pieces import (
     MOST_PIECES,
@@ -83,6 +84,12 @@ def columns_explained(
     if linear is not None:
         said.append(f"A coefficient is the change of {scale_of(model)} by one standard deviation of the column")
     checks = list(halves(found, asked.seed))
+    if linear is not None and asked.checks:
+        fits, why = half_fits(model, cohort, asked.seed, progress)
+        if fits is not None:
+            checks += agreement_of_fits(fits, cohort, answers, columns, asked.only, asked.seed)
+        else:
+            said.append(f"Whether models of two halves of the patients agree on coefficients is not known: {why}")
     if nothing is not None:
         told = _of_nothing(nothing, cohort, found, answers, asked, progress)
         table = table.assign(nothing=matched(table, told))
@@ -118,8 +125,8 @@ def _columns_shuffled(
             chosen[name] = own
         elif name in linear_of:
             said.append(
-                f"'{name}' has {len(own):,} columns: each is told by its coefficient alone, without a loss, an "
-                "interval or the check of two halves; name those that are to be shuffled"
+                f"'{name}' has {len(own):,} columns: each is told by its coefficient alone, without a loss or an "
+                "interval; name those that are to be shuffled"
             )
         else:
             words = words_of(cohort, name, own)
