@@ -5,6 +5,7 @@ and cells that are missing), one of which a fifth lack; 15 patients a week from 
 changes in week 20. Every year draws its own reference, so that the looks of a year hang together by it.
 
     PYTHONPATH=src python benchmarks/monitoring.py --years 100 > benchmarks/results/monitoring.txt
+    PYTHONPATH=src python benchmarks/monitoring.py --years 100 --only fewer    that row alone
 """
 
 from __future__ import annotations
@@ -76,11 +77,15 @@ def year(change: Callable[[Frames, np.random.Generator], Frames], seed: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=100)
-    years = parser.parse_args().years
+    parser.add_argument("--only", nargs="*", help="Names of changes; all by default.")
+    options = parser.parse_args()
+    years = options.years
     print(f"{years} years of {WEEKS} weekly looks at {WEEKLY} patients against {TRAINED}; rate {RATE:g} a year\n")
     heads = [f"what changes in week {CHANGE}", "years with an alarm", "before the change", "median delay"]
     print(f"{heads[0]:34} {heads[1]:>20} {heads[2]:>18} {heads[3]:>13}")
     for change in (unchanged, shifted, another_unit, fewer):
+        if options.only and change.__name__ not in options.only:
+            continue
         alarms, early, delays = 0, 0, []
         for seed in range(years):
             found = [week for week, look in enumerate(year(change, seed)) if look.alarm]
