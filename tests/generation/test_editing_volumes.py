@@ -27,9 +27,7 @@ from chiasm.readers.image.volume import VolumeReader
 nibabel = pytest.importorskip("nibabel")
 
 SIDE = 8
-TURNED = np.array(
-    [[0, -2.0, 0, 5], [0, 0, 3.0, -7], [1.0, 0, 0, 2], [0, 0, 0, 1]]
-)  # axes lie otherwise
+TURNED = np.array([[0, -2.0, 0, 5], [0, 0, 3.0, -7], [1.0, 0, 0, 2], [0, 0, 0, 1]])  # axes lie otherwise
 
 
 def volume(path: Path, high: bool, seed: int, sides: tuple[int, ...] = (SIDE,) * 3, affine: Any = TURNED) -> np.ndarray:
