@@ -73,6 +73,7 @@ _PUBLIC = {
     "embed": "chiasm.api",
     "encode": "chiasm.api",
     "enhance": "chiasm.api.enhancing",
+    "enhance_frames": "chiasm.api.enhancing_frames",
     "evaluate": "chiasm.api",
     "evaluate_cohorts": "chiasm.api",
     "explain": "chiasm.api",
@@ -230,6 +231,7 @@ if TYPE_CHECKING:
     from chiasm.api.cropping import crops
     from chiasm.api.editing import edit, fit_editor
     from chiasm.api.enhancing import enhance
+    from chiasm.api.enhancing_frames import enhance_frames
     from chiasm.api.generating import generate
     from chiasm.api.labelling import label_records
     from chiasm.api.outlining import outline

@@ -64,6 +64,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "enhance": (
         "chiasm enhance scan.nii.gz --scale 2 --out fine.nii.gz --page fine.html",
         "chiasm enhance thick.nii.gz --scale 1,1,4 --out thin.nii.gz",
+        "chiasm enhance series.nii.gz --static scan.nii.gz --out frames.nii.gz",
     ),
     "edit": (
         "chiasm edit cohort.toml scan.png --towards pneumonia --out edited.png --keep editor",
