@@ -15,6 +15,7 @@ from chiasm.merging.methods import require_base
 from chiasm.merging.tensors import require_weights
 from chiasm.models.merged import Merged, merge_fitted, method_of, require_alike
 from chiasm.models.merged_blocks import block_method_of, hold_blocks, merge_blocks, require_blocks
+from chiasm.models.merged_outlines import hold_outlines, merge_outlines, require_outlines
 from chiasm.models.merged_scores import primary_of, recalibrated, scores_of
 from chiasm.models.merged_singles import hold_singles, merge_singles, require_singles
 from chiasm.protocols import Model
@@ -31,6 +32,8 @@ def merge(
     trusted: Sequence[artifact.Given] | None = None,
 ) -> Merged:
     """Merge models into one without training: networks of one recipe and encoders, or models of different modalities.
+
+    Networks that draw label maps merge where they read on one scale: tunings of one start, or fits on one cohort.
 
     Blocks of `lego-merge` and models of `single` are of different modalities, each trained where it is measured, and no
     patient needs two of them. Models that do not fit are refused before any weight is read.
@@ -68,7 +71,7 @@ def merge(
         for name, own in zip([*names, "the base"], given, strict=False)
     ]
     outlined = [artifact.outline(own) if isinstance(own, str | Path) else artifact.outline_of(own) for own in given]
-    blocks, singles = hold_blocks(outlined), hold_singles(outlined)
+    blocks, singles, outlines = hold_blocks(outlined), hold_singles(outlined), hold_outlines(outlined)
     if (blocks or singles) and base is not None:
         raise ValueError("models of different modalities have no base to merge from: leave it out")
     if blocks:
@@ -79,18 +82,20 @@ def merge(
     else:
         chosen = method_of(method or "linear")
         require_base(chosen, base is not None)
-        require_alike(outlined, names)
+        (require_outlines if outlines else require_alike)(outlined, names)
     loaded: list[Any] = [load_model(own, trusted) if isinstance(own, str | Path) else own for own in given]
     parents, origin = loaded[: len(models)], loaded[-1] if base is not None else None
     if blocks:
         merged = merge_blocks(parents, share, joining)
+    elif outlines:
+        merged = merge_outlines(parents, names, share, chosen, origin)
     else:
         merged = merge_singles(parents) if singles else merge_fitted(parents, names, share, chosen, origin)
     if cohort is None:
-        return Merged(merged, primary_of(merged), {})
+        return Merged(merged, primary_of(merged), {}, calibrates=not outlines)
     ready = prepare(as_cohort(cohort), model=merged, checked=checked, tolerated=["modality-of-nobody"])
     warn_of_findings(ready.checked)
     used = ready.cohort
     scores = scores_of({**dict(zip(names, parents, strict=False)), "merged": merged}, used)
-    fitted, patients = recalibrated(merged, used)
-    return Merged(fitted, primary_of(merged), scores, patients)
+    fitted, patients = (merged, 0) if outlines else recalibrated(merged, used)
+    return Merged(fitted, primary_of(merged), scores, patients, not outlines)

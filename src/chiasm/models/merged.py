@@ -49,16 +49,20 @@ class Merged:
         scores: metrics of each model by name, `merged` last; empty without a cohort. The merged model is scored before
             it is calibrated on that cohort.
         calibrated_on: number of the cohort's patients on which its calibration was fitted; 0: it is the models' mean.
+        calibrates: whether such a model is calibrated; one that draws label maps is not.
     """
 
     model: FittedModel
     metric: str
     scores: dict[str, dict[str, float]]
     calibrated_on: int = 0
+    calibrates: bool = True
 
     @property
     def calibration(self) -> str:
         """Return a sentence on the origin of the calibration."""
+        if not self.calibrates:
+            return "what is drawn has no calibration: pixels have the label that is the most probable"
         if self.calibrated_on:
             return f"its calibration was fitted on {self.calibrated_on:,} patients of the cohort"
         return "its calibration is the mean of the models', fitted for their links and not for its own"
@@ -120,14 +124,14 @@ def require_alike(outlines: Sequence[Outline], names: Sequence[str]) -> None:
         for part in (*ALIKE, "recipe", "predictor.encoders", "predictor.state"):
             at(tree, part)
     for tree, name in zip(trees[1:], names[1:], strict=True):
-        if _recipe(tree) != _recipe(trees[0]):
+        if recipe_of(tree) != recipe_of(trees[0]):
             raise Unsupported(
-                f"{names[0]} is of recipe '{_recipe(trees[0])}' and {name} of '{_recipe(tree)}': one recipe merges"
+                f"{names[0]} is of recipe '{recipe_of(trees[0])}' and {name} of '{recipe_of(tree)}': one recipe merges"
             )
         for part in ("modalities", "target"):
             if tree[part] != trees[0][part]:
                 raise Unsupported(f"{names[0]} and {name} have different {ALIKE[part]}: fit them alike")
-    require_one_layout([_layout(tree) for tree in trees], names)
+    require_one_layout([layout_of_tree(tree) for tree in trees], names)
     for tree, name in zip(trees[1:], names[1:], strict=True):
         for part, what in ALIKE.items():
             if at(tree, part) != at(trees[0], part):
@@ -184,11 +188,13 @@ def merge_fitted(
     )
 
 
-def _recipe(tree: Mapping[str, Any]) -> str:
+def recipe_of(tree: Mapping[str, Any]) -> str:
+    """Return the name of a model's recipe, without its options."""
     return str(tree["recipe"]).partition(":")[0]
 
 
-def _layout(tree: Mapping[str, Any]) -> Layout:
+def layout_of_tree(tree: Mapping[str, Any]) -> Layout:
+    """Return the layout of the network in a model's description."""
     state = tree["predictor"]["state"]
     return {key: (own.shape, own.dtype) for key, own in state.items() if isinstance(own, ArrayOutline)}
 

@@ -329,7 +329,7 @@ OPTIONS = {
     "stu-net": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "
         "epochs=60, patience=15, batch=8, learning_rate=0.001, weight_decay=0.01, few=False, size=s, width=0,"
-        " weights="
+        " weights=, scale=own"
     ),
     "unit": (
         "modality=, window=64, crops=2, flips=none, mirrors=none, tidy=none, plan=, modality_dropout=0.2, "

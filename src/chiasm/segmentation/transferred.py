@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from chiasm.cohort import Unsupported
 from chiasm.encoders.seen import SeenItems
 from chiasm.encoders.weights import read_weights, weights_file
 from chiasm.fitting.model import FittedModel
+from chiasm.segmentation.grids import ImageGrids
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.stunet import StuNet
 
@@ -28,6 +29,7 @@ class Weights:
     Args:
         state: name to tensor.
         contrasts, labels: names that it reads and draws; empty where a file does not say them.
+        grids: contrast to how its images are read; empty where a file does not say it.
         seen: marks of the images that it was learned from; empty where nothing is known of them.
     """
 
@@ -35,6 +37,7 @@ class Weights:
     contrasts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     seen: tuple[SeenItems, ...] = ()
+    grids: Mapping[str, ImageGrids] = field(default_factory=dict)
 
 
 def weights_of(place: str) -> Weights:
@@ -55,7 +58,7 @@ def weights_of(place: str) -> Weights:
     if not isinstance(own, Outliner):
         raise Unsupported(f"weights= names a model that draws no label maps: '{path.name[:80]}'")
     state = {name: torch.from_numpy(np.asarray(values).copy()) for name, values in own.state.items()}
-    return Weights(state, tuple(sorted(own.grids)), tuple(model.response.classes), own.seen)
+    return Weights(state, tuple(sorted(own.grids)), tuple(model.response.classes), own.seen, own.grids)
 
 
 def put_into(network: StuNet, given: Weights, labels: Sequence[str]) -> list[str]:

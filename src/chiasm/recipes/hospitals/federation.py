@@ -97,6 +97,11 @@ class Plan:
 
 NO_SHARED_SPACE = "hospitals that share no patient share no space of their options or texts: fit another recipe"
 
+DRAWN = (
+    "what hospitals sum are updates of the Linear layers of a fusion, and a network that draws label maps has none: "
+    "tune one model at each hospital (stu-net:weights=...,scale=weights) and merge what comes back (chiasm merge)"
+)
+
 
 def network_of(base: FittedModel) -> NetworkPredictor:
     """Return the network inside a model.
@@ -104,6 +109,8 @@ def network_of(base: FittedModel) -> NetworkPredictor:
     Raises:
         Unsupported: the model holds no network, or learned a space of options or texts of its own.
     """
+    if kind_of(base.response.kind).has_masks:
+        raise Unsupported(DRAWN)
     if not kind_of(base.response.kind).has_level:
         raise Unsupported(NO_SHARED_SPACE)
     if not isinstance(base.predictor, NetworkPredictor):

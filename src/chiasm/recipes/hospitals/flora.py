@@ -20,6 +20,7 @@ from chiasm.recipes.fusion.healnet import HealNetRecipe
 from chiasm.recipes.fusion.lego_fuse import LegoFuseRecipe
 from chiasm.recipes.hospitals import ROWS
 from chiasm.recipes.hospitals.federation import (
+    DRAWN,
     LEAST_CLIENTS,
     NO_SHARED_SPACE,
     Participant,
@@ -111,6 +112,8 @@ class Flora(OneOrAll):
 
     def supports(self, cohort: Cohort) -> None:
         """Raise `Unsupported` also if there are fewer than two hospitals or peft is not installed."""
+        if cohort.target is not None and cohort.target.has_masks:
+            raise Unsupported(DRAWN)
         super().supports(cohort)
         if cohort.target is not None and not cohort.target.has_level:
             raise Unsupported(NO_SHARED_SPACE)

@@ -154,6 +154,10 @@ class OfMasks(OfImages):
         """Return the modalities that are read; here the contrasts alone."""
         return self.contrasts(cohort)
 
+    def scaled(self, grids: dict[str, ImageGrids]) -> dict[str, ImageGrids]:
+        """Return how images are read, by contrast; here as their own training set has it."""
+        return grids
+
     def beside(self, cohort: Cohort) -> dict[str, Packed]:
         """Return the tokens that are read beside the images, by modality; here none."""
         return {}
@@ -170,7 +174,7 @@ class OfMasks(OfImages):
         """Train the network."""
         cohort, outcome, labels = training.cohort, training.outcome, len(training.target.names)
         names, plan = sorted(self.contrasts(cohort)), self.planned
-        grids = {name: grid_as_planned(cohort, name, outcome, plan) for name in names}
+        grids = self.scaled({name: grid_as_planned(cohort, name, outcome, plan) for name in names})
         shelves, images_read = on_shelves(cohort, grids)
         tokens = {**images_read, **self.beside(cohort)}
         present, maps = presence(tokens, names), maps_of(outcome)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, cast
 
 import torch
 from torch import nn
 
 from chiasm.artifact import storable
-from chiasm.cohort import Cohort
+from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.frozen import hash_state
 from chiasm.errors import Problem
 from chiasm.fitting.base import Training, choice
@@ -19,6 +20,7 @@ from chiasm.heads.response import Response
 from chiasm.protocols import Predictor
 from chiasm.recipes.segmentation import ROWS
 from chiasm.recipes.segmentation.of_masks import FEW, OfMasks
+from chiasm.segmentation.grids import ImageGrids
 from chiasm.segmentation.lineage import marked, weights_findings
 from chiasm.segmentation.model import Outliner
 from chiasm.segmentation.stunet import SIZES, StuNet
@@ -51,11 +53,14 @@ class StuNetRecipe(OfMasks):
         width: channels at full size; 0: those of the size.
         weights: folder of a stored model of this recipe, or a safetensors file of its network's state, with which the
             training begins; contrasts and labels of other names begin anew. Empty: from nothing.
+        scale: images are scaled by the mean and spread of their `own` training set, or as those of `weights` are, where
+            these know the contrast: tunings of one start so scaled merge (`chiasm merge`).
     """
 
     size: str = "s"
     width: int = 0
     weights: str = ""
+    scale: str = "own"
     learning_rate: float = 1e-3
 
     file_options: ClassVar[tuple[str, ...]] = ("plan", "weights")
@@ -64,12 +69,31 @@ class StuNetRecipe(OfMasks):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("size", self.size, tuple(SIZES))
+        choice("scale", self.scale, ("own", "weights"))
+        if self.scale == "weights" and not self.weights:
+            raise ValueError("scale=weights needs weights=, a model that says how it reads images")
         _ = self.design()  # refuses invalid values
 
     def design(self) -> StuNetDesign:
         """Return the sizes of the network."""
         width, blocks = SIZES[self.size]
         return StuNetDesign(self.width or width, blocks)
+
+    def scaled(self, grids: dict[str, ImageGrids]) -> dict[str, ImageGrids]:
+        """Return how images are read, as the weights do where that is asked for and they know the contrast.
+
+        Raises:
+            Unsupported: the weights say of no contrast here how they read it.
+        """
+        if self.scale == "own":
+            return grids
+        known = weights_of(self.weights).grids
+        if not set(known) & set(grids):
+            raise Unsupported(f"weights='{Path(self.weights).name}' do not say how they read {' or '.join(grids)}")
+        for name in set(known) & set(grids):
+            if known[name].channels != grids[name].channels:
+                raise Unsupported(f"weights= read '{name}' with another number of channels: encode it alike")
+        return {name: known.get(name, own) for name, own in grids.items()}
 
     @property
     def least_patients(self) -> int:
