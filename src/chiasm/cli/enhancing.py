@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,9 +84,8 @@ def _frames(
             )
     require_new(out, force, "--out")
     require_writable(out)
-    found = enhance_frames(
-        scan, static, out, others=others, share=share, seed=seed, **({} if steps is None else {"steps": steps})
-    )
+    how: dict[str, Any] = {} if steps is None else {"steps": steps}
+    found = enhance_frames(scan, static, out, others=others, share=share, seed=seed, **how)
     if json:
         screen.show_json({**found.mark, "sentences": list(found.sentences), "written": str(out)})
         return

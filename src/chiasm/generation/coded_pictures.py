@@ -200,7 +200,7 @@ class PictureCodes:
                 told=partly(told, 0, total), averaged=False,
             ).eval()  # fmt: skip
             with torch.no_grad():
-                parts = [shows.index_quantize(some).flatten(1) for some in filled.split(self.batch)]
+                parts = [shows.index_quantize(some).flatten(1) for some in torch.split(filled, self.batch)]
             own = torch.cat(parts).long()
             writes = trained(
                 writes,

@@ -139,7 +139,8 @@ def filled_up(frames: Tensor, shape: Sequence[int]) -> Tensor:
         turn = torch.exp(-2j * torch.pi * own * (side / few - 1) / 2 / side)
         k = k.index_select(axis + 1, own % few) * turn.view(*[-1 if at == axis else 1 for at in range(axes)])
         lines.append(own % side)
-    whole[(slice(None), *torch.meshgrid(*lines, indexing="ij"))] = k
+    places: list[Tensor] = list(torch.meshgrid(*lines, indexing="ij"))
+    whole.movedim(0, -1)[tuple(places)] = k.movedim(0, -1)
     return image_of(whole, axes)
 
 

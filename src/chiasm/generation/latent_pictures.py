@@ -109,7 +109,7 @@ class FittedLatents:
         latents = self.latents.sample(n, seed, condition, told) * self.reach
         at_once = max(1, MOST_VALUES // (self.design.channels * torch.Size(self.size).numel()))
         with torch.no_grad():
-            parts += [cropped(network.decode(some), self.size) for some in latents.split(at_once) if len(some)]
+            parts += [cropped(network.decode(some), self.size) for some in torch.split(latents, at_once) if len(some)]
         return torch.cat(parts)
 
 
@@ -186,7 +186,7 @@ class LatentDiffusion:
             seed=seeded(seed, "picture-encoder-steps"), told=partly(told, 0, total),
         ).eval()  # fmt: skip
         with torch.no_grad():
-            latents = torch.cat([network.encode(some)[0] for some in filled.split(self.batch)])
+            latents = torch.cat([network.encode(some)[0] for some in torch.split(filled, self.batch)])
         reach = max(float(np.quantile(latents.abs().flatten()[:: 1 + latents.numel() // 1_000_000], WITHIN)), 1e-6)
         learnt = self.of_latents.fit(
             (latents / reach).clamp(-1, 1), condition, seed, partly(told, self.encoder_steps, total)

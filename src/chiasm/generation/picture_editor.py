@@ -16,7 +16,8 @@ from chiasm.cohort import Cohort, Unsupported
 from chiasm.encoders.image.pixels import resized
 from chiasm.errors import count, nearest
 from chiasm.generation.diffusion import guided
-from chiasm.generation.picture_diffusion import PREDICTION, SCHEDULE, FittedPictures, PictureDiffusion, Told
+from chiasm.generation.picture_diffusion import PREDICTION, SCHEDULE, FittedPictures, PictureDiffusion
+from chiasm.generation.picture_generator import Told
 from chiasm.generation.pictures import pictures_of
 from chiasm.generation.progressive import Rounds, progressive_edit
 from chiasm.generation.rows import LEAST_PATIENTS

@@ -76,4 +76,5 @@ def read_mask(path: Path, scan: Scan) -> NDArray[np.bool_]:
     assert mask.affine is not None and scan.affine is not None
     if not np.allclose(mask.affine, scan.affine, atol=NEAR):
         raise ValueError("the mask lies elsewhere than the volume: bring it onto the volume's grid")
-    return turned_as_read(mask.values, scan) != 0
+    marked: NDArray[np.bool_] = turned_as_read(mask.values, scan) != 0
+    return marked

@@ -58,9 +58,9 @@ class AskedSam(nn.Module):
         self.words = nn.Parameter(size * torch.randn(NAMES + self.labels, width))
         self.said = nn.Linear(width, NAMES + self.labels)
         self.bridge = SegBridge(width, channels, SEG)
-        self.eyes = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width))
-        with torch.no_grad():
-            self.eyes[1].weight.fill_(size)
+        norm = nn.LayerNorm(width)
+        nn.init.constant_(norm.weight, size)
+        self.eyes = nn.Sequential(nn.Linear(channels, width), norm)
         speaker.requires_grad_(rank < 0)
         if rank > 0:
             sites = projections(speaker, rank)
@@ -190,7 +190,7 @@ class AskedDrawing(Drawing):
     def reader(self, tokens: Mapping[str, Tokens], row: int) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
         """The network with the question of a patient of a batch."""
         question = [self.question(tokens, row)]
-        return lambda images, present: self.network(images, present, question)  # type: ignore[no-any-return]
+        return lambda images, present: self.network(images, present, question)
 
     def question(self, tokens: Mapping[str, Tokens], row: int) -> Tensor:
         """The pieces `(T,)` of the question of a patient; of who has none, no piece."""

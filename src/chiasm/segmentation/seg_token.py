@@ -33,8 +33,9 @@ class SegBridge(nn.Module):
     def __init__(self, width: int, prompt: int, seg: int) -> None:
         super().__init__()
         self.seg = seg
-        self.map = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, prompt))
-        for own in (self.map[0], self.map[2]):  # as large as the other tokens of a decoder, which hears no whisper
+        inner, outer = nn.Linear(width, width), nn.Linear(width, prompt)
+        self.map = nn.Sequential(inner, nn.ReLU(), outer)
+        for own in (inner, outer):  # as large as the other tokens of a decoder, which hears no whisper
             nn.init.kaiming_normal_(own.weight)
 
     def forward(self, states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

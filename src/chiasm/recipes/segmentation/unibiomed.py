@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from torch import nn
@@ -155,7 +155,7 @@ class UniBiomed(OnSam):
     def learn(self, training: Training) -> tuple[Predictor, Response]:
         """Train the network, which then draws what it is asked for."""
         name, _ = self.question(training.cohort)
-        named: Self = replace(self, text=name)
+        named = replace(self, text=name)
         predictor, response = super(UniBiomed, named).learn(training)
         stored = self.stored_for(training.cohort)
         own = AskedOutliner.of(cast(Outliner, predictor), stored, name if self.asked else "", self.longest)
