@@ -23,7 +23,7 @@ from chiasm.models.export.checking import session_of
 from chiasm.models.export.inputs import Reading
 from command_line import Run
 
-ARCHIVE = RELEASES[-1]
+ARCHIVE = RELEASES[0]
 CLOSE = 1e-5
 
 
