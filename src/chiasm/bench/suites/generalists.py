@@ -102,7 +102,7 @@ MED_MAT = Questions(
     "med-mat",
     "Med-MAT (modality, area, task)",
     Citation(
-        "On the Compositional Generalization of Multimodal LLMs for Medical Imaging",
+        "Exploring Compositional Generalization of Multimodal LLMs for Medical Imaging",
         *("ACL", 2025, "https://arxiv.org/abs/2412.20070"),
     ),
     files=stated_files("med_mat", _MAT),
