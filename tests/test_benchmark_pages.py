@@ -26,6 +26,7 @@ def made(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     "name",
     [
         "attacks",
+        "competing",
         "fuse",
         "starts",
         "lines",
