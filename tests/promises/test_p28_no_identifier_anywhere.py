@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import planted_pictures
 import pytest
 from safetensors.numpy import save_file
 
@@ -253,10 +254,12 @@ def test_what_is_planted_comes_out_nowhere(
     rows = (home / "ward" / "patients.csv").read_text().splitlines(keepends=True)
     (home / "ward" / "others.csv").write_text("".join(rows[:-1]))  # not the very patients that the model learned from
     (home / "ward" / "others.toml").write_text(MANIFEST.replace("patients.csv", "others.csv"))
+    if os.environ.get(EVERY):
+        planted_pictures.write_pictures(home / "ward", PLANTED)
     lines.clear()  # what the writers of the files say is not ours
     monkeypatch.chdir(home)
     monkeypatch.setenv("CHIASM_STORE", str(tmp_path / "store"))
-    secret, ids = list(PLANTED.values()), list(IDS)
+    secret, ids = list(PLANTED.values()), [*IDS, *planted_pictures.IDS]
     run, model = tmp_path / "run", tmp_path / "model"
     recipes = ["--recipes", "late-fusion,single:clinical", "--folds", "2", "--jobs", "1"]
     commands = [
@@ -331,12 +334,13 @@ def of_every_service(tmp_path: Path, model: Path) -> list[list[str]]:
         ["pretrain", "ward", "--modality", "photo", "--method", "mae", "--network", "vit:width=16,depth=1,heads=2",
          "--size", "16", "--epochs", "1", "--out", f"{to}/photos", "--page", f"{to}/photos.html", "--jobs", "1"],
         ["articles", "ward", "--out", f"{to}/shards-refused"],
+        *planted_pictures.commands_of(to, IDS[0]),
     ]  # fmt: skip
 
 
 def expected_of(command: list[str]) -> tuple[int, ...]:
     """How a command may end: 2 where it is refused, 1 where an alarm is raised."""
-    refused = ("nobody-of-that-name", "no-such-recipe", "refused.csv", "refused.onnx", "shards-refused")
+    refused = ("nobody-of-that-name", "no-such-recipe", "refused.csv", "refused.onnx", "shards-refused", "-refused.png")
     if any(word.endswith(refused) for word in command):
         return (2,)
     return (0, 1) if command[0] == "monitor" else (0,)
