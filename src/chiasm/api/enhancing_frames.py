@@ -21,6 +21,7 @@ from chiasm.progress import followed
 from chiasm.shown import in_percent
 
 GENERATOR = "static-scan-frames"
+STEPS = 300
 BRIGHT = 0.999  # of voxels are at most as bright as 1
 TUNED = 0.5
 """Rate and steps of tuning, as a share of those of learning from others."""
@@ -55,7 +56,7 @@ def enhance_frames(
     *,
     others: Sequence[str | os.PathLike[str]] = (),
     share: float | None = None,
-    steps: int = 300,
+    steps: int = STEPS,
     seed: int = 0,
     progress: Callable[..., None] | None = None,
 ) -> EnhancedFrames:
