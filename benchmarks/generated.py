@@ -2,7 +2,8 @@
 
 `patients/...`: a generator of `chiasm generate`, fitted to four fifths of a cohort, draws as many patients; privacy
 and utility are those of its report, by late fusion or the one modality. Of physionet2012 a stay is a table of the first
-minute and one of the mean and the last value of each parameter in 48 hours; of pbc-visits the visits are event records.
+minute and one of the mean and the last value of each parameter in 48 hours; of pbc-visits the visits are event records,
+of meds-sample the first 60 events, and there is no outcome.
 `fill/...`: a trial of `filled` beside `late-fusion`, whose named contrast is the verdict; where a modality was hidden
 from two patients in five, also how near what is filled in comes to it. A line that is there is not run again; `--table`
 writes the part of docs/generation.md.
@@ -50,6 +51,7 @@ PATIENTS = {
     )
     for how in ("", "mixed-diffusion")
 } | {
+    "patients/meds-sample": ("meds-sample", ["records"], "gaussian-copula", None),
     "patients/tcga-brca, clinical, at epsilon 3": ("tcga-brca", ["clinical"], "mixed-diffusion", 3.0),
     "patients/physionet2012, at epsilon 3": ("physionet2012", ["clinical", "parameters"], "mixed-diffusion", 3.0),
 }
@@ -63,6 +65,15 @@ GIVEN = {
 }
 CASES = (*PATIENTS, *MADE, *GIVEN)
 LACK, MADE_PATIENTS = 0.4, 300
+EVENTS = 60
+MEDS = """name = "meds-sample"
+[patients]
+table = "subjects.csv"
+id = "subject"
+[modalities.records]
+kind = "events"
+table = "meds"
+"""
 PAGE = ROOT / "docs" / "generation.md"
 PLAIN = "late-fusion"
 
@@ -72,12 +83,14 @@ def measured(case: str, data: Path, work: Path) -> dict[str, Any]:
     start = time.process_time()
     if case in PATIENTS:
         name, modalities, generator, epsilon = PATIENTS[case]
-        cohort = stays(data, work) if name == "physionet2012" else chiasm.open_cohort(data / name / "cohort.toml")
+        made = {"physionet2012": stays, "meds-sample": first_events}
+        cohort = made[name](data, work) if name in made else chiasm.open_cohort(data / name / "cohort.toml")
         cohort = cohort.with_modalities(modalities)
-        cohort = cohort.subset(cohort.present.any(1) & cohort.outcome.known)
+        known = True if cohort.outcome is None else cohort.outcome.known
+        cohort = cohort.subset(cohort.present.any(1) & known)
         reason, many = "a benchmark, which keeps no row", len(cohort) * 4 // 5
         found = generate(cohort, patients=many, generator=generator, dp=epsilon, accept_privacy=reason)
-        told = {key: found.document[key] for key in ("privacy", "likeness", "utility")}
+        told = {key: found.document.get(key) for key in ("privacy", "likeness", "utility")}
     elif case in MADE:
         whole = chiasm.synthetic_cohort(MADE[case], MADE_PATIENTS, seed=0)
         lacks = np.random.default_rng(0).random(len(whole)) < LACK
@@ -111,6 +124,19 @@ def stays(data: Path, work: Path) -> chiasm.Cohort:
         ),
     )
     return chiasm.open_cohort(manifest)
+
+
+def first_events(data: Path, work: Path) -> chiasm.Cohort:
+    """The first events of each subject of meds-sample as a MEDS folder of its own, without an outcome."""
+    parts = [pd.read_parquet(file) for file in sorted((data / "wings" / "meds-sample").glob("*/*.parquet"))]
+    events = pd.concat(parts).dropna(subset=["time"]).sort_values(["subject_id", "time"], kind="stable")
+    place = work / "meds" / "data"
+    place.mkdir(parents=True, exist_ok=True)
+    events.groupby("subject_id").head(EVENTS).to_parquet(place / "0.parquet", index=False)
+    subjects = pd.DataFrame({"subject": events["subject_id"].drop_duplicates().astype(str)})
+    subjects.to_csv(work / "subjects.csv", index=False)
+    write_text(work / "cohort.toml", MEDS)
+    return chiasm.open_cohort(work / "cohort.toml")
 
 
 def explained(
@@ -158,7 +184,7 @@ def text_of(rows: dict[str, dict[str, Any]]) -> str:
             )
         lines += ["", "| drawn from | patients | metric | trained on synthetic | on real | share kept | seconds |",
                   "|---|---|---|---|---|---|---|"]  # fmt: skip
-        for case in there:
+        for case in (case for case in there if rows[case]["utility"]):
             own = rows[case]["utility"]
             known = [interval(*own[key], digits=3) if own[key] else "-" for key in ("synthetic", "real")]
             kept = "-" if own["kept"] is None else f"{own['kept']:.2f}"
