@@ -326,7 +326,7 @@ def of_every_service(tmp_path: Path, model: Path) -> list[list[str]]:
         ["monitor", str(model), "ward", "--out", f"{to}/monitor.html", "--json"],
         ["embed", "ward", "--modality", "photo", "--jobs", "1"],
         ["stress", "ward", "--recipes", "single:clinical", "--folds", "2", "--out", f"{to}/stress.csv", "--jobs", "1"],
-        ["keys", "--out", pair], ["sign", str(model), "--key", f"{pair}.pem"], ["inspect", str(model), "--json"],
+        ["keys", "--out", pair, "--no-passphrase"], ["sign", str(model), "--key", f"{pair}.pem"], ["inspect", str(model), "--json"],
         ["evaluate", "ward", "--identifiers", "--out", f"{to}/run", "--recipes", "single:clinical", "--folds",
          "2", "--jobs", "1"],
         ["tune", "ward", "--recipe", "stacked-fusion", "--space", "shrinkage=1.0;10.0", "--inner", "2", "--jobs",
