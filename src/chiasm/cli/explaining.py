@@ -75,14 +75,14 @@ def explain(
     """
     from chiasm import api
 
+    if columns is None and (sets is not None or only):
+        raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
     if out is None and columns is None and tokens is None:
         raise ValueError("nothing is asked for: name --out for modalities, --columns or --tokens for what is in them")
     if draw is not None and tokens is None:
         raise ValueError("--draw belongs to --tokens, the table of what is drawn: name it too")
     if draw is not None and draw.is_dir() and any(draw.iterdir()) and not force:
         raise FileExistsError(17, "holds files already: choose another --draw, or add --force", str(draw))
-    if columns is None and (sets is not None or only):
-        raise ValueError("--sets and --only belong to --columns, the table of what columns are worth: name it too")
     if columns is None and (most is not None or permutations is not None):
         raise ValueError("--most and --permutations belong to --columns: name it too")
     if tokens is None and steps is not None:

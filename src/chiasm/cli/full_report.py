@@ -22,6 +22,13 @@ FullReport = Annotated[
 ]
 
 
+PARTS = {
+    "model": "the model and its card", "explained": "what predictions rest on", "interaction": "each two modalities",
+    "not_at_random": "outcomes that were not seen", "collected": "what collecting would bring",
+    "stressed": "faults and attacks", "page": "the page",
+}  # fmt: skip
+
+
 def report_in_full(ready: Sequence[PreparedCohort], out: Path, **how: Any) -> None:
     """Ask all of each trial of a command, and say what was written, and what could not be asked and why."""
     from chiasm import api
@@ -35,4 +42,4 @@ def report_in_full(ready: Sequence[PreparedCohort], out: Path, **how: Any) -> No
         for sentence in found.told:
             screen.hint(f"note: {sentence}")
         for part, why in found.left_out.items():
-            screen.hint(f"without {part.replace('_', ' ')}: {why}")
+            screen.hint(f"left out, the part on {PARTS.get(part, part)}: {why}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chiasm.cohort.near_names import written_otherwise
 from chiasm.cohort.places import inside
-from chiasm.errors import CohortError, error
+from chiasm.errors import CohortError, count, error
 from chiasm.limits import GENE_SET_BYTES, LimitError, require_regular
 
 
@@ -35,9 +35,11 @@ def read_gene_sets(folder: Path, name: str, columns: Sequence[str], modality: st
     apart = [line.split("\t") for line in lines]
     groups = columns_of(((parts[0], parts[2:]) for parts in apart if parts[0]), columns)
     if not groups:
-        what = "no line names a group with a column of the modality"
-        fix = "a line is name, description, members, apart by tabs"
         named = sorted({member for parts in apart for member in parts[2:]})
+        what = f"none of the {count(len(named), 'member')} of its groups is a column of the modality"
+        fix = (
+            "a line is name, description, members, apart by tabs; names are those of the columns, symbols or Ensembl's"
+        )
         if how := written_otherwise(columns, named):
             what, fix = f"{what}: the file has them {how}", "write both alike"
         raise CohortError([error(what, fix, path=name, modality=modality, finding="empty-gene-sets")])

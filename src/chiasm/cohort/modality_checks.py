@@ -12,6 +12,7 @@ from chiasm.cohort.bags import Bags
 from chiasm.cohort.cohort import Cohort
 from chiasm.cohort.leaks.twins import patients_problem
 from chiasm.cohort.rare_words import rare_words
+from chiasm.cohort.same_rows import same_rows
 from chiasm.cohort.sources import ColumnSource
 from chiasm.errors import CohortError, Problem, Severity, Unsupported, count, error, first_rows, warning
 from chiasm.room import all_finite
@@ -84,6 +85,7 @@ def _column_problems(source: ColumnSource, frame: pd.DataFrame, rows: NDArray[np
             fix = "correct the cell, or empty it if the value is missing"
             found.append(error(what, fix, path=path, row=wrong[0], modality=modality, finding=finding))
     if len(rows) > 1:
+        found += same_rows(source, frame, rows)
         parts = _by_columns(frame, rows)
         constant = [
             str(name) for part in parts for name, same in zip(part.columns, _constant(part), strict=True) if same

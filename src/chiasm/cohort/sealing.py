@@ -198,7 +198,12 @@ def open_sealed(path: str | os.PathLike[str]) -> Opened:
     manifest = manifest_file(path)
     outside = _sound(*read_manifest(manifest))
     if outside.sealed is None:
-        raise _refused("the cohort is not sealed", "seal it by chiasm seal before the first look", manifest.name)
+        raise _refused(
+            "the cohort is not sealed",
+            "seal it by chiasm seal before the first look; for a run that was made under a seal put that very file "
+            "back, since a new seal does not open it",
+            manifest.name,
+        )
     file = place_of_seal(manifest, _keys(manifest))
     return Opened(manifest, file, read_seal(file), outside, _sound(*read_manifest(manifest, "everyone")))
 

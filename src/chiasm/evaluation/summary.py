@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from chiasm import __version__
 from chiasm.artifact import write_text
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort
@@ -193,7 +194,7 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = _version(package)
+            found[package] = __version__ if package == "chiasm" else _version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found

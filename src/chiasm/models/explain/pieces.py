@@ -93,6 +93,7 @@ def set_pieces(cohort: Cohort, columns: Mapping[str, Sequence[str]], file: Path 
     """
     found: dict[str, Mapping[str, Sequence[str]]] = {}
     refused: CohortError | None = None
+    widest = 0
     for name, own in columns.items():
         if file is None:
             there = set(own)
@@ -105,7 +106,8 @@ def set_pieces(cohort: Cohort, columns: Mapping[str, Sequence[str]], file: Path 
         except CohortError as fault:
             if fault.problems[0].finding != UNMET:
                 raise
-            refused = refused or fault
+            if refused is None or len(own) > widest:  # what most columns are of is what the sets are meant for
+                refused, widest = fault, len(own)
     if refused is not None and not found:
         raise refused
     made = [Piece(name, SET, key, tuple(own)) for name, groups in found.items() for key, own in groups.items()]
