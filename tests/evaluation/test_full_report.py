@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import chiasm
-from chiasm.api.reported_in_full import best_network
+from chiasm.api.reported_in_full import _Work, best_network
 from chiasm.cohort import Cohort, synthetic_cohort
 from chiasm.evaluation import Protocol
-from chiasm.evaluation.beside import PARTS
+from chiasm.evaluation.beside import PARTS, begun_anew
 from chiasm.report.collected import collected_part
 from chiasm.report.explained import explained_part
 from chiasm.report.stressed import stressed_part
@@ -63,17 +64,38 @@ def test_each_part_that_can_be_asked_is_kept_and_has_its_section(folder: Path) -
 @pytest.mark.nightly
 def test_what_was_kept_is_not_asked_again_and_what_changed_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    for name in ("_asked_of_others", "_interaction", "_collect", "_stress"):
+    for name in ("_explained", "_sure", "_interaction", "_collect", "_stress"):
         monkeypatch.setattr(CALLED + name, lambda work, name=name: asked.append(name))
-    again = chiasm.full_report(folder, COHORT, jobs=1)
+    again = chiasm.full_report(folder, COHORT, worth=100.0, jobs=1)
     assert not asked and again.files[0].exists()
     file = folder / "collected.json"
     before = file.read_text()
     file.write_text(before.replace(json.loads(before)["about"], "0" * 64))
     assert "It was asked of other predictions" in Page(chiasm.load_trial(folder).report(folder / "report.html")).text
-    chiasm.full_report(folder, COHORT, jobs=1)
+    chiasm.full_report(folder, COHORT, worth=100.0, jobs=1)
     assert asked == ["_collect"]
     file.write_text(before)
+
+
+def test_what_was_asked_otherwise_is_asked_again(tmp_path: Path) -> None:
+    asked = {"recipe": "late-fusion", "seed": 0, "worth": None, "cohort": "a"}
+    begun_anew(tmp_path, asked)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "collected.json").touch()
+    begun_anew(tmp_path, asked)
+    assert (tmp_path / "model").exists() and (tmp_path / "collected.json").exists()
+    begun_anew(tmp_path, {**asked, "worth": 9.0})
+    assert not (tmp_path / "model").exists() and not (tmp_path / "collected.json").exists()
+    (tmp_path / "full_report.json").unlink()
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileExistsError, match="no model of a full report"):
+        begun_anew(tmp_path, asked)
+
+
+def test_the_rules_of_the_trial_hold_for_all_that_is_asked() -> None:
+    rules = Protocol(folds=4, by="site", group_duplicates=True, inner_folds=2, margin=0.02)
+    own = _Work(Path(), SimpleNamespace(document={"protocol": {**rules.as_json(), "seed": 3}}), None, None, 0, {}, None)
+    assert own.protocol == replace(rules, repeats=1, draws=200)
 
 
 @pytest.mark.nightly

@@ -6,7 +6,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from chiasm.api.reporting import keep_card, keep_guidelines, left_as_it_is, writ
 from chiasm.api.sensitivity import not_at_random
 from chiasm.api.stressing import stress
 from chiasm.api.trials import load_trial
-from chiasm.cohort import CohortError, Unsupported
+from chiasm.cohort import Cohort, CohortError, Unsupported
 from chiasm.cohort.opened import Given
 from chiasm.encoding.preparing import PreparedCohort
 from chiasm.errors import hush_findings
@@ -31,9 +32,11 @@ from chiasm.evaluation.beside import (
     COLLECTED,
     EXPLAINED,
     INTERACTION,
+    MODEL,
     NOT_AT_RANDOM,
     STRESSED,
     SURE,
+    begun_anew,
     keep,
     rows_held,
 )
@@ -44,7 +47,8 @@ from chiasm.recipes import registry
 from chiasm.report.recipes import best_of
 
 COVERAGE, THIRDS, SHOWN = 0.9, 3, 10
-MODEL, PAGE = "model", "page"
+DRAWS = 200  # of the intervals of what is asked beside the trial
+PAGE = "page"
 Follow = Callable[[str, int, int], None]
 
 
@@ -84,7 +88,8 @@ def full_report(
     The combined recipe that inner folds picked most often (of one modality, the single one) is fitted on all patients,
     for the card, and on two thirds, for what is asked of the others: the explanation and the sets. Then the parts of
     each two modalities, outcomes that were not seen, what collecting would bring, and faults: of both picks, and
-    attacks on the network that inner folds like best. What the folder keeps already is not asked again.
+    attacks on the network that inner folds like best. What the folder keeps already is not asked again, but where the
+    seed, the worth, the pick or the cohort are others.
 
     Args:
         run: the folder of a finished trial.
@@ -97,6 +102,7 @@ def full_report(
     Raises:
         TrialError: the folder holds no finished trial.
         ValueError: the trial is of other patients than the cohort.
+        FileExistsError: the folder holds a model that no full report has made.
     """
     folder = Path(run)
     trial = load_trial(folder)
@@ -104,10 +110,12 @@ def full_report(
     ready = made_ready(cohort, names, jobs=jobs, engine=engine, progress=progress)
     if not set(trial.outcomes.index) <= set(ready.cohort.ids):
         raise ValueError(f"'{folder.name}' holds a trial of other patients than the cohort: name its own")
+    begun_anew(folder, {"recipe": names[0], "seed": seed, "worth": worth, "cohort": ready.cohort.fingerprint})
+    trial = load_trial(folder)
     work = _Work(folder, trial, ready, worth, seed, {"jobs": jobs, "engine": engine, "device": device}, progress)
     parts: tuple[tuple[str, Callable[[_Work], None]], ...] = (
-        (MODEL, _model), (EXPLAINED, _asked_of_others), (INTERACTION, _interaction), (NOT_AT_RANDOM, _not_at_random),
-        (COLLECTED, _collect), (STRESSED, _stress), (PAGE, _page),
+        (MODEL, _model), (EXPLAINED, _explained), (SURE, _sure), (INTERACTION, _interaction),
+        (NOT_AT_RANDOM, _not_at_random), (COLLECTED, _collect), (STRESSED, _stress), (PAGE, _page),
     )  # fmt: skip
     left_out, seconds = {}, {}
     for name, ask in parts:
@@ -139,9 +147,9 @@ class _Work:
     said: list[str] = field(default_factory=list)
 
     def kept(self, name: str) -> bool:
-        """True where the folder keeps this part of these very predictions."""
+        """True where the folder keeps this part of these very predictions, asked with the same seed."""
         own = self.trial.document.get(name)
-        return own is not None and not own["changed"] and (name != EXPLAINED or SURE in self.trial.document)
+        return own is not None and not own["changed"] and own["asked"].get("seed", self.seed) == self.seed
 
     def told_of(self, name: str, done: int, of: int) -> None:
         if self.progress is not None:
@@ -154,12 +162,25 @@ class _Work:
     def protocol(self) -> Protocol:
         """The folds of the trial, drawn once."""
         own = self.trial.document["protocol"]
-        return Protocol(folds=own["folds"], repeats=1, ignore_folds=own["ignore_folds"], by=own["by"], draws=200)
+        names = {one.name for one in fields(Protocol)}
+        rules = {name: value for name, value in own.items() if name in names}
+        return Protocol(**{**rules, "repeats": 1, "draws": DRAWS})
 
     @property
     def picks(self) -> tuple[str, ...]:
         """The combined recipe, if there is one, and the single one."""
         return tuple(own.name for own in best_of(self.trial))
+
+    @cached_property
+    def of_others(self) -> tuple[Any, Cohort, dict[str, Any]]:
+        """The pick as fitted on two thirds by the rules of the trial, the other patients, and how it was asked."""
+        rules = replace(self.protocol, folds=min(THIRDS, self.protocol.folds), ignore_folds=True)
+        own = folded(self.cohort.cohort, rules, self.seed)
+        split, name = own.splits[0], self.picks[0]
+        training = PreparedCohort(own.cohort.subset(split.train), self.cohort.checked)
+        model = fit(training, name, seed=self.seed, device=self.how["device"])
+        asked = {"recipe": name, "fitted": len(split.train), "patients": len(split.test), "seed": self.seed}
+        return model, own.cohort.subset(split.test), asked
 
 
 def _model(work: _Work) -> None:
@@ -172,15 +193,9 @@ def _model(work: _Work) -> None:
     work.files += [folder, card]
 
 
-def _asked_of_others(work: _Work) -> None:
-    """Fit the pick on two thirds, explain it by the others, and calibrate its sets on them."""
-    own = folded(work.cohort.cohort, Protocol(folds=THIRDS, repeats=1, ignore_folds=True), work.seed)
-    split = own.splits[0]
-    others = own.cohort.subset(split.test)
-    training = PreparedCohort(own.cohort.subset(split.train), work.cohort.checked)
-    name = work.picks[0]
-    model = fit(training, name, seed=work.seed, device=work.how["device"])
-    asked = {"recipe": name, "fitted": len(split.train), "patients": len(split.test), "seed": work.seed}
+def _explained(work: _Work) -> None:
+    """Explain a pick by patients whom it has not seen."""
+    model, others, asked = work.of_others
 
     def step(what: str, done: int, of: int) -> None:
         work.told_of(f"explained: {what}", done, of)
@@ -198,6 +213,11 @@ def _asked_of_others(work: _Work) -> None:
         columns = rows_held(top[top["what"] != "level"])  # levels may be of few patients
         checks, said = rows_held(found.checks), [own for own in found.said if own.rstrip(".") != NOT_KNOWN]
     keep(work.folder, EXPLAINED, shares.summary, asked=asked, said=said, columns=columns, checks=checks)
+
+
+def _sure(work: _Work) -> None:
+    """Calibrate the sets of a pick on patients whom it has not seen."""
+    model, others, asked = work.of_others
     sure = conformal(model, others, coverage=COVERAGE)
     told = [*sure.told, *few_told(sure)]
     keep(work.folder, SURE, sure.table(), asked={**asked, "coverage": COVERAGE}, said=told)

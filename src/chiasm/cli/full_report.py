@@ -23,7 +23,8 @@ FullReport = Annotated[
 
 
 PARTS = {
-    "model": "the model and its card", "explained": "what predictions rest on", "interaction": "each two modalities",
+    "model": "the model and its card", "explained": "what predictions rest on", "sure": "sets and intervals",
+    "interaction": "each two modalities",
     "not_at_random": "outcomes that were not seen", "collected": "what collecting would bring",
     "stressed": "faults and attacks", "page": "the page",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from chiasm.limits import RUN_JSON_BYTES, TABLE_BYTES, require_regular
 
 NOT_AT_RANDOM, INTERACTION = "not_at_random", "interaction"
 EXPLAINED, SURE, COLLECTED, STRESSED = "explained", "sure", "collected", "stressed"
+MODEL, WHOLE = "model", "full_report.json"
 PARTS = {
     NOT_AT_RANDOM: ("asked", "number", "of", "reported", "tipping", "imputations", "sentence", "rows"),
     INTERACTION: ("asked", "leaks", "rows"),
@@ -47,6 +49,25 @@ def keep(folder: Path, name: str, table: pd.DataFrame, **answer: Any) -> Path:
     document = {"about": hash_of(folder), **{part: parts[part] for part in PARTS[name]}}
     write_text(file, json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
     return file
+
+
+def begun_anew(folder: Path, asked: dict[str, Any]) -> None:
+    """Note what a full report is asked with; parts and a model of an earlier one that was asked otherwise are removed.
+
+    Raises:
+        FileExistsError: the folder holds a model that no full report has made.
+    """
+    file = folder / WHOLE
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if before == asked:
+        return
+    if before is None and (folder / MODEL).exists():
+        raise FileExistsError(17, "was there before, and is no model of a full report: move it", str(folder / MODEL))
+    for name in (EXPLAINED, SURE, COLLECTED, STRESSED):
+        (folder / f"{name}.json").unlink(missing_ok=True)
+    if (folder / MODEL).exists():
+        shutil.rmtree(folder / MODEL)
+    write_text(file, json.dumps(asked, indent=1))
 
 
 def rows_held(table: pd.DataFrame) -> list[dict[str, Any]]:

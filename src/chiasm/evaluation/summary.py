@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from chiasm import __version__
 from chiasm.artifact import write_text
 from chiasm.citation import Citation
 from chiasm.cohort import Cohort
@@ -194,7 +193,7 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = __version__ if package == "chiasm" else _version(package)
+            found[package] = _version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
