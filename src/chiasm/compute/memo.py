@@ -21,12 +21,13 @@ _kept: OrderedDict[str, dict[Hashable, tuple[object, float]]] = OrderedDict()
 _charged = 0.0
 
 
-def remember(scope: str, key: Hashable, make: Callable[[], T]) -> T:
+def remember(scope: str, key: Hashable, make: Callable[[], T], keep: Callable[[T], bool] | None = None) -> T:
     """Return the cached value for this key and training set, or compute it by `make` and cache it.
 
     Args:
         scope: fingerprint of the training cohort.
         key: name of the part, with every option and seed that it depends on.
+        keep: whether a value is kept, if not every one is: not those that hold much memory.
     """
     global _charged
     if key in _kept.get(scope, {}):
@@ -36,6 +37,8 @@ def remember(scope: str, key: Hashable, make: Callable[[], T]) -> T:
         return cast(T, stored)
     before, start = _charged, time.perf_counter()
     value = make()
+    if keep is not None and not keep(value):
+        return value
     _kept.setdefault(scope, {})[key] = (value, time.perf_counter() - start + _charged - before)
     _kept.move_to_end(scope)
     while len(_kept) > _SCOPES:

@@ -30,6 +30,7 @@ from chiasm.training import Examples, History, Network, Phase, TargetTensors, pr
 from chiasm.training.batches import presence
 
 VALIDATION = 0.2
+MOST_KEPT = 1 << 24  # numbers of a training set that are kept for the next recipe, 64 MB
 HELD_TO_ONE = 20.0  # events, or patients, that count as ones for a slope of one
 Shapes = dict[str, tuple[int, int]]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -173,6 +174,11 @@ class Prepared:
     offset: torch.Tensor | None = None
 
     @property
+    def values(self) -> int:
+        """Numbers that the tokens of all patients hold."""
+        return sum(int(own.lengths.sum()) * own.width for own in self.tokens.values())
+
+    @property
     def origin(self) -> Level:
         """What a network's own link has beside its scaled output: the target's centre, unless the offset has it."""
         return self.centre if self.offset is None else 0.0
@@ -222,9 +228,12 @@ def prepare(training: Training, encoders: dict[str, Encoder] | None = None) -> P
 
 
 def prepared_once(training: Training) -> Prepared:
-    """Prepare a training set by the encoders of its manifest, once for all recipes that read the same patients."""
+    """Prepare a training set by the encoders of its manifest, once for all recipes that read the same patients.
+
+    Beyond 64 MB each prepares it anew: what several training sets hold would stay in memory.
+    """
     key = ("prepared", training.seed, training.offset_digest)
-    return remember(training.cohort.fingerprint, key, lambda: prepare(training))
+    return remember(training.cohort.fingerprint, key, lambda: prepare(training), lambda data: data.values <= MOST_KEPT)
 
 
 def build(make: Callable[[], ModuleT], seed: int) -> ModuleT:
