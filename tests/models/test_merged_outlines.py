@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,9 @@ def test_what_reads_on_another_scale_or_is_another_network_is_refused(
     other = chiasm.fit(made, STU, seed=0)
     with pytest.raises(Unsupported, match="read 'one' on different scales"):
         chiasm.merge([tuned["one"], other])
+    wide = replace(other, predictor=replace(other.predictor, spacing=(2.0, 2.0)))
+    with pytest.raises(Unsupported, match="different spacings of what they draw"):
+        chiasm.merge([other, wide])
     unet = chiasm.fit(made, "unet:width=2,depth=1,crops=1,epochs=1", seed=0)
     with pytest.raises(Unsupported, match="one recipe merges"):
         chiasm.merge([other, unet])

@@ -9,6 +9,7 @@ import pytest
 
 import chiasm
 from chiasm.cohort import Unsupported
+from chiasm.recipes.registry import found_by, named
 from chiasm.segmentation.lineage import FOUND, UNTOLD, marked, weights_findings
 from chiasm.segmentation.transferred import weights_of
 from mask_cohorts import opened
@@ -33,6 +34,8 @@ def test_a_model_marks_its_images_and_those_of_its_weights(tmp_path: Path) -> No
         assert [own.modality for own in found] == (["one", "two"] if known else [])
         for own in found:
             assert own.finding == FOUND and own.leak and f"about {known} of the {known} different images" in own.what
+    searched = named(f"{STU},weights={tmp_path / 'tuned'},learning_rate=[0.001;0.01]")
+    assert {own.problem.finding for own in found_by([searched], first)} == {FOUND}  # also where options are tuned
     (untold,) = weights_findings(first, ["one"], "some/state.safetensors", ())
     assert untold.finding == UNTOLD and not untold.leak and "'state.safetensors'" in untold.what
     key = "0" * 32

@@ -25,6 +25,7 @@ ALIKE = {
     "predictor.design": "sizes of the network",
     "predictor.labels": "numbers of labels",
     "predictor.window": "windows",
+    "predictor.spacing": "spacings of what they draw",
     "response.classes": "labels",
 }
 

@@ -23,8 +23,9 @@ from chiasm.segmentation.windows import padded, sliding
 from chiasm.tokens import Tokens
 from chiasm.training import Batch, Computed, Network
 
-SILENT = -1e4
-"""Logit of a label that nobody asks for: there is no mask of it."""
+SILENT = -20.0
+"""Logit of a label that nobody asks for, and the least there is: where windows overlap, one that is silent and one that
+is sure count alike."""
 SEG, END = 0, 1
 """Of the words of an answer; the name of label k is `NAMES + k`."""
 NAMES = 2
@@ -100,7 +101,7 @@ class AskedSam(nn.Module):
             drawn = asked_masks(self.sam, self.bridge, own, states[None], answer[None], shape).logits
             named = named_labels(answer.tolist())
             for place, label in named:
-                logits[label + 1] = drawn[place]
+                logits[label + 1] = drawn[place].clamp(SILENT, -SILENT)
             rows.append(logits)
         return torch.stack(rows)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.cohort import Cohort
+from chiasm.errors import Problem
 from chiasm.fitting.model import FittedModel
 from chiasm.fitting.named_files import contents_of, files_of
 from chiasm.fitting.row import Row
@@ -24,6 +25,7 @@ from chiasm.fitting.tuning.space import Space, Values
 from chiasm.metrics.scores import PRIMARY
 from chiasm.protocols import (
     BringsAgainst,
+    FindsOfCohort,
     HasRow,
     Model,
     NamesAgainst,
@@ -88,6 +90,11 @@ class Tuned:
     def examples(self) -> tuple[Any, ...]:
         """Recipes with the settings that are known beforehand; else with the ends of each range, one at a time."""
         return self.allowed.examples
+
+    def findings(self, cohort: Cohort) -> list[Problem]:
+        """Return what the recipe finds of a cohort with any of the settings that are known beforehand."""
+        asked = [own for own in (self.base, *self.examples) if isinstance(own, FindsOfCohort)]
+        return list(dict.fromkeys(found for own in asked for found in own.findings(cohort)))
 
     @property
     def own(self) -> Values:
